@@ -1,0 +1,30 @@
+"""What differs between TensorFlow, JAX and torch, in one file per backend.
+
+Everything else in the library is written once with `keras.ops`.
+"""
+
+from keras.config import backend as backend_name
+
+
+def compile_function(function, variables):
+    """Compile a pure `keras.ops` function that reads model variables, for inference.
+
+    Args:
+        function: callable of tensors that returns a tensor or a nest of tensors. It must not
+            assign variables. Python numbers and NumPy arrays given as arguments become tensors,
+            so that a changed value never retraces; a changed shape or dtype does.
+        variables: callable without arguments that returns the variables `function` reads. Their
+            current values are used at every call (nothing is baked into the compiled program).
+
+    Returns:
+        A callable with the attribute `num_traces`, the number of times `function` was traced
+        (on torch, which runs eagerly: 0).
+    """
+    name = backend_name()
+    if name == "jax":
+        from keras_bld.backend.jax_backend import CompiledFunction
+    elif name == "tensorflow":
+        from keras_bld.backend.tensorflow_backend import CompiledFunction
+    else:
+        from keras_bld.backend.torch_backend import CompiledFunction
+    return CompiledFunction(function, variables)

@@ -1,0 +1,135 @@
+"""The one form of error message: what was received, what is expected, how to fix it."""
+
+import numpy as np
+from keras import ops
+
+
+def error(argument, received, expected, fix, kind=ValueError):
+    """Return (not raise) an exception that says received / expected / fix."""
+    return kind(f"Invalid `{argument}`: received {received}; expected {expected}. Fix: {fix}.")
+
+
+def check_choice(argument, value, choices):
+    """Raise ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        accepted = ", ".join(repr(choice) for choice in choices)
+        raise error(argument, repr(value), f"one of {accepted}", "pass one of the names listed")
+
+
+def check_integer(argument, value, minimum, maximum=None):
+    """Return `value` as int; raise ValueError unless it is an integer in [minimum, maximum]."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    if not whole or value < minimum or (maximum is not None and value > maximum):
+        bound = f">= {minimum}" if maximum is None else f"in [{minimum}, {maximum}]"
+        raise error(argument, repr(value), f"an integer {bound}", f"pass an integer {bound}")
+    return int(value)
+
+
+def check_number(argument, value, minimum, exclusive=False, maximum=None):
+    """Return `value` as float; raise ValueError unless it is finite and inside the bounds."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    too_small = number <= minimum if exclusive else number < minimum
+    too_large = maximum is not None and number > maximum
+    if not np.isfinite(number) or too_small or too_large:
+        bound = f"{'>' if exclusive else '>='} {minimum}"
+        if maximum is not None:
+            bound += f" and <= {maximum}"
+        raise error(argument, repr(value), f"a finite number {bound}", f"pass a number {bound}")
+    return number
+
+
+def check_batch_shape(argument, value, shape):
+    """Raise ValueError unless `value` has shape (batch, *shape) with batch >= 1.
+
+    A `None` in `shape` accepts any size; a symbolic batch size passes.
+    """
+    received = tuple(value.shape)
+    wanted = ", ".join("any" if size is None else str(size) for size in shape)
+    matches = len(received) == len(shape) + 1 and all(
+        wanted_size is None or size is None or size == wanted_size
+        for size, wanted_size in zip(received[1:], shape, strict=False)
+    )
+    if not matches:
+        raise error(
+            argument,
+            f"shape {received}",
+            f"shape (batch, {wanted})",
+            "add the batch dimension, or resize the input to the shape the model was built for",
+        )
+    if received[0] == 0:
+        raise error(
+            argument,
+            "an empty batch",
+            f"at least one item of shape ({wanted})",
+            "pass at least one item",
+        )
+
+
+def check_images(images, image_shape, argument="images"):
+    """Return images as float32 in [0, 1] of shape (batch, height, width, channels).
+
+    Args:
+        images: uint8 in [0, 255] or floating point in [0, 1]. A backend tensor is checked for
+            its shape only, so that it may come from inside a compiled function.
+        image_shape: (height, width, channels) that the model was built for.
+
+    Raises:
+        ValueError: wrong rank or size, empty batch, NaN, or values outside [0, 1].
+    """
+    if ops.is_tensor(images):
+        check_batch_shape(argument, images, image_shape)
+        integer = not is_floating(images)
+        images = ops.cast(images, "float32")
+        return images / 255.0 if integer else images
+    images = np.asarray(images)
+    check_batch_shape(argument, images, image_shape)
+    if images.dtype == np.uint8:
+        return images.astype("float32") / np.float32(255.0)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise error(
+            argument,
+            f"dtype {images.dtype}",
+            "uint8 in [0, 255] or floating point in [0, 1]",
+            "cast with `.astype('uint8')`, or divide by the largest value",
+        )
+    images = images.astype("float32", copy=False)
+    low, high = float(images.min()), float(images.max())
+    if not (np.isfinite(low) and np.isfinite(high) and low >= 0.0 and high <= 1.0):
+        raise error(
+            argument,
+            f"values from {low} to {high}",
+            "finite values in [0, 1] (or uint8)",
+            "divide by 255, map [-1, 1] with (x + 1) / 2, and remove NaN",
+        )
+    return images
+
+
+def check_codes(codes, code_shape, argument="codes"):
+    """Return codes as float32 in {0, 1} of shape (batch, *code_shape).
+
+    Raises:
+        ValueError: wrong rank or size, empty batch, or values other than 0 and 1. A backend
+            tensor is checked for its shape only.
+    """
+    if ops.is_tensor(codes):
+        check_batch_shape(argument, codes, code_shape)
+        return ops.cast(codes, "float32")
+    codes = np.asarray(codes)
+    check_batch_shape(argument, codes, code_shape)
+    codes = codes.astype("float32")
+    if not np.isin(codes, (0.0, 1.0)).all():
+        raise error(
+            argument,
+            f"values such as {codes[~np.isin(codes, (0.0, 1.0))].flat[0]}",
+            "only 0 and 1",
+            "threshold probabilities with `codes > 0.5`, or unpack packed codes first",
+        )
+    return codes
+
+
+def is_floating(tensor):
+    """Whether a backend tensor or array holds floating point numbers."""
+    return "float" in str(tensor.dtype)
