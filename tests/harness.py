@@ -1,0 +1,204 @@
+"""The checks that every part of the library shares, as plain functions.
+
+Used as `from harness import shared_file` (pytest puts tests/ on the import path).
+"""
+
+import inspect
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bld.backend import compile_function
+
+PROJECT_ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def shared_file(relative):
+    """Return the path of a file or folder of the shared material, or skip the test.
+
+    The material (reference numbers, photographs) is not part of the project; it is looked for in
+    `$KERAS_BLD_SHARED` and then in `shared/` beside the project's root.
+    """
+    places = [PROJECT_ROOT.parent / "shared"]
+    if os.environ.get("KERAS_BLD_SHARED"):
+        places.insert(0, pathlib.Path(os.environ["KERAS_BLD_SHARED"]))
+    for place in places:
+        if (place / relative).exists():
+            return place / relative
+    looked_in = ", ".join(str(place) for place in places)
+    pytest.skip(f"shared material `{relative}` not found in {looked_in}; set KERAS_BLD_SHARED")
+
+
+def check_keras_round_trip(model_or_layer, inputs, relative_tolerance=1e-6):
+    """Save and load a `.keras` file: equal config, equal weights, equal outputs.
+
+    Args:
+        model_or_layer: a Keras model, or a layer that maps `inputs` to a tensor or a nest.
+        inputs: a NumPy array, or a list of them for a model with several inputs.
+
+    Returns:
+        The loaded object, so that a test may look further.
+    """
+    original = model_or_layer
+    if not isinstance(original, keras.Model):
+        # A layer goes to disk inside a model, as it does in a user's program.
+        symbolic = keras.tree.map_structure(
+            lambda array: keras.Input(array.shape[1:], dtype=str(array.dtype)), inputs
+        )
+        original = keras.Model(symbolic, original(symbolic))
+    expected = to_numpy(original(inputs, training=False))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "round_trip.keras")
+        original.save(path)
+        loaded = keras.saving.load_model(path)
+    assert type(loaded) is type(original)
+    assert loaded.get_config() == original.get_config()
+    _check_equal_weights(original, loaded)
+    received = to_numpy(loaded(inputs, training=False))
+    keras.tree.assert_same_structure(expected, received)
+    for first, second in zip(
+        keras.tree.flatten(expected), keras.tree.flatten(received), strict=True
+    ):
+        np.testing.assert_allclose(first, second, rtol=relative_tolerance, atol=1e-6)
+    return loaded
+
+
+def check_config(cls, instance):
+    """The config is JSON, holds every argument of `__init__`, and rebuilds an equal object.
+
+    Keys that Keras itself adds for a layer or an operation (`name`, `dtype`, `trainable`) may be
+    there without being arguments.
+
+    Returns:
+        The rebuilt object.
+    """
+    assert type(instance) is cls
+    config = instance.get_config()
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    arguments = {
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    added_by_keras = {"name", "dtype", "trainable"}
+    arguments -= {"self"} | added_by_keras
+    assert set(config) - added_by_keras == arguments, (
+        f"{cls.__name__}: config keys {sorted(config)} are not the arguments {sorted(arguments)}"
+    )
+    plain = keras.saving.serialize_keras_object(instance)
+    assert json.loads(json.dumps(plain)) == plain, f"{cls.__name__}: config is not plain JSON"
+    rebuilt = cls.from_config(instance.get_config())
+    assert _plain(rebuilt.get_config()) == _plain(config)
+    return rebuilt
+
+
+def check_dtype_policies(
+    build, inputs, policies=("float32", "mixed_bfloat16", "mixed_float16", "bfloat16"), dtype=None
+):
+    """`build()` under each dtype policy runs on `inputs`, stays finite, and has the stated dtype.
+
+    Args:
+        build: callable without arguments that returns a new layer or model (it is called with
+            the policy as Keras's global one).
+        inputs: a NumPy array, or a list of them.
+        dtype: dtype of every output under every policy (e.g. "float32" for an island of
+            precision); `None` expects the policy's compute dtype.
+
+    Returns:
+        Policy name -> outputs as float32 NumPy arrays, so that a test may compare them.
+    """
+    outputs = {}
+    previous = keras.config.dtype_policy()
+    try:
+        for policy in policies:
+            keras.config.set_dtype_policy(policy)
+            built = build()
+            result = built(inputs)
+            expected = dtype or keras.config.dtype_policy().compute_dtype
+            for tensor in keras.tree.flatten(result):
+                received = keras.backend.standardize_dtype(tensor.dtype)
+                assert received == expected, f"{policy}: output {received}, expected {expected}"
+            outputs[policy] = keras.tree.map_structure(
+                lambda tensor: to_numpy(keras.ops.cast(tensor, "float32")), result
+            )
+            for array in keras.tree.flatten(outputs[policy]):
+                assert np.isfinite(array).all(), f"{policy}: output is not finite"
+    finally:
+        keras.config.set_dtype_policy(previous)
+    return outputs
+
+
+def check_eager_equals_compiled(
+    function, *arrays, variables=None, relative_tolerance=1e-5, absolute_tolerance=1e-5
+):
+    """`function` of tensors gives the same eagerly and through `compile_function`.
+
+    Args:
+        function: pure `keras.ops` function of tensors.
+        arrays: NumPy arrays or Python numbers.
+        variables: callable that returns the variables `function` reads; none by default.
+
+    Returns:
+        The compiled function's outputs as NumPy arrays.
+    """
+    compiled = compile_function(function, variables or list)
+    eager = to_numpy(function(*[keras.ops.convert_to_tensor(array) for array in arrays]))
+    result = to_numpy(compiled(*arrays))
+    keras.tree.assert_same_structure(eager, result)
+    for first, second in zip(keras.tree.flatten(eager), keras.tree.flatten(result), strict=True):
+        assert first.dtype == second.dtype
+        np.testing.assert_allclose(first, second, rtol=relative_tolerance, atol=absolute_tolerance)
+    return result
+
+
+def run_in_new_process(code, backend=None, timeout=300):
+    """Run Python code in a fresh interpreter and return what it printed.
+
+    Args:
+        code: program text.
+        backend: "tensorflow", "jax" or "torch"; by default this process's own.
+
+    Raises:
+        RuntimeError: the program failed; the message ends with its standard error.
+    """
+    environment = {**os.environ, "KERAS_BACKEND": backend or keras.config.backend()}
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=PROJECT_ROOT,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
+    if finished.returncode != 0:
+        raise RuntimeError(
+            f"the program ended with status {finished.returncode}:\n{finished.stderr}"
+        )
+    return finished.stdout
+
+
+def to_numpy(nest):
+    """Tensors of a nest (or of nothing else) as NumPy arrays."""
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, nest)
+
+
+def _check_equal_weights(original, loaded):
+    assert len(original.weights) == len(loaded.weights)
+    for first, second in zip(original.weights, loaded.weights, strict=True):
+        assert first.dtype == second.dtype, f"{first.path}: {first.dtype} became {second.dtype}"
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(first), keras.ops.convert_to_numpy(second), first.path
+        )
+
+
+def _plain(config):
+    return json.dumps(keras.saving.serialize_keras_object(config), sort_keys=True)
