@@ -1,0 +1,52 @@
+"""The state in which every test starts: quiet, seeded, float32, few threads."""
+
+import os
+
+# These must stand before Keras is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# The tests' arrays are tiny: a thread pool costs more than it brings, and several test runs side
+# by side on few cores (one per backend) slow each other down. KERAS_BLD_TEST_THREADS=0 lifts it.
+NUM_THREADS = os.environ.get("KERAS_BLD_TEST_THREADS", "1")
+if NUM_THREADS != "0":
+    for variable in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+    ):
+        os.environ.setdefault(variable, NUM_THREADS)
+    if NUM_THREADS == "1":
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
+import hypothesis
+import keras
+import pytest
+
+# Derandomised: a test run of the same code gives the same answer, here and in CI.
+hypothesis.settings.register_profile(
+    "keras_bld",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=20,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+# For hunting: `pytest --hypothesis-profile=search`.
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("keras_bld")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_state():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fresh_session():
+    yield
+    # Once a file: it collects garbage, which takes longer than most tests.
+    keras.utils.clear_session()
