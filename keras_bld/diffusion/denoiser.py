@@ -1,0 +1,196 @@
+"""The transformer that predicts flips."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_bld import checks
+from keras_bld.diffusion.embeddings import TimeEmbedding, sine_position_table
+from keras_bld.diffusion.transformer import TransformerBlock
+from keras_bld.diffusion.weights import dense, layer_normalization
+
+TEXT_CONDITIONINGS = ("token", "cross_attention")
+
+
+@keras.saving.register_keras_serializable("keras_bld")
+class BernoulliDenoiser(keras.Model):
+    """A plain transformer T(z^t, t) over the cells of a code (paper, Sec. 5 and appendix B.1).
+
+    Tokens are (2z - 1) @ E plus learned positions that start as a 2D sine table; a time token and
+    then a condition token are appended at the end; the head gives one logit for each bit.
+
+    Args:
+        code_shape: (height, width, channels) of a code.
+        depth: number of transformer blocks.
+        width: channels of a token, a multiple of 4.
+        num_heads: attention heads, must divide `width`.
+        num_steps: T of training; scales the time embedding.
+        num_classes: number of classes for a class-conditional model.
+        text_width: channels of a text embedding for a text-conditional model.
+        text_conditioning: "token" (one embedding of shape (batch, text_width), appended as a
+            token) or "cross_attention" (a sequence of shape (batch, length, text_width)).
+
+    Call arguments:
+        codes: z^t in {0, 1}, shape (batch, height, width, channels).
+        time_steps: t in 1 ... T, integers of shape (batch,).
+        condition: labels (batch,) or text embeddings; None leaves the condition out for all.
+        condition_mask: optional booleans (batch,); False leaves the condition of a sample out.
+
+    Output shape:
+        float32 logits, the shape of `codes`.
+
+    Raises:
+        ValueError: sizes that do not fit together.
+
+    Example:
+
+    >>> import numpy as np
+    >>> denoiser = BernoulliDenoiser((4, 4, 16), depth=2, width=64, num_heads=4, num_steps=16)
+    >>> tuple(denoiser(np.zeros((3, 4, 4, 16)), np.array([1, 8, 16])).shape)
+    (3, 4, 4, 16)
+    """
+
+    def __init__(
+        self,
+        code_shape,
+        depth,
+        width,
+        num_heads,
+        num_steps,
+        num_classes=None,
+        text_width=None,
+        text_conditioning="token",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.code_shape = _check_code_shape(code_shape)
+        self.depth = checks.check_integer("depth", depth, 1)
+        self.width = checks.check_integer("width", width, 4)
+        self.num_heads = checks.check_integer("num_heads", num_heads, 1)
+        self.num_steps = checks.check_integer("num_steps", num_steps, 1)
+        if self.width % self.num_heads or self.width % 4:
+            raise checks.error(
+                "width",
+                f"width {width} with {num_heads} heads",
+                "a multiple of 4 and of num_heads",
+                "choose e.g. width = 64 * num_heads",
+            )
+        if num_classes is not None and text_width is not None:
+            raise checks.error(
+                "num_classes", "num_classes and text_width", "one condition", "leave one out"
+            )
+        self.num_classes = (
+            None if num_classes is None else checks.check_integer("num_classes", num_classes, 1)
+        )
+        self.text_width = text_width
+        checks.check_choice("text_conditioning", text_conditioning, TEXT_CONDITIONINGS)
+        self.text_conditioning = text_conditioning
+        self._make_layers()
+        self.built = True
+
+    def _make_layers(self):
+        height, columns, channels = self.code_shape
+        policy = self.dtype_policy
+        self.token_embedding = dense(channels, self.width, policy, "token_embedding", False)
+        self.token_embedding.kernel.assign(
+            keras.random.normal((channels, self.width), stddev=0.02)
+        )
+        self.positions = self.add_weight(
+            shape=(1, height * columns, self.width),
+            initializer=lambda shape, dtype: ops.convert_to_tensor(
+                sine_position_table(height, columns, self.width), dtype
+            ),
+            name="positions",
+        )
+        self.time_embedding = TimeEmbedding(
+            self.width, self.num_steps, dtype=policy, name="time_embedding"
+        )
+        self.condition_embedding = None
+        if self.num_classes is not None:
+            self.condition_embedding = keras.layers.Embedding(
+                self.num_classes,
+                self.width,
+                embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+                dtype=policy,
+                name="condition_embedding",
+            )
+            self.condition_embedding.build((None,))
+        elif self.text_width is not None and not self._crosses:
+            self.condition_embedding = dense(
+                self.text_width, self.width, policy, "condition_embedding"
+            )
+        cross_width = self.text_width if self._crosses else None
+        self.blocks = [
+            TransformerBlock(
+                self.width, self.num_heads, cross_width, dtype=policy, name=f"block_{index}"
+            )
+            for index in range(self.depth)
+        ]
+        self.output_norm = layer_normalization(self.width, policy, "output_norm")
+        self.head = dense(self.width, channels, policy, "head")
+
+    @property
+    def condition_kind(self):
+        """None, "class", "token" or "cross_attention"."""
+        if self.num_classes is not None:
+            return "class"
+        return None if self.text_width is None else self.text_conditioning
+
+    @property
+    def _crosses(self):
+        return self.text_width is not None and self.text_conditioning == "cross_attention"
+
+    def call(self, codes, time_steps, condition=None, condition_mask=None):
+        height, columns, channels = self.code_shape
+        num_cells = height * columns
+        signs = 2.0 * ops.cast(codes, "float32") - 1.0
+        cells = ops.cast(ops.reshape(signs, (-1, num_cells, channels)), self.compute_dtype)
+        tokens = self.token_embedding(cells) + ops.cast(self.positions, self.compute_dtype)
+        extra = [self.time_embedding(time_steps)[:, None]]
+        mask = text = text_mask = None
+        if self._crosses:
+            text = condition
+            if text is not None and condition_mask is not None:
+                text_mask = self._text_mask(condition_mask, text.shape[1])
+        elif condition is not None:
+            extra.append(self.condition_embedding(condition)[:, None])
+            if condition_mask is not None:
+                # The condition token is the last key; a masked key is a token left out.
+                keys = ops.arange(num_cells + 2) <= num_cells
+                mask = ops.logical_or(keys[None], condition_mask[:, None])[:, None, None, :]
+        tokens = ops.concatenate([tokens, *extra], axis=1)  # (batch, cells + 1 or 2, width)
+        for block in self.blocks:
+            tokens = block(tokens, attention_mask=mask, text=text, text_mask=text_mask)
+        logits = self.head(self.output_norm(tokens[:, :num_cells]))
+        return ops.reshape(ops.cast(logits, "float32"), (-1, height, columns, channels))
+
+    def _text_mask(self, present, length):
+        # The null embedding is key 0: visible exactly where the text is not.
+        is_text = ops.arange(length + 1) > 0
+        return ops.equal(is_text[None], present[:, None])[:, None, None, :]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "code_shape": list(self.code_shape),
+            "depth": self.depth,
+            "width": self.width,
+            "num_heads": self.num_heads,
+            "num_steps": self.num_steps,
+            "num_classes": self.num_classes,
+            "text_width": self.text_width,
+            "text_conditioning": self.text_conditioning,
+        }
+
+
+def _check_code_shape(code_shape):
+    sizes = tuple(int(size) for size in code_shape)
+    if len(sizes) != 3 or math.prod(sizes) <= 0 or min(sizes) < 1:
+        raise checks.error(
+            "code_shape",
+            f"{code_shape}",
+            "three positive sizes (height, width, channels)",
+            "pass e.g. (16, 16, 32)",
+        )
+    return sizes

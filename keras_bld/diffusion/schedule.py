@@ -1,0 +1,158 @@
+"""The Bernoulli noise schedule: how fast a code turns into coin flips (paper, Eq. 4-5)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_bld import checks
+
+KINDS = ("linear", "cos", "sigmoid")
+_LARGEST_FINAL_SIGNAL = 0.01
+
+
+@keras.saving.register_keras_serializable("keras_bld")
+class BernoulliNoiseSchedule(keras.layers.Layer):
+    """Diffuses codes: q(z^t | z^0) = Bernoulli(k_t z^0 + b_t) with b_t = (1 - k_t) / 2.
+
+    Time runs from t = 1 to T = `num_steps`; k_0 = 1 (the code itself) and k_T is near 0 (a fair
+    coin for each bit). Any step from t to s < t has the closed form k_t / k_s, so that sampling
+    may skip steps exactly.
+
+    Source: Wang et al., "Binary Latent Diffusion" (CVPR 2023), Eq. 4-5 and appendix A.
+
+    Args:
+        num_steps: T, number of diffusion steps, >= 1.
+        kind: "linear" (k_t = 1 - t / T), "cos" (k_t = cos(pi t / 2 T)^2) or "sigmoid" (the
+            published one: the falling sigmoid between 0 and 3 with temperature 0.8). Ignored
+            where `k` or `beta` is given.
+        k: optional custom signal levels k_1 ... k_T, or k_0 ... k_T with k_0 = 1.
+        beta: optional custom noise scales beta_1 ... beta_T; k_t is the product of 1 - beta_i.
+
+    Attributes:
+        k, b: float64 arrays of length T + 1, index 0 ... T.
+        beta: float64 array of length T + 1; beta[0] = 0, beta[t] = 1 - k_t / k_{t-1}.
+
+    Call arguments:
+        codes: z^0 in {0, 1}, shape (batch, height, width, channels).
+        time_steps: integers in 1 ... T, shape (batch,).
+        noise: optional uniforms in [0, 1) of the shape of `codes`; bit = noise < probability.
+            Without it, noise comes from the layer's own generator (training).
+
+    Output shape:
+        z^t in {0, 1}, float32, the shape of `codes`.
+
+    Raises:
+        ValueError: unknown kind, wrong length, values that do not fall strictly from 1 to near 0.
+
+    Example:
+
+    >>> schedule = BernoulliNoiseSchedule(4)
+    >>> [float(k) for k in schedule.k]
+    [1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+
+    def __init__(self, num_steps, kind="linear", k=None, beta=None, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.num_steps = checks.check_integer("num_steps", num_steps, 1)
+        checks.check_choice("kind", kind, KINDS)
+        if k is not None and beta is not None:
+            raise checks.error("k", "both k and beta", "one of them", "leave one out")
+        self.kind = kind
+        self._custom_k = None if k is None else [float(value) for value in np.ravel(k)]
+        self._custom_beta = None if beta is None else [float(value) for value in np.ravel(beta)]
+        self.k = self._signal_levels()
+        self.b = (1.0 - self.k) / 2.0
+        self.beta = np.concatenate([[0.0], 1.0 - self.k[1:] / self.k[:-1]])
+        self.seed_generator = keras.random.SeedGenerator()
+        self.built = True
+
+    def _signal_levels(self):
+        if self._custom_k is not None:
+            return _check_signal(_with_start("k", self._custom_k, self.num_steps), "k")
+        if self._custom_beta is not None:
+            beta = np.asarray(self._custom_beta)
+            if len(beta) != self.num_steps:
+                raise checks.error(
+                    "beta",
+                    f"{len(beta)} values",
+                    f"{self.num_steps} values beta_1 ... beta_T",
+                    "pass one value for each of the num_steps steps",
+                )
+            return _check_signal(np.concatenate([[1.0], np.cumprod(1.0 - beta)]), "beta")
+        share = np.arange(self.num_steps + 1) / self.num_steps  # t / T
+        if self.kind == "linear":
+            return 1.0 - share
+        if self.kind == "cos":
+            return np.append(np.cos(share[:-1] * np.pi / 2) ** 2, 0.0)
+        fall = 1.0 / (1.0 + np.exp(-share * 3.0 / 0.8))
+        return (fall[-1] - fall) / (fall[-1] - fall[0])
+
+    def call(self, codes, time_steps, noise=None):
+        codes = ops.cast(codes, "float32")
+        if noise is None:
+            noise = keras.random.uniform(
+                ops.shape(codes), dtype="float32", seed=self.seed_generator
+            )
+        k = ops.take(ops.convert_to_tensor(self.k, "float32"), time_steps)[:, None, None, None]
+        b = ops.take(ops.convert_to_tensor(self.b, "float32"), time_steps)[:, None, None, None]
+        return ops.cast(noise < k * codes + b, "float32")
+
+    def sampling_steps(self, num_steps=None):
+        """The descending grid of time steps that a sampler with `num_steps` steps visits.
+
+        t = floor(linspace(0, 1, S) * (T - 1)) + 1 in exact integer arithmetic. One step starts
+        at T, because the chain starts from coin flips (the formula would give t = 1).
+
+        Returns:
+            int array of shape (num_steps,), from T down to 1.
+
+        Raises:
+            ValueError: `num_steps` is not in 1 ... T.
+        """
+        total = self.num_steps
+        num_steps = total if num_steps is None else num_steps
+        num_steps = checks.check_integer("num_steps", num_steps, 1, total)
+        if num_steps == 1:
+            return np.array([total])
+        grid = np.arange(num_steps) * (total - 1) // (num_steps - 1) + 1
+        return grid[::-1].copy()
+
+    def compute_output_shape(self, codes_shape, *args, **kwargs):
+        return codes_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_steps": self.num_steps,
+            "kind": self.kind,
+            "k": self._custom_k,
+            "beta": self._custom_beta,
+        }
+
+
+def _with_start(argument, values, num_steps):
+    if len(values) == num_steps:
+        values = [1.0, *values]
+    if len(values) != num_steps + 1 or values[0] != 1.0:
+        raise checks.error(
+            argument,
+            f"{len(values)} values starting with {values[0] if values else None}",
+            f"{num_steps} values k_1 ... k_T, or {num_steps + 1} values with k_0 = 1",
+            "pass one value for each of the num_steps steps",
+        )
+    return np.asarray(values)
+
+
+def _check_signal(k, argument):
+    falls = np.isfinite(k).all() and (np.diff(k) < 0).all()
+    if not falls or k[-1] < 0 or k[-1] > _LARGEST_FINAL_SIGNAL:
+        raise checks.error(
+            argument,
+            f"signal levels k from {k[0]:.4g} to {k[-1]:.4g}"
+            f" ({'falling' if falls else 'not strictly falling'})",
+            f"k strictly falling from 1 to at most {_LARGEST_FINAL_SIGNAL}",
+            "make every beta lie in (0, 1] and let the last k come near 0,"
+            " so that z^T is close to fair coin flips",
+        )
+    return k

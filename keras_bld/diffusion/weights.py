@@ -1,0 +1,20 @@
+"""Layers that are built at once, with the published initialisation."""
+
+import keras
+
+
+def dense(inputs, units, policy, name, use_bias=True):
+    """A Dense layer of known input width, weights drawn as torch's Linear does by default."""
+    bound = keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
+    layer = keras.layers.Dense(
+        units, use_bias=use_bias, kernel_initializer=bound, dtype=policy, name=name
+    )
+    layer.build((None, inputs))
+    return layer
+
+
+def layer_normalization(width, policy, name):
+    """LayerNormalization with torch's epsilon."""
+    layer = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name=name)
+    layer.build((None, None, width))
+    return layer
