@@ -81,9 +81,7 @@ def uniforms(seed, sample_indices, step, shape):
 
 
 def _rotate_left(words, amount):
-    return ops.bitwise_or(
-        ops.left_shift(words, amount), _shift_right_logical(words, 32 - amount)
-    )
+    return ops.bitwise_or(ops.left_shift(words, amount), _shift_right_logical(words, 32 - amount))
 
 
 def _shift_right_logical(words, amount):

@@ -3,6 +3,7 @@
 Everything else in the library is written once with `keras.ops`.
 """
 
+from keras import ops
 from keras.config import backend as backend_name
 
 
@@ -28,3 +29,15 @@ def compile_function(function, variables):
     else:
         from keras_bld.backend.torch_backend import CompiledFunction
     return CompiledFunction(function, variables)
+
+
+def own_buffers(variables):
+    """Give each variable a buffer of its own.
+
+    An optimizer with `use_ema=True` ends `fit` by assigning its averages to the weights. On JAX
+    the two then share one buffer, which the next `fit` or `evaluate` donates: the other is left
+    deleted (seen with Keras 3.15). A copy keeps them apart.
+    """
+    if backend_name() == "jax":
+        for variable in variables:
+            variable.assign(ops.copy(variable))

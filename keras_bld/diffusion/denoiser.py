@@ -35,7 +35,7 @@ class BernoulliDenoiser(keras.Model):
         codes: z^t in {0, 1}, shape (batch, height, width, channels).
         time_steps: t in 1 ... T, integers of shape (batch,).
         condition: labels (batch,) or text embeddings; None leaves the condition out for all.
-        condition_mask: optional booleans (batch,); False leaves the condition of a sample out.
+        condition_present: optional booleans (batch,); False leaves the condition of a sample out.
 
     Output shape:
         float32 logits, the shape of `codes`.
@@ -93,9 +93,7 @@ class BernoulliDenoiser(keras.Model):
         height, columns, channels = self.code_shape
         policy = self.dtype_policy
         self.token_embedding = dense(channels, self.width, policy, "token_embedding", False)
-        self.token_embedding.kernel.assign(
-            keras.random.normal((channels, self.width), stddev=0.02)
-        )
+        self.token_embedding.kernel.assign(keras.random.normal((channels, self.width), stddev=0.02))
         self.positions = self.add_weight(
             shape=(1, height * columns, self.width),
             initializer=lambda shape, dtype: ops.convert_to_tensor(
@@ -141,31 +139,31 @@ class BernoulliDenoiser(keras.Model):
     def _crosses(self):
         return self.text_width is not None and self.text_conditioning == "cross_attention"
 
-    def call(self, codes, time_steps, condition=None, condition_mask=None):
+    def call(self, codes, time_steps, condition=None, condition_present=None):
         height, columns, channels = self.code_shape
         num_cells = height * columns
         signs = 2.0 * ops.cast(codes, "float32") - 1.0
         cells = ops.cast(ops.reshape(signs, (-1, num_cells, channels)), self.compute_dtype)
         tokens = self.token_embedding(cells) + ops.cast(self.positions, self.compute_dtype)
         extra = [self.time_embedding(time_steps)[:, None]]
-        mask = text = text_mask = None
+        mask = text = text_visible = None
         if self._crosses:
             text = condition
-            if text is not None and condition_mask is not None:
-                text_mask = self._text_mask(condition_mask, text.shape[1])
+            if text is not None and condition_present is not None:
+                text_visible = self._visible_keys(condition_present, text.shape[1])
         elif condition is not None:
             extra.append(self.condition_embedding(condition)[:, None])
-            if condition_mask is not None:
+            if condition_present is not None:
                 # The condition token is the last key; a masked key is a token left out.
                 keys = ops.arange(num_cells + 2) <= num_cells
-                mask = ops.logical_or(keys[None], condition_mask[:, None])[:, None, None, :]
+                mask = ops.logical_or(keys[None], condition_present[:, None])[:, None, None, :]
         tokens = ops.concatenate([tokens, *extra], axis=1)  # (batch, cells + 1 or 2, width)
         for block in self.blocks:
-            tokens = block(tokens, attention_mask=mask, text=text, text_mask=text_mask)
+            tokens = block(tokens, attention_mask=mask, text=text, text_visible=text_visible)
         logits = self.head(self.output_norm(tokens[:, :num_cells]))
         return ops.reshape(ops.cast(logits, "float32"), (-1, height, columns, channels))
 
-    def _text_mask(self, present, length):
+    def _visible_keys(self, present, length):
         # The null embedding is key 0: visible exactly where the text is not.
         is_text = ops.arange(length + 1) > 0
         return ops.equal(is_text[None], present[:, None])[:, None, None, :]

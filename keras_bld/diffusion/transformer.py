@@ -45,20 +45,22 @@ class CrossAttention(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, tokens, text=None, text_mask=None):
+    def call(self, tokens, text=None, text_visible=None):
         batch, length = ops.shape(tokens)[0], tokens.shape[1]
         head_width = self.width // self.num_heads
         null = ops.cast(self.null_embedding, self.compute_dtype)
         null = ops.broadcast_to(null, (batch, 1, null.shape[-1]))
         if text is None:
-            text, text_mask = null, None
-        elif text_mask is not None:
+            text, text_visible = null, None
+        elif text_visible is not None:
             text = ops.concatenate([null, ops.cast(text, self.compute_dtype)], axis=1)
         keys_values = self.key_value(text)
         num_keys = text.shape[1]
         merged = ops.reshape(keys_values, (-1, num_keys, 2, self.num_heads, head_width))
         query = ops.reshape(self.query(tokens), (-1, length, self.num_heads, head_width))
-        attended = ops.dot_product_attention(query, merged[:, :, 0], merged[:, :, 1], mask=text_mask)
+        attended = ops.dot_product_attention(
+            query, merged[:, :, 0], merged[:, :, 1], mask=text_visible
+        )
         return self.projection(ops.reshape(attended, (-1, length, self.width)))
 
 
@@ -74,7 +76,7 @@ class TransformerBlock(keras.layers.Layer):
         tokens: (batch, length, width).
         attention_mask: optional booleans that broadcast to (batch, heads, length, length), True = attend.
         text: optional (batch, text length, text_width).
-        text_mask: optional booleans (batch, 1, 1, 1 + text length), the null embedding first.
+        text_visible: optional booleans (batch, 1, 1, 1 + text length), the null embedding first.
     """
 
     def __init__(self, width, num_heads, text_width=None, **kwargs):
@@ -99,11 +101,11 @@ class TransformerBlock(keras.layers.Layer):
     def _scale(self, width, name):
         return self.add_weight(shape=(width,), initializer="ones", name=name)
 
-    def call(self, tokens, attention_mask=None, text=None, text_mask=None):
+    def call(self, tokens, attention_mask=None, text=None, text_visible=None):
         attended = self.attention(self.attention_norm(tokens), attention_mask)
         tokens = tokens + ops.cast(self.attention_scale, tokens.dtype) * attended
         if self.cross_attention is not None:
-            attended = self.cross_attention(self.cross_norm(tokens), text, text_mask)
+            attended = self.cross_attention(self.cross_norm(tokens), text, text_visible)
             tokens = tokens + ops.cast(self.cross_scale, tokens.dtype) * attended
         hidden = ops.gelu(self.mlp_hidden(self.mlp_norm(tokens)), approximate=False)
         return tokens + ops.cast(self.mlp_scale, tokens.dtype) * self.mlp_output(hidden)

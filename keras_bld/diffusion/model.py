@@ -1,0 +1,286 @@
+"""Stage 2: the trainable Bernoulli diffusion over codes."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_bld import checks
+from keras_bld.backend import own_buffers
+from keras_bld.diffusion.conditioning import check_condition
+from keras_bld.diffusion.generation import Generation
+from keras_bld.diffusion.objective import NATS_PER_BIT, TARGETS, diffusion_losses
+from keras_bld.diffusion.packing import packed_width, unpack_bits
+from keras_bld.diffusion.posterior import transition_tables
+
+LOSS_WEIGHTINGS = ("uniform", "time")
+
+
+@keras.saving.register_keras_serializable("keras_bld")
+class BinaryLatentDiffusion(Generation, keras.Model):
+    """A generative model: a Bernoulli diffusion over the binary codes of an autoencoder.
+
+    Trains with `compile(optimizer)` and `fit`; the loss is BCE on `target` plus `vlb_weight` times
+    the exact variational bound (paper, Eq. 12-13, Algorithm 1). Samples with `generate`
+    (Algorithm 2), fills holes with `inpaint`, measures with `likelihood`. For an exponential
+    moving average of the weights pass an optimizer with `use_ema=True`: Keras keeps the average
+    and puts it in place at the end of `fit`.
+
+    Source: Wang et al., "Binary Latent Diffusion" (CVPR 2023), Sec. 4.
+
+    Args:
+        denoiser: a `BernoulliDenoiser`.
+        schedule: a `BernoulliNoiseSchedule` with the denoiser's `num_steps`.
+        autoencoder: optional `BinaryAutoencoder` (or any Keras model with `code_shape`,
+            `image_shape`, `encode` and `decode`). It is frozen. Needed to train on images and to
+            make images; codes need none.
+        target: what the denoiser's logits mean: "residual" (z^t XOR z^0, the paper's), "z0", or
+            "previous" (z^{t-1}; trained by the bound alone and sampled with all T steps).
+        vlb_weight: lambda of Eq. 13, >= 0.
+        label_dropout: share of samples in [0, 1] that train without their condition.
+        loss_weighting: "uniform", or "time": each sample weighs 1 - (t - 1) / T (published).
+
+    Fit arguments:
+        x: images (batch, H, W, C) uint8 or floating point in [0, 1] (encoded on the fly with
+            Bernoulli-sampled bits, Algorithm 1), or codes {0, 1} (batch, h, w, c), or packed
+            codes uint8 (batch, h, w, ceil(c / 8)).
+        y: labels (batch,) or text embeddings for a conditional model; none otherwise.
+
+    Raises:
+        ValueError: parts that do not fit together; bad images, codes or labels.
+
+    Example:
+
+    >>> import keras, keras_bld
+    >>> model = keras_bld.BinaryLatentDiffusion(
+    ...     keras_bld.BernoulliDenoiser((4, 4, 8), depth=1, width=32, num_heads=2, num_steps=8),
+    ...     keras_bld.BernoulliNoiseSchedule(8),
+    ... )
+    >>> model.compile(keras.optimizers.Adam(1e-3))
+    >>> codes = np.random.default_rng(0).integers(0, 2, (16, 4, 4, 8))
+    >>> history = model.fit(codes, epochs=1, verbose=0)
+    >>> model.generate_codes(2, num_steps=4, seed=0).shape
+    (2, 4, 4, 8)
+    """
+
+    def __init__(
+        self,
+        denoiser,
+        schedule,
+        autoencoder=None,
+        target="residual",
+        vlb_weight=0.1,
+        label_dropout=0.1,
+        loss_weighting="uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if schedule.num_steps != denoiser.num_steps:
+            raise checks.error(
+                "schedule",
+                f"a schedule of {schedule.num_steps} steps and a denoiser of {denoiser.num_steps}",
+                "the same num_steps in both",
+                "build both with the same num_steps (sampling may still use fewer)",
+            )
+        if autoencoder is not None and tuple(autoencoder.code_shape) != denoiser.code_shape:
+            raise checks.error(
+                "autoencoder",
+                f"an autoencoder with codes of shape {tuple(autoencoder.code_shape)}",
+                f"the denoiser's code_shape {denoiser.code_shape}",
+                "build the denoiser with code_shape=autoencoder.code_shape",
+            )
+        checks.check_choice("target", target, TARGETS)
+        checks.check_choice("loss_weighting", loss_weighting, LOSS_WEIGHTINGS)
+        self.denoiser = denoiser
+        self.schedule = schedule
+        self.autoencoder = autoencoder
+        if autoencoder is not None:
+            autoencoder.trainable = False
+        self.target = target
+        self.vlb_weight = checks.check_number("vlb_weight", vlb_weight, 0.0)
+        self.label_dropout = checks.check_number("label_dropout", label_dropout, 0.0, maximum=1.0)
+        self.loss_weighting = loss_weighting
+        self.num_steps = schedule.num_steps
+        self.code_shape = denoiser.code_shape
+        self.seed_generator = keras.random.SeedGenerator()
+        self._trackers = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("bce", "bits_per_dimension", "accuracy")
+        }
+        self._prepare_generation()
+        self.built = True
+
+    @property
+    def is_conditional(self):
+        """Whether samples need labels or text embeddings."""
+        return self.denoiser.condition_kind is not None
+
+    # Training ------------------------------------------------------------------------------
+
+    def fit(self, x=None, y=None, **kwargs):
+        """`keras.Model.fit`, after a check of images, codes and labels given as arrays."""
+        self._check_arrays(x, y)
+        history = super().fit(x, y, **kwargs)
+        own_buffers(self.trainable_variables)
+        return history
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """`keras.Model.evaluate`, after a check of images, codes and labels given as arrays."""
+        self._check_arrays(x, y)
+        return super().evaluate(x, y, **kwargs)
+
+    def train_step(self, *args):
+        """One step of Algorithm 1. JAX passes its state before the data, the others data alone."""
+        *state, data = args
+        return super().train_step(*state, self._with_condition_as_input(data))
+
+    def test_step(self, *args):
+        """One evaluation step; the arguments are those of `train_step`."""
+        *state, data = args
+        return super().test_step(*state, self._with_condition_as_input(data))
+
+    def call(self, inputs, training=False):
+        """Diffuse to a random time step and predict (Algorithm 1, lines 5-8).
+
+        Args:
+            inputs: dictionary of `x` (images, codes or packed codes) and, for a conditional
+                model, `condition`; or `x` alone.
+            training: drops conditions at random where True.
+
+        Returns:
+            Dictionary of `logits`, `codes`, `noisy_codes` and `time_steps`.
+        """
+        if not isinstance(inputs, dict):
+            inputs = {"x": inputs}
+        condition = inputs.get("condition")
+        codes = ops.stop_gradient(self._codes_of(inputs["x"]))
+        batch = ops.shape(codes)[0]
+        time_steps = keras.random.randint(
+            (batch,), 1, self.num_steps + 1, dtype="int32", seed=self.seed_generator
+        )
+        uniforms = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self.seed_generator)
+        noisy_codes = self.schedule(codes, time_steps, uniforms)
+        condition_present = None
+        if condition is not None and training and self.label_dropout > 0:
+            draws = keras.random.uniform((batch,), dtype="float32", seed=self.seed_generator)
+            condition_present = draws >= self.label_dropout
+        logits = self.denoiser(noisy_codes, time_steps, condition, condition_present)
+        return {
+            "logits": logits,
+            "codes": codes,
+            "noisy_codes": noisy_codes,
+            "time_steps": time_steps,
+        }
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """BCE + vlb_weight * bound (Eq. 13), the mean over the batch; updates the metrics."""
+        steps = np.arange(1, self.num_steps + 1)
+        tables = ops.convert_to_tensor(transition_tables(self.schedule.k, steps, steps - 1))
+        time_steps = y_pred["time_steps"]
+        terms = diffusion_losses(
+            y_pred["logits"],
+            y_pred["codes"],
+            y_pred["noisy_codes"],
+            time_steps,
+            ops.take(tables, time_steps - 1, axis=0),
+            self.target,
+        )
+        # The mean over random t of the bound's terms, times T, estimates the whole bound.
+        bits = terms["vlb"] * (self.num_steps / NATS_PER_BIT)
+        self._trackers["bce"].update_state(terms["bce"])
+        self._trackers["bits_per_dimension"].update_state(bits)
+        self._trackers["accuracy"].update_state(terms["accuracy"])
+        vlb_weight = 1.0 if self.target == "previous" else self.vlb_weight
+        loss = terms["bce"] + vlb_weight * terms["vlb"]
+        if self.loss_weighting == "time":
+            loss = loss * (1.0 - (ops.cast(time_steps, "float32") - 1.0) / self.num_steps)
+        if sample_weight is not None:
+            loss = loss * ops.cast(sample_weight, "float32")
+        return ops.mean(loss)
+
+    def _codes_of(self, x):
+        height, width, channels = self.code_shape
+        shape = tuple(x.shape[1:])
+        if shape == (height, width, packed_width(channels)) and "uint8" in str(x.dtype):
+            return unpack_bits(x, channels)
+        if shape == self.code_shape:
+            return ops.cast(x, "float32")
+        if self.autoencoder is not None and shape == tuple(self.autoencoder.image_shape):
+            seed = keras.random.randint((), 0, 2**31 - 1, dtype="int32", seed=self.seed_generator)
+            return self.autoencoder.encode(x, deterministic=False, seed=seed)
+        raise self._unknown_input(tuple(x.shape))
+
+    def _with_condition_as_input(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if self.is_conditional and y is None:
+            raise checks.error(
+                "y",
+                "no labels",
+                f"a {self.denoiser.condition_kind} condition for each sample",
+                "call fit(x, labels), or give a dataset of (x, labels)",
+            )
+        if not self.is_conditional and y is not None:
+            raise checks.error(
+                "y",
+                "labels",
+                "no labels, the denoiser is unconditional",
+                "build the denoiser with num_classes, or leave the labels out",
+            )
+        inputs = {"x": x} if y is None else {"x": x, "condition": y}
+        return keras.utils.pack_x_y_sample_weight(inputs, None, sample_weight)
+
+    def _check_arrays(self, x, y):
+        if isinstance(x, np.ndarray):
+            shape = x.shape[1:]
+            height, width, channels = self.code_shape
+            packed = (height, width, packed_width(channels))
+            if self.autoencoder is not None and shape == tuple(self.autoencoder.image_shape):
+                checks.check_images(x[:1] if x.dtype == np.uint8 else x, shape, "x")
+            elif shape == packed and x.dtype == np.uint8:
+                checks.check_batch_shape("x", x, packed)
+            elif shape == self.code_shape:
+                checks.check_codes(x, self.code_shape, "x")
+            else:
+                raise self._unknown_input(x.shape)
+        if isinstance(y, (np.ndarray, list)) and self.is_conditional:
+            check_condition(self.denoiser, y, len(y))
+
+    def _unknown_input(self, shape):
+        height, width, channels = self.code_shape
+        accepted = [
+            f"codes (batch, {height}, {width}, {channels})",
+            f"packed codes uint8 (batch, {height}, {width}, {packed_width(channels)})",
+        ]
+        if self.autoencoder is not None:
+            accepted.append(f"images (batch, {', '.join(map(str, self.autoencoder.image_shape))})")
+        return checks.error(
+            "x",
+            f"shape {shape}",
+            " or ".join(accepted),
+            "reshape or resize the input, or build the model with an autoencoder for such images",
+        )
+
+    # Saving --------------------------------------------------------------------------------
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "denoiser": serialize(self.denoiser),
+            "schedule": serialize(self.schedule),
+            "autoencoder": None if self.autoencoder is None else serialize(self.autoencoder),
+            "target": self.target,
+            "vlb_weight": self.vlb_weight,
+            "label_dropout": self.label_dropout,
+            "loss_weighting": self.loss_weighting,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuild a model, its parts included, from `get_config`."""
+        config = dict(config)
+        for part in ("denoiser", "schedule", "autoencoder"):
+            if isinstance(config[part], dict):
+                config[part] = keras.saving.deserialize_keras_object(
+                    config[part], custom_objects=custom_objects
+                )
+        return cls(**config)
