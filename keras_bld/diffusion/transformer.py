@@ -74,7 +74,8 @@ class TransformerBlock(keras.layers.Layer):
 
     Call arguments:
         tokens: (batch, length, width).
-        attention_mask: optional booleans that broadcast to (batch, heads, length, length), True = attend.
+        attention_mask: optional booleans that broadcast to (batch, heads, length, length);
+            True = attend.
         text: optional (batch, text length, text_width).
         text_visible: optional booleans (batch, 1, 1, 1 + text length), the null embedding first.
     """
