@@ -1,0 +1,227 @@
+"""The arrows of docs/design.md, read from the source, and what `import keras_bld` costs."""
+
+import ast
+import json
+import pathlib
+import statistics
+
+import keras
+import pytest
+from harness import PROJECT_ROOT, run_in_new_process
+
+BASE = {"base"}
+STAGES = {"autoencoder", "diffusion", "evaluation", "data"}  # siblings
+BELOW_ZOO = BASE | STAGES
+BELOW_CONVERSION = BELOW_ZOO | {"zoo"}
+BELOW_TRAINING = BELOW_CONVERSION | {"conversion", "serving"}
+# Room -> rooms that it may import beside itself. "front" is keras_bld/__init__.py and __main__.py.
+ARROWS = {
+    "base": set(),
+    **{stage: BASE for stage in STAGES},
+    "zoo": BELOW_ZOO,
+    "conversion": BELOW_CONVERSION,
+    "serving": BELOW_CONVERSION,
+    "training": BELOW_TRAINING,
+    "front": BELOW_TRAINING | {"training"},
+    "recipes": {"training"},
+}
+# The models' convenience methods reach up, from inside the function's body only.
+ARROWS_IN_FUNCTIONS = {"autoencoder": {"zoo", "serving"}, "diffusion": {"zoo", "serving"}}
+
+BACKENDS = {"tensorflow", "jax", "torch"}
+NEVER_AT_IMPORT = BACKENDS | {
+    "array_record",
+    "grain",
+    "keras_cv",
+    "openvino",
+    "sklearn",
+    "tensorflow_datasets",
+}
+# A backend is imported only by a file whose name says so, or for one of these reasons.
+BACKEND_IMPORTS_ALLOWED = {}
+
+
+def imports_of(source, package):
+    """(module, whether inside a function, line) of every import; `package` resolves dots."""
+    found = []
+
+    def visit(node, in_function):
+        if isinstance(node, ast.Import):
+            found.extend((alias.name, in_function, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            parents = parts[: len(parts) - node.level + 1] if node.level else []
+            origin = ".".join([*parents, *filter(None, [node.module])])
+            # `from keras_bld import random` names a module, so the name is kept.
+            found.extend(
+                (f"{origin}.{alias.name}", in_function, node.lineno) for alias in node.names
+            )
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in ("import_module", "__import__"):
+                found.append((str(node.args[0].value), in_function, node.lineno))
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            visit(child, in_function or function)
+
+    visit(ast.parse(source), False)
+    return found
+
+
+def room_of(module):
+    """The room of a dotted name, or None for what is not ours."""
+    first, *rest = module.split(".")
+    if first == "recipes":
+        return "recipes"
+    if first != "keras_bld":
+        return None
+    if rest and rest[0] in ("checks", "random", "backend", "__version__"):
+        return "base"  # the version is a constant
+    return rest[0] if rest and rest[0] in ARROWS else "front"
+
+
+def wrong_arrows(source, module):
+    room, package = room_of(module), module.rpartition(".")[0]
+    wrong = []
+    for imported, in_function, line in imports_of(source, package):
+        allowed = ARROWS[room] | {room, None}
+        if in_function:
+            allowed |= ARROWS_IN_FUNCTIONS.get(room, set())
+        if room_of(imported) not in allowed:
+            wrong.append(f"{module}:{line}: {room} must not import {imported}")
+    return wrong
+
+
+def heavy_at_import(source, module):
+    return [
+        f"{module}:{line}: import {imported} inside the function that needs it"
+        for imported, in_function, line in imports_of(source, module.rpartition(".")[0])
+        if not in_function and imported.split(".")[0] in NEVER_AT_IMPORT
+    ]
+
+
+def backend_in_the_wrong_file(source, module):
+    wrong = []
+    for imported, _, line in imports_of(source, module.rpartition(".")[0]):
+        library = imported.split(".")[0]
+        named = library in module.rpartition(".")[2]
+        if library in BACKENDS and not named and (module, library) not in BACKEND_IMPORTS_ALLOWED:
+            wrong.append(f"{module}:{line}: {library} belongs into a file whose name says so")
+    return wrong
+
+
+def sources():
+    """Dotted name -> source of every file of the library and of the recipes."""
+    files = [*PROJECT_ROOT.glob("keras_bld/**/*.py"), *PROJECT_ROOT.glob("recipes/**/*.py")]
+    return {
+        ".".join(file.relative_to(PROJECT_ROOT).with_suffix("").parts): file.read_text()
+        for file in sorted(files)
+    }
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("rule", [wrong_arrows, heavy_at_import, backend_in_the_wrong_file])
+def test_every_file_keeps_the_rule(rule):
+    modules = sources()
+    assert "keras_bld.backend.jax_backend" in modules
+    wrong = [line for module, source in modules.items() for line in rule(source, module)]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.once
+def test_every_room_has_its_arrows():
+    folders = {path.parent.name for path in PROJECT_ROOT.glob("keras_bld/*/__init__.py")}
+    assert folders - {"backend"} == set(ARROWS) - {"base", "front", "recipes"}
+
+
+@pytest.mark.once
+def test_every_exception_is_still_needed_and_has_a_reason():
+    modules = sources()
+    for (module, library), reason in BACKEND_IMPORTS_ALLOWED.items():
+        imported = {
+            name.split(".")[0]
+            for name, _, _ in imports_of(modules.get(module, ""), module.rpartition(".")[0])
+        }
+        assert library in imported, f"{module} no longer imports {library}: remove the exception"
+        assert len(reason) > 10
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "module, source, fine",
+    [
+        ("keras_bld.diffusion.sampler", "from keras_bld import random", True),
+        ("keras_bld.diffusion.sampler", "from . import schedule", True),
+        ("keras_bld.diffusion.sampler", "from .. import checks", True),
+        ("keras_bld.diffusion.sampler", "from ..autoencoder import encoder", False),
+        ("keras_bld.diffusion.sampler", "from keras_bld.autoencoder import x", False),
+        ("keras_bld.diffusion.model", "import keras_bld.zoo.store", False),
+        ("keras_bld.diffusion.model", "def save():\n  from keras_bld.zoo import store", True),
+        ("keras_bld.diffusion.model", "def save():\n  from keras_bld.training import run", False),
+        ("keras_bld.diffusion.model", "def save():\n  import keras_bld", False),
+        ("keras_bld.evaluation.card", "def save():\n  from keras_bld.zoo import store", False),
+        ("keras_bld.checks", "from keras_bld.data import images", False),
+        ("keras_bld.zoo.store", "from keras_bld import __version__", True),
+        ("keras_bld.zoo.store", "from keras_bld import BinaryAutoencoder", False),
+        ("keras_bld.conversion.read", "from keras_bld.serving import export", False),
+        ("keras_bld.training.runner", "from keras_bld.conversion import read", True),
+        ("keras_bld.__init__", "from keras_bld.zoo.catalogue import presets", True),
+        ("recipes.digits", "from keras_bld.training import recipe", True),
+        ("recipes.digits", "import keras_bld.diffusion", False),
+    ],
+)
+def test_arrow_rule_on_snippets(module, source, fine):
+    assert (wrong_arrows(source, module) == []) is fine
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "source, fine",
+    [
+        ("import tensorflow as tf", False),
+        ("try:\n  import keras_cv\nexcept ImportError:\n  pass", False),
+        ("class A:\n  from sklearn.svm import SVC", False),
+        ("import importlib\nimportlib.import_module('grain')", False),
+        ("def load():\n  import openvino", True),
+        ("import numpy, keras, scipy", True),
+    ],
+)
+def test_heavy_rule_on_snippets(source, fine):
+    assert (heavy_at_import(source, "keras_bld.data.folders") == []) is fine
+
+
+@pytest.mark.once
+def test_backend_rule_on_snippets():
+    source = "def load():\n  import torch"
+    assert backend_in_the_wrong_file(source, "keras_bld.data.folders")
+    assert backend_in_the_wrong_file(source, "keras_bld.backend.jax_backend")
+    assert not backend_in_the_wrong_file(source, "keras_bld.backend.torch_backend")
+    assert not backend_in_the_wrong_file("import torchlike", "keras_bld.data.folders")
+
+
+MEASURE = """
+import json, sys, time
+import keras
+before = set(sys.modules)
+start = time.perf_counter()
+import keras_bld
+seconds = time.perf_counter() - start
+tops = {name.split(".")[0] for name in set(sys.modules) - before}
+print(json.dumps([seconds, keras_bld.__file__, sorted(tops)]))
+"""
+
+
+def test_import_is_light():
+    """Beside `import keras`, `import keras_bld` takes under 0.5 s and loads nothing heavy."""
+
+    def measure():
+        return json.loads(run_in_new_process(MEASURE).splitlines()[-1])
+
+    seconds, file, modules = measure()
+    assert pathlib.Path(file) == PROJECT_ROOT / "keras_bld" / "__init__.py"
+    assert "keras_bld" in modules
+    loaded = NEVER_AT_IMPORT & (set(modules) - {keras.config.backend()})
+    assert not loaded, f"import keras_bld loads {sorted(loaded)}"
+    if seconds > 0.25:  # near the limit, or a busy machine: the median of three decides
+        seconds = statistics.median([seconds, measure()[0], measure()[0]])
+    assert seconds < 0.5, f"import keras_bld took {seconds:.2f} s"
