@@ -1,0 +1,35 @@
+"""Metrics on features, images and codes; each is usable alone, on NumPy arrays."""
+
+from keras_bld.evaluation.calibration import (
+    CalibrationCurve,
+    calibration_curve,
+    mean_and_error,
+)
+from keras_bld.evaluation.frechet import frechet_distance
+from keras_bld.evaluation.image_quality import lpips, psnr, ssim
+from keras_bld.evaluation.inception_score import inception_score
+from keras_bld.evaluation.kernel import kernel_distance
+from keras_bld.evaluation.manifold import density_coverage, precision_recall
+from keras_bld.evaluation.neighbors import hamming_nearest_neighbors, nearest_neighbors
+from keras_bld.evaluation.pictures import image_grid, neighbor_sheet, save_image_grid
+from keras_bld.evaluation.statistics import StreamingStatistics
+
+__all__ = [
+    "CalibrationCurve",
+    "StreamingStatistics",
+    "calibration_curve",
+    "density_coverage",
+    "frechet_distance",
+    "hamming_nearest_neighbors",
+    "image_grid",
+    "inception_score",
+    "kernel_distance",
+    "lpips",
+    "mean_and_error",
+    "nearest_neighbors",
+    "neighbor_sheet",
+    "precision_recall",
+    "psnr",
+    "save_image_grid",
+    "ssim",
+]
