@@ -1,0 +1,17 @@
+"""Stage 1: image <-> bits."""
+
+from keras_bld.autoencoder.augmentation import DiffAugment
+from keras_bld.autoencoder.binary_autoencoder import BinaryAutoencoder
+from keras_bld.autoencoder.critic import PatchCritic
+from keras_bld.autoencoder.decoder import Decoder
+from keras_bld.autoencoder.encoder import Encoder
+from keras_bld.autoencoder.straight_through import BernoulliStraightThrough
+
+__all__ = [
+    "BernoulliStraightThrough",
+    "BinaryAutoencoder",
+    "Decoder",
+    "DiffAugment",
+    "Encoder",
+    "PatchCritic",
+]

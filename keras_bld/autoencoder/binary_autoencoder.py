@@ -1,0 +1,452 @@
+"""Stage 1: the trainable model that turns images into bits and bits into images."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_bld import checks, random
+from keras_bld.autoencoder.augmentation import DiffAugment
+from keras_bld.autoencoder.batching import run_in_batches
+from keras_bld.autoencoder.blocks import pointwise
+from keras_bld.autoencoder.critic import PatchCritic
+from keras_bld.autoencoder.decoder import Decoder
+from keras_bld.autoencoder.encoder import Encoder
+from keras_bld.autoencoder.losses import (
+    generator_loss,
+    hinge_critic_loss,
+    reconstruction_loss,
+    split_with_balance,
+)
+from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy, mean_psnr
+from keras_bld.autoencoder.straight_through import BernoulliStraightThrough
+from keras_bld.backend import compile_function
+
+
+@keras.saving.register_keras_serializable("keras_bld")
+class BinaryAutoencoder(keras.Model):
+    """Image <-> grid of bits: encoder, Bernoulli bits with straight-through gradient, decoder.
+
+    Trained with `compile(optimizer=...)` and `fit(images)` alone; the objective (paper, Eq. 2) is
+    reconstruction + perceptual distance + adversarial term, each with its weight. The critic
+    trains in the same step, with the same optimizer, from the same forward pass.
+
+    Source: paper, Section 3; the networks are those of the published code.
+
+    Args:
+        image_shape: (height, width, channels); height and width divisible by
+            2 ** (len(width_multipliers) - 1).
+        code_channels: bits for each cell of the grid.
+        base_width, width_multipliers, num_blocks, attention_resolutions, embedding_width,
+            num_groups: see `Encoder`.
+        decoder_num_blocks: residual blocks per level of the decoder; None: `num_blocks`. (The
+            published option `gen_mul` is this number divided by `num_blocks`.)
+        norm_first: see `Decoder`.
+        reconstruction: "mse" or "l1".
+        reconstruction_weight, perceptual_weight, adversarial_weight: weights of the terms, >= 0.
+        perceptual: None, or a layer called with (images, reconstruction) that returns distances
+            of shape (batch,), e.g. a `PerceptualDistance`.
+        critic: None, True for a `PatchCritic` of the published size (with fewer layers for images
+            below 24 pixels), or a `PatchCritic`.
+        critic_start_step: number of training steps before the critic and the adversarial term
+            begin.
+        adaptive_weight: how the adversarial gradient is scaled, before `adversarial_weight`:
+            "image" to the norm of the other terms' gradient at the image, "last_layer" to their
+            norm at the last convolution's kernel (as published), None not at all.
+        max_adaptive_weight: largest such scale. (Published default: 1.)
+        augment_policy: what `DiffAugment` does to all images that the critic sees, or None.
+
+    Attributes:
+        code_shape: (height / f, width / f, code_channels).
+        downsampling_factor: f.
+
+    Raises:
+        ValueError: sizes that do not fit together, unknown options, negative weights.
+
+    Example:
+        >>> import numpy as np
+        >>> model = BinaryAutoencoder((16, 16, 1), 8, base_width=8, width_multipliers=(1, 2),
+        ...                           num_blocks=1, embedding_width=8, num_groups=4)
+        >>> codes = model.encode(np.zeros((3, 16, 16, 1), "float32"))
+        >>> codes.shape, model.decode(codes).shape
+        ((3, 8, 8, 8), (3, 16, 16, 1))
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        code_channels,
+        base_width=128,
+        width_multipliers=(1, 1, 2, 2, 4),
+        num_blocks=2,
+        attention_resolutions=(16,),
+        embedding_width=256,
+        num_groups=32,
+        decoder_num_blocks=None,
+        norm_first=True,
+        reconstruction="mse",
+        reconstruction_weight=1.0,
+        perceptual=None,
+        perceptual_weight=1.0,
+        critic=None,
+        adversarial_weight=1.0,
+        critic_start_step=0,
+        adaptive_weight="image",
+        max_adaptive_weight=1e4,
+        augment_policy=("color", "translation"),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.image_shape = _check_image_shape(image_shape, len(width_multipliers))
+        self.code_channels = checks.check_integer("code_channels", code_channels, 1)
+        self.base_width = checks.check_integer("base_width", base_width, 1)
+        self.width_multipliers = tuple(width_multipliers)
+        self.num_blocks = checks.check_integer("num_blocks", num_blocks, 1)
+        self.attention_resolutions = tuple(attention_resolutions)
+        self.embedding_width = checks.check_integer("embedding_width", embedding_width, 1)
+        self.num_groups = checks.check_integer("num_groups", num_groups, 1)
+        if decoder_num_blocks is not None:
+            checks.check_integer("decoder_num_blocks", decoder_num_blocks, 1)
+        self.decoder_num_blocks = decoder_num_blocks
+        self.norm_first = norm_first
+        checks.check_choice("reconstruction", reconstruction, ("mse", "l1"))
+        checks.check_choice("adaptive_weight", adaptive_weight, ("image", "last_layer", None))
+        self.reconstruction = reconstruction
+        self.reconstruction_weight = checks.check_number(
+            "reconstruction_weight", reconstruction_weight, 0.0
+        )
+        self.perceptual_weight = checks.check_number("perceptual_weight", perceptual_weight, 0.0)
+        self.adversarial_weight = checks.check_number("adversarial_weight", adversarial_weight, 0.0)
+        self.critic_start_step = checks.check_integer("critic_start_step", critic_start_step, 0)
+        self.adaptive_weight = adaptive_weight
+        self.max_adaptive_weight = checks.check_number(
+            "max_adaptive_weight", max_adaptive_weight, 0.0
+        )
+        self.augment_policy = None if augment_policy is None else tuple(augment_policy)
+        self.downsampling_factor = 2 ** (len(self.width_multipliers) - 1)
+        height, width, image_channels = self.image_shape
+        self.code_shape = (
+            height // self.downsampling_factor,
+            width // self.downsampling_factor,
+            self.code_channels,
+        )
+        self._create_networks(image_channels)
+        self._create_training_parts(perceptual, critic)
+        self._compiled_functions = {}
+        self.built = True
+
+    def _create_networks(self, image_channels):
+        shared = {
+            "base_width": self.base_width,
+            "width_multipliers": self.width_multipliers,
+            "attention_resolutions": self.attention_resolutions,
+            "embedding_width": self.embedding_width,
+            "num_groups": self.num_groups,
+            "dtype": self.dtype_policy,
+        }
+        self.encoder = Encoder(num_blocks=self.num_blocks, name="encoder", **shared)
+        # Probabilities are float32 whatever the networks run in.
+        self.code_logits = pointwise(self.code_channels, dtype="float32")
+        self.bernoulli = BernoulliStraightThrough(name="bernoulli")
+        self.decoder = Decoder(
+            image_channels,
+            num_blocks=self.decoder_num_blocks or self.num_blocks,
+            norm_first=self.norm_first,
+            name="decoder",
+            **shared,
+        )
+        self.encoder.build((None, *self.image_shape))
+        self.code_logits.build((None, *self.code_shape[:2], self.embedding_width))
+        self.decoder.build((None, *self.code_shape))
+
+    def _create_training_parts(self, perceptual, critic):
+        self.perceptual = perceptual
+        if critic is True:
+            critic = PatchCritic(
+                num_layers=PatchCritic.largest_num_layers(self.image_shape),
+                dtype=self.dtype_policy,
+                name="critic",
+            )
+        self.critic = critic or None
+        self._reconstruction_metric = keras.metrics.Mean(name="reconstruction")
+        self._psnr_metric = keras.metrics.Mean(name="psnr")
+        self._dead_bits_metric = DeadBits(self.code_shape)
+        self._bit_entropy_metric = keras.metrics.Mean(name="bit_entropy")
+        if self.perceptual is not None:
+            self._perceptual_metric = keras.metrics.Mean(name="perceptual")
+        if self.critic is not None:
+            if not self.critic.built:
+                self.critic.build((None, *self.image_shape))
+            self.augment = DiffAugment(self.augment_policy or (), name="augment")
+            self._adversarial_metric = keras.metrics.Mean(name="adversarial")
+            self._critic_metric = keras.metrics.Mean(name="critic")
+            # The optimizer's own count cannot be read inside a JAX training step.
+            self.num_training_steps = self.add_weight(
+                name="num_training_steps",
+                shape=(),
+                dtype="int32",
+                initializer="zeros",
+                trainable=False,
+            )
+
+    # Inference
+
+    def encode_probabilities(self, images, batch_size=32):
+        """P(bit = 1) for every bit: float32 (batch, *code_shape).
+
+        Args:
+            images: uint8, or floating point in [0, 1], of shape (batch, *image_shape). NumPy
+                arrays (or lists) are checked, run in compiled batches, and give NumPy; backend
+                tensors are traced as they are and give a tensor.
+            batch_size: images in one compiled batch; for arrays only.
+
+        Raises:
+            ValueError: wrong shape, empty batch, or values outside [0, 1].
+        """
+        if ops.is_tensor(images):
+            return self._probabilities(checks.check_images(images, self.image_shape))
+        return self._run("probabilities", images, self._check_images, batch_size)
+
+    def encode(self, images, deterministic=True, seed=None, batch_size=32):
+        """Images -> codes: float32 {0, 1} of shape (batch, *code_shape).
+
+        Args:
+            images: as for `encode_probabilities`.
+            deterministic: True: a bit is set where its probability is above 0.5. False: bits are
+                sampled; those of image i depend on `seed` and i alone, not on `batch_size`.
+            seed: int in [0, 2**31), for sampling; None draws one (see `random.resolve_seed`).
+                With tensors it may be an int32 scalar tensor.
+            batch_size: images in one compiled batch; for arrays only.
+
+        Raises:
+            ValueError: as for `encode_probabilities`, or a bad seed.
+        """
+        if not ops.is_tensor(seed):
+            seed = 0 if deterministic else random.resolve_seed(seed)
+        if ops.is_tensor(images):
+            probabilities = self.encode_probabilities(images)
+            indices = ops.arange(ops.shape(probabilities)[0], dtype="int32")
+            return self._bits(probabilities, deterministic, seed, indices)
+        name = "codes" if deterministic else "sampled_codes"
+        return self._run(name, images, self._check_images, batch_size, seed)
+
+    def decode(self, codes, batch_size=32):
+        """Codes -> images: float32 in [0, 1] of shape (batch, *image_shape).
+
+        Args:
+            codes: {0, 1} of shape (batch, *code_shape); arrays or tensors, see
+                `encode_probabilities`.
+            batch_size: codes in one compiled batch; for arrays only.
+
+        Raises:
+            ValueError: wrong shape, empty batch, or values other than 0 and 1.
+        """
+        if ops.is_tensor(codes):
+            return self._decode_clipped(self._check_codes(codes))
+        return self._run("images", codes, self._check_codes, batch_size)
+
+    def reconstruct(self, images, batch_size=32):
+        """Decode the thresholded codes of `images`; arguments and result as in `encode`."""
+        return self.decode(self.encode(images, batch_size=batch_size), batch_size=batch_size)
+
+    def call(self, images, training=False):
+        """Reconstruction, not clipped; with `training=True` from sampled bits.
+
+        `images` may be uint8. (Given the dictionary that `train_step` makes, all intermediate
+        results that the objective needs are returned.)
+        """
+        if isinstance(images, dict):
+            return self._forward(images["images"], training)
+        images = checks.check_images(ops.convert_to_tensor(images), self.image_shape)
+        return self._forward(images, training)["reconstruction"]
+
+    def _forward(self, images, training):
+        probabilities = self._probabilities(images)
+        features = self.decoder.features(self.bernoulli(probabilities, training=training))
+        reconstruction = ops.cast(self.decoder.last_convolution(features), "float32")
+        return {
+            "probabilities": probabilities,
+            "features": features,
+            "reconstruction": reconstruction,
+        }
+
+    def _probabilities(self, images):
+        return ops.sigmoid(self.code_logits(self.encoder(images)))
+
+    def _bits(self, probabilities, deterministic, seed, indices):
+        noise = None
+        if not deterministic:
+            noise = random.uniforms(seed, indices, 0, self.code_shape)
+        return self.bernoulli(probabilities, deterministic=deterministic, noise=noise)
+
+    def _decode_clipped(self, codes):
+        return ops.clip(ops.cast(self.decoder(codes), "float32"), 0.0, 1.0)
+
+    def _check_images(self, images):
+        return checks.check_images(images, self.image_shape)
+
+    def _check_codes(self, codes):
+        return checks.check_codes(codes, self.code_shape)
+
+    def _run(self, name, inputs, check, batch_size, *scalars):
+        """Run one of the compiled functions over an array."""
+        inputs = np.asarray(inputs)
+        shape = self.code_shape if name == "images" else self.image_shape
+        checks.check_batch_shape("codes" if name == "images" else "images", inputs, shape)
+        compiled = self._compiled(name)
+
+        def run_chunk(indices, chunk):
+            return compiled(check(chunk), indices, *scalars)
+
+        return run_in_batches(run_chunk, (inputs,), batch_size)
+
+    def _compiled(self, name):
+        """The compiled function of this name, created when it is first needed."""
+        if name not in self._compiled_functions:
+            functions = {
+                "probabilities": lambda x, indices: self._probabilities(x),
+                "codes": lambda x, indices, seed: self._bits(
+                    self._probabilities(x), True, seed, indices
+                ),
+                "sampled_codes": lambda x, indices, seed: self._bits(
+                    self._probabilities(x), False, seed, indices
+                ),
+                "images": lambda codes, indices: self._decode_clipped(codes),
+            }
+            variables = (
+                (lambda: self.decoder.variables)
+                if name == "images"
+                else (lambda: [*self.encoder.variables, *self.code_logits.variables])
+            )
+            self._compiled_functions[name] = compile_function(functions[name], variables)
+        return self._compiled_functions[name]
+
+    # Training
+
+    def train_step(self, *args):
+        """One step of all networks; written once, JAX passes its state before the data."""
+        *state, data = args
+        return super().train_step(*state, (self._training_images(data),))
+
+    def test_step(self, *args):
+        """The objective and the metrics without an update."""
+        *state, data = args
+        return super().test_step(*state, (self._training_images(data),))
+
+    def _training_images(self, data):
+        """Images, (images, labels) -> {"images": float32}; labels are not used."""
+        images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            raise checks.error(
+                "sample_weight",
+                "weights of samples",
+                "None",
+                "leave it out; the objective weighs all images alike",
+            )
+        return {"images": checks.check_images(images, self.image_shape)}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The objective (paper, Eq. 2) plus the critic's own loss; updates the metrics.
+
+        One backward pass serves both networks: the critic's loss sees the reconstruction with
+        its gradient stopped, the generator's term sees the critic with its weights stopped.
+        """
+        images, reconstruction = x["images"], y_pred["reconstruction"]
+        for_terms, for_critic, gate = reconstruction, reconstruction, None
+        if self.critic is not None:
+            gate = self._critic_gate(training)
+            if self.adaptive_weight is not None:
+                for_terms, for_critic = split_with_balance(
+                    reconstruction,
+                    y_pred["features"] if self.adaptive_weight == "last_layer" else None,
+                    scale=gate * self.adversarial_weight,
+                    maximum=self.max_adaptive_weight,
+                )
+        loss = self._reconstruction_terms(images, for_terms)
+        if self.critic is not None:
+            loss = loss + self._adversarial_terms(images, for_critic, gate, training)
+        self._psnr_metric.update_state(mean_psnr(images, ops.stop_gradient(reconstruction)))
+        probabilities = ops.stop_gradient(y_pred["probabilities"])
+        self._dead_bits_metric.update_state(probabilities)
+        self._bit_entropy_metric.update_state(mean_bit_entropy(probabilities))
+        return loss
+
+    def _reconstruction_terms(self, images, reconstruction):
+        loss = reconstruction_loss(images, reconstruction, self.reconstruction)
+        self._reconstruction_metric.update_state(ops.stop_gradient(loss))
+        loss = self.reconstruction_weight * loss
+        if self.perceptual is not None:
+            distance = ops.mean(self.perceptual(images, reconstruction))
+            self._perceptual_metric.update_state(ops.stop_gradient(distance))
+            loss = loss + self.perceptual_weight * distance
+        return loss
+
+    def _adversarial_terms(self, images, reconstruction, gate, training):
+        real, fake = images, reconstruction
+        if training and self.augment_policy:
+            real, fake = self.augment(real), self.augment(fake)
+        frozen = [ops.stop_gradient(variable.value) for variable in self.critic.trainable_variables]
+        states = [variable.value for variable in self.critic.non_trainable_variables]
+        logits, _ = self.critic.stateless_call(frozen, states, fake, training=training)
+        adversarial = generator_loss(logits)
+        critic_loss = hinge_critic_loss(
+            self.critic(real, training=training),
+            self.critic(ops.stop_gradient(fake), training=training),
+        )
+        self._adversarial_metric.update_state(ops.stop_gradient(adversarial))
+        self._critic_metric.update_state(ops.stop_gradient(critic_loss))
+        weight = gate * self.adversarial_weight
+        if self.adaptive_weight is None:
+            return weight * adversarial + gate * critic_loss
+        # The weight is applied to the gradient (in `split_with_balance`, which needs it raw),
+        # and here to the value that is shown.
+        shown = weight * ops.stop_gradient(adversarial)
+        return adversarial - ops.stop_gradient(adversarial) + shown + gate * critic_loss
+
+    def _critic_gate(self, training):
+        """0.0 before `critic_start_step`, then 1.0; counts the training steps."""
+        steps = ops.convert_to_tensor(self.num_training_steps)
+        if training:
+            self.num_training_steps.assign(steps + 1)
+        return ops.cast(steps >= self.critic_start_step, "float32")
+
+    # Saving
+
+    def get_config(self):
+        """Constructor arguments; `perceptual` and `critic` as serialised Keras objects."""
+        names = (
+            "image_shape code_channels base_width width_multipliers num_blocks "
+            "attention_resolutions embedding_width num_groups decoder_num_blocks norm_first "
+            "reconstruction reconstruction_weight perceptual_weight adversarial_weight "
+            "critic_start_step adaptive_weight max_adaptive_weight augment_policy"
+        ).split()
+        config = {name: getattr(self, name) for name in names}
+        for name in ("perceptual", "critic"):
+            part = getattr(self, name)
+            config[name] = part and keras.saving.serialize_keras_object(part)
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Inverse of `get_config`."""
+        config = dict(config)
+        for name in ("perceptual", "critic"):
+            if isinstance(config.get(name), dict):
+                config[name] = keras.saving.deserialize_keras_object(
+                    config[name], custom_objects=custom_objects
+                )
+        return cls(**config)
+
+
+def _check_image_shape(image_shape, num_levels):
+    shape = tuple(image_shape)
+    factor = 2 ** (num_levels - 1)
+    whole = len(shape) == 3 and all(isinstance(size, (int, np.integer)) for size in shape)
+    if not whole or min(shape) < 1 or shape[0] % factor or shape[1] % factor:
+        raise checks.error(
+            "image_shape",
+            repr(image_shape),
+            f"(height, width, channels), height and width divisible by {factor} "
+            f"(2 ** (len(width_multipliers) - 1))",
+            "crop or resize the images, or use fewer levels",
+        )
+    return tuple(int(size) for size in shape)

@@ -1,0 +1,104 @@
+"""The terms of the objective (paper, Eq. 2) and the gradient balance between two of them."""
+
+from keras import ops
+
+BALANCE_EPSILON = 1e-4
+
+
+def reconstruction_loss(images, reconstruction, kind):
+    """Mean squared ("mse") or mean absolute ("l1") difference, a scalar."""
+    difference = ops.cast(reconstruction, "float32") - ops.cast(images, "float32")
+    return ops.mean(ops.abs(difference) if kind == "l1" else ops.square(difference))
+
+
+def hinge_critic_loss(logits_real, logits_fake):
+    """The critic's hinge loss: mean of relu(1 - real) and of relu(1 + fake), halved.
+
+    Source: Lim & Ye 2017; the published code's `hinge_d_loss`.
+    """
+    real = ops.mean(ops.relu(1.0 - ops.cast(logits_real, "float32")))
+    fake = ops.mean(ops.relu(1.0 + ops.cast(logits_fake, "float32")))
+    return 0.5 * (real + fake)
+
+
+def generator_loss(logits_fake):
+    """What the autoencoder minimises against the critic: -mean(critic(reconstruction))."""
+    return -ops.mean(ops.cast(logits_fake, "float32"))
+
+
+def split_with_balance(images, features, scale, maximum):
+    """Two copies of `images`; gradients into the second are rescaled to match the first.
+
+    The reconstruction terms use the first copy, the adversarial term the second. Going back,
+    the adversarial gradient is multiplied by
+
+        scale * clip(|reconstruction gradient| / (|adversarial gradient| + epsilon), 0, maximum),
+
+    Esser et al. 2021 ("Taming transformers", Eq. 7), without the two extra backward passes that
+    asking for the two gradients separately costs: both arrive here anyway.
+
+    Args:
+        images: float32 (batch, height, width, channels), the output of the last convolution.
+        features: None to take the norms of the gradients with respect to `images`. Or the input
+            of the last 3x3 convolution, to take the norms of the gradients with respect to its
+            kernel, as published.
+        scale: scalar tensor, the weight of the adversarial term.
+        maximum: largest ratio.
+
+    Returns:
+        The two copies. Where the norms are taken at the image, epsilon is 1e-4 / sqrt(number of
+        values), so that the ratio does not depend on the size of the image: a loss that averages
+        over n values has gradients of norm proportional to 1 / sqrt(n).
+    """
+
+    def balanced(images, scale, *features):
+        def grad(*args, upstream=None):
+            # torch hands `upstream` by name after the inputs, TensorFlow and JAX alone.
+            gradients = args[-1] if upstream is None else upstream
+            reconstruction, adversarial = gradients[0], gradients[1]
+            if features:
+                kernels = last_kernel_gradients(features[0], gradients)
+                norms, epsilon = _norms(kernels), BALANCE_EPSILON
+            else:
+                size = ops.cast(ops.size(images), "float32")
+                norms, epsilon = _norms(gradients), BALANCE_EPSILON / ops.sqrt(size)
+            ratio = norms[0] / (norms[1] + epsilon)
+            weight = scale * ops.clip(ratio, 0.0, maximum)
+            gradient = reconstruction + weight * adversarial
+            return gradient, ops.zeros_like(scale), *(ops.zeros_like(x) for x in features)
+
+        # One stacked output: with two outputs the torch backend's custom_gradient fails.
+        return ops.stack([images, images]), grad
+
+    inputs = (images, scale) if features is None else (images, scale, features)
+    copies = ops.custom_gradient(balanced)(*inputs)
+    return copies[0], copies[1]
+
+
+def last_kernel_gradients(features, gradients):
+    """Gradients with respect to the kernel of the last, 3x3 "same" convolution.
+
+    Args:
+        features: (batch, height, width, in), the convolution's input.
+        gradients: (2, batch, height, width, out), two gradients with respect to its output.
+
+    Returns:
+        float32 (2, in, 9 * out), one kernel gradient for each. One matrix product does it: the
+        gradients have few channels, so they are shifted nine times rather than the features.
+    """
+    height, width, channels = features.shape[1:]
+    padded = ops.pad(ops.cast(gradients, "float32"), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = [
+        padded[:, :, 2 - row : 2 - row + height, 2 - column : 2 - column + width]
+        for row in range(3)
+        for column in range(3)
+    ]
+    shifted = ops.concatenate(shifted, axis=-1)
+    shifted = ops.reshape(shifted, (2, -1, shifted.shape[-1]))  # (2, positions, 9 * out)
+    positions = ops.reshape(ops.cast(features, "float32"), (-1, channels))  # (positions, in)
+    return ops.matmul(ops.transpose(positions)[None], shifted)
+
+
+def _norms(pair):
+    """Euclidean norm of each of the two tensors stacked in `pair`."""
+    return ops.sqrt(ops.sum(ops.square(pair), axis=tuple(range(1, len(pair.shape)))))
