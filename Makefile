@@ -1,0 +1,91 @@
+# `make quickstart` and `make test` need only Python 3.11 or newer with pip: each creates .venv and
+# installs what it needs, once; stamp files in .venv remember it until pyproject.toml or
+# constraints.txt change.
+
+# Python 3.11 first: the versions in constraints.txt were run with it.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+    $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
+    && echo $$name && break; done)
+# Options of pip for torch alone. On Linux the torch that pip finds by itself may be the CUDA build,
+# which is larger by gigabytes; README.md says what to put here for the CPU build.
+TORCH_OPTIONS ?=
+# Options for pytest, e.g. make test PYTEST_OPTIONS="-x -k diffusion".
+PYTEST_OPTIONS ?=
+
+BACKEND := $(or $(KERAS_BACKEND),tensorflow)
+RUN := .venv/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := $(RUN) -m pytest --quiet $(PYTEST_OPTIONS)
+
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.PHONY: help quickstart test test-tensorflow test-jax test-torch test-slow lint format hooks \
+    constraints clean
+
+help:
+	@echo "make quickstart  train, sample and export on handwritten digits (recipes/digits.py)"
+	@echo "make test        run the fast tests on TensorFlow, JAX and torch (-j2: side by side)"
+	@echo "make test-slow   run the slow tests with KERAS_BACKEND (tensorflow by default)"
+	@echo "make lint        check style and formatting;  make format  repairs both"
+	@echo "make hooks       let git check the style at every commit"
+	@echo "make constraints write the installed versions to constraints.txt"
+	@echo "make clean       remove .venv and caches (never runs/)"
+
+quickstart: .venv/.installed-recipes
+	KERAS_BACKEND=$(BACKEND) $(RUN) recipes/digits.py
+
+test: test-tensorflow test-jax test-torch
+
+# Tests marked `once` do not depend on the backend.
+test-tensorflow: .venv/.installed-all
+	KERAS_BACKEND=tensorflow $(PYTEST) -m "not slow"
+
+test-jax: .venv/.installed-all
+	KERAS_BACKEND=jax $(PYTEST) -m "not slow and not once"
+
+test-torch: .venv/.installed-all
+	KERAS_BACKEND=torch $(PYTEST) -m "not slow and not once"
+
+# pytest ends with 5 where no test is selected.
+test-slow: .venv/.installed-all
+	KERAS_BACKEND=$(BACKEND) $(PYTEST) \
+	    -m "slow$(if $(filter-out tensorflow,$(BACKEND)), and not once)" || test $$? -eq 5
+
+lint: .venv/.installed-all
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+format: .venv/.installed-all
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+hooks: .venv/.installed-all
+	.venv/bin/pre-commit install
+
+constraints: .venv/.installed-all
+	( head -n 2 constraints.txt; \
+	  .venv/bin/pip freeze --exclude-editable | grep '==' | sed 's/+[a-z0-9.]*$$//' \
+	  | tr 'A-Z_' 'a-z-' | sort ) > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Some distributions ship Python without ensurepip: then pip installs itself from outside.
+.venv/.created:
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv .venv \
+	    || { $(PYTHON) -m venv --without-pip .venv \
+	    && $(PYTHON) -m pip --python $(RUN) install --quiet pip; }
+	touch $@
+
+.venv/.installed-recipes: pyproject.toml constraints.txt | .venv/.created
+	$(PIP) --editable ".[recipes]"
+	touch $@
+
+# torch by itself and first, so that TORCH_OPTIONS concern nothing else.
+.venv/.installed-all: .venv/.installed-recipes
+	$(PIP) $(TORCH_OPTIONS) torch
+	$(PIP) --editable ".[dev,jax,torch,serve]"
+	touch $@
