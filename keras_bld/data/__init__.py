@@ -1,0 +1,35 @@
+"""Data: folders, arrays, TFDS, Fashion-MNIST, digits -> batches; packed bits; the code store."""
+
+from keras_bld.data.code_store import CodeStore
+from keras_bld.data.code_store_writer import write_code_store
+from keras_bld.data.digits import digits_source
+from keras_bld.data.fashion_mnist import fashion_mnist_source, read_idx
+from keras_bld.data.folders import ImageFolder
+from keras_bld.data.images import UnreadableImageError, read_image
+from keras_bld.data.loader import image_batches
+from keras_bld.data.packing import pack_codes, packed_shape, unpack_codes
+from keras_bld.data.preprocessing import ImagePreprocessing
+from keras_bld.data.sources import ArraySource, ImageSource, Subset, load_arrays, random_subset
+from keras_bld.data.tfds_source import tfds_source
+
+__all__ = [
+    "ArraySource",
+    "CodeStore",
+    "ImageFolder",
+    "ImagePreprocessing",
+    "ImageSource",
+    "Subset",
+    "UnreadableImageError",
+    "digits_source",
+    "fashion_mnist_source",
+    "image_batches",
+    "load_arrays",
+    "pack_codes",
+    "packed_shape",
+    "random_subset",
+    "read_idx",
+    "read_image",
+    "tfds_source",
+    "unpack_codes",
+    "write_code_store",
+]

@@ -1,0 +1,122 @@
+"""From a data source to batches for `fit`: shuffled, flipped, repeated, resumable (grain)."""
+
+import os
+
+import numpy as np
+
+from keras_bld import checks
+from keras_bld.data.optional import import_optional
+from keras_bld.random import resolve_seed
+
+MAX_THREADS = 16
+
+
+def image_batches(
+    source,
+    batch_size,
+    seed=0,
+    labels=False,
+    shuffle=True,
+    random_flip=False,
+    repeat=True,
+    start_batch=0,
+    num_threads=None,
+    prefetch_batches=2,
+):
+    """Return batches of a data source as a `grain.IterDataset`, which `fit` accepts.
+
+    What a batch holds depends on (seed, number of the batch) alone: not on threads, nor on where
+    the reading began. Each epoch has its own order, and each image's flip is drawn anew.
+
+    Args:
+        source: any data source.
+        batch_size: images in a batch.
+        seed: int in [0, 2**31), or None for an arbitrary one.
+        labels: whether batches are (images, labels) or images alone.
+        shuffle: whether each epoch has an order of its own.
+        random_flip: whether images are mirrored left to right with probability 1/2 (training
+            only).
+        repeat: True for epochs without end, of len(source) // batch_size whole batches (pass
+            `steps_per_epoch` to `fit`); False for one pass over all images, the last batch
+            smaller (evaluation).
+        start_batch: number of the first batch; a run that stopped after n steps goes on with
+            `start_batch=n`.
+        num_threads: threads that read and decode; by default one for each core, at most 16.
+        prefetch_batches: batches that are decoded ahead; they are held in memory.
+
+    Returns:
+        A `grain.IterDataset` of uint8 images (batch, height, width, channels), or of tuples with
+        int32 labels (batch,). The state of its iterators (`get_state`, `set_state`) is small and
+        can be saved.
+
+    Raises:
+        ValueError: labels of a source without labels, a batch larger than the source, or an
+            argument out of range.
+        ImportError: grain is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_bld.data import ArraySource
+        >>> source = ArraySource(np.zeros((10, 8, 8, 3), "uint8"))
+        >>> next(iter(image_batches(source, batch_size=4))).shape
+        (4, 8, 8, 3)
+    """
+    grain = import_optional("grain", "data")
+    check_batches(source, "source", batch_size, labels, repeat)
+    start_batch = checks.check_integer("start_batch", start_batch, 0)
+    dataset = grain.MapDataset.source(source).seed(resolve_seed(seed))
+    if random_flip:
+        # Before the shuffle, where an index is epoch * len(source) + the image's own.
+        dataset = dataset.random_map(_random_flip)
+    if shuffle:
+        dataset = dataset.shuffle()
+    if repeat:
+        # Whole batches of one epoch each: no batch holds an image twice.
+        dataset = dataset[: len(source) // batch_size * batch_size].repeat()
+    dataset = dataset[start_batch * batch_size :]
+    read_options = reading(grain, num_threads, prefetch_batches * batch_size)
+    dataset = dataset.map(_with_label if labels else _image_alone)
+    return dataset.to_iter_dataset(read_options).batch(batch_size, drop_remainder=repeat)
+
+
+def check_batches(source, argument, batch_size, labels, repeat):
+    """Raise ValueError unless such batches can be made of a source (or of a code store)."""
+    checks.check_integer("batch_size", batch_size, 1)
+    if labels and source.num_classes is None:
+        raise checks.error(
+            "labels",
+            f"True for a `{argument}` without labels",
+            "labels=False, or labelled data",
+            "put the images into class folders, or train an unconditional model",
+        )
+    if repeat and batch_size > len(source):
+        raise checks.error(
+            "batch_size",
+            f"{batch_size} for {len(source)} items",
+            f"at most {len(source)}",
+            "pass a smaller batch_size",
+        )
+
+
+def reading(grain, num_threads, buffer_size):
+    """Return `grain.ReadOptions`; grain's default would hold 500 items per dataset."""
+    if num_threads is None:
+        num_threads = min(os.cpu_count() or 1, MAX_THREADS)
+    num_threads = checks.check_integer("num_threads", num_threads, 1)
+    return grain.ReadOptions(
+        num_threads=num_threads, prefetch_buffer_size=max(num_threads, buffer_size)
+    )
+
+
+def _random_flip(item, generator):
+    if generator.random() < 0.5:
+        return {**item, "image": item["image"][:, ::-1]}
+    return item
+
+
+def _with_label(item):
+    return item["image"], np.int32(item["label"])
+
+
+def _image_alone(item):
+    return item["image"]
