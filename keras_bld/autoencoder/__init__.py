@@ -5,6 +5,7 @@ from keras_bld.autoencoder.binary_autoencoder import BinaryAutoencoder
 from keras_bld.autoencoder.critic import PatchCritic
 from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.encoder import Encoder
+from keras_bld.autoencoder.perceptual import PerceptualDistance
 from keras_bld.autoencoder.straight_through import BernoulliStraightThrough
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "DiffAugment",
     "Encoder",
     "PatchCritic",
+    "PerceptualDistance",
 ]

@@ -6,20 +6,18 @@ from keras import ops
 
 from keras_bld import checks, random
 from keras_bld.autoencoder.augmentation import DiffAugment
-from keras_bld.autoencoder.batching import run_in_batches
+from keras_bld.autoencoder.batching import BatchedFunction
 from keras_bld.autoencoder.blocks import pointwise
 from keras_bld.autoencoder.critic import PatchCritic
 from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.losses import (
-    generator_loss,
-    hinge_critic_loss,
+    adversarial_losses,
     reconstruction_loss,
     split_with_balance,
 )
 from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy, mean_psnr
 from keras_bld.autoencoder.straight_through import BernoulliStraightThrough
-from keras_bld.backend import compile_function
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -131,7 +129,7 @@ class BinaryAutoencoder(keras.Model):
         )
         self._create_networks(image_channels)
         self._create_training_parts(perceptual, critic)
-        self._compiled_functions = {}
+        self._create_batched_functions()
         self.built = True
 
     def _create_networks(self, image_channels):
@@ -188,6 +186,28 @@ class BinaryAutoencoder(keras.Model):
                 trainable=False,
             )
 
+    def _create_batched_functions(self):
+        """What `encode` and `decode` run arrays through; compiled at the first use."""
+
+        def encoder_variables():
+            return [*self.encoder.variables, *self.code_logits.variables]
+
+        def encoding(function):
+            return BatchedFunction(function, encoder_variables, self._check_images)
+
+        self._batched_probabilities = encoding(lambda indices, images: self._probabilities(images))
+        self._batched_threshold = encoding(
+            lambda indices, images: self._bits(self._probabilities(images))
+        )
+        self._batched_sample = encoding(
+            lambda indices, images, seed: self._bits(self._probabilities(images), seed, indices)
+        )
+        self._batched_decode = BatchedFunction(
+            lambda indices, codes: self._decode_clipped(codes),
+            lambda: self.decoder.variables,
+            self._check_codes,
+        )
+
     # Inference
 
     def encode_probabilities(self, images, batch_size=32):
@@ -203,8 +223,8 @@ class BinaryAutoencoder(keras.Model):
             ValueError: wrong shape, empty batch, or values outside [0, 1].
         """
         if ops.is_tensor(images):
-            return self._probabilities(checks.check_images(images, self.image_shape))
-        return self._run("probabilities", images, self._check_images, batch_size)
+            return self._probabilities(self._check_images(images))
+        return self._batched_probabilities(images, batch_size)
 
     def encode(self, images, deterministic=True, seed=None, batch_size=32):
         """Images -> codes: float32 {0, 1} of shape (batch, *code_shape).
@@ -220,14 +240,17 @@ class BinaryAutoencoder(keras.Model):
         Raises:
             ValueError: as for `encode_probabilities`, or a bad seed.
         """
+        if deterministic:
+            if ops.is_tensor(images):
+                return self._bits(self.encode_probabilities(images))
+            return self._batched_threshold(images, batch_size)
         if not ops.is_tensor(seed):
-            seed = 0 if deterministic else random.resolve_seed(seed)
+            seed = random.resolve_seed(seed)
         if ops.is_tensor(images):
             probabilities = self.encode_probabilities(images)
             indices = ops.arange(ops.shape(probabilities)[0], dtype="int32")
-            return self._bits(probabilities, deterministic, seed, indices)
-        name = "codes" if deterministic else "sampled_codes"
-        return self._run(name, images, self._check_images, batch_size, seed)
+            return self._bits(probabilities, seed, indices)
+        return self._batched_sample(images, batch_size, seed)
 
     def decode(self, codes, batch_size=32):
         """Codes -> images: float32 in [0, 1] of shape (batch, *image_shape).
@@ -242,7 +265,7 @@ class BinaryAutoencoder(keras.Model):
         """
         if ops.is_tensor(codes):
             return self._decode_clipped(self._check_codes(codes))
-        return self._run("images", codes, self._check_codes, batch_size)
+        return self._batched_decode(codes, batch_size)
 
     def reconstruct(self, images, batch_size=32):
         """Decode the thresholded codes of `images`; arguments and result as in `encode`."""
@@ -256,7 +279,7 @@ class BinaryAutoencoder(keras.Model):
         """
         if isinstance(images, dict):
             return self._forward(images["images"], training)
-        images = checks.check_images(ops.convert_to_tensor(images), self.image_shape)
+        images = self._check_images(ops.convert_to_tensor(images))
         return self._forward(images, training)["reconstruction"]
 
     def _forward(self, images, training):
@@ -272,11 +295,12 @@ class BinaryAutoencoder(keras.Model):
     def _probabilities(self, images):
         return ops.sigmoid(self.code_logits(self.encoder(images)))
 
-    def _bits(self, probabilities, deterministic, seed, indices):
-        noise = None
-        if not deterministic:
-            noise = random.uniforms(seed, indices, 0, self.code_shape)
-        return self.bernoulli(probabilities, deterministic=deterministic, noise=noise)
+    def _bits(self, probabilities, seed=None, indices=None):
+        """Thresholded bits, or sampled ones where a seed is given."""
+        if seed is None:
+            return self.bernoulli(probabilities, deterministic=True)
+        noise = random.uniforms(seed, indices, 0, self.code_shape)
+        return self.bernoulli(probabilities, deterministic=False, noise=noise)
 
     def _decode_clipped(self, codes):
         return ops.clip(ops.cast(self.decoder(codes), "float32"), 0.0, 1.0)
@@ -287,40 +311,33 @@ class BinaryAutoencoder(keras.Model):
     def _check_codes(self, codes):
         return checks.check_codes(codes, self.code_shape)
 
-    def _run(self, name, inputs, check, batch_size, *scalars):
-        """Run one of the compiled functions over an array."""
-        inputs = np.asarray(inputs)
-        shape = self.code_shape if name == "images" else self.image_shape
-        checks.check_batch_shape("codes" if name == "images" else "images", inputs, shape)
-        compiled = self._compiled(name)
-
-        def run_chunk(indices, chunk):
-            return compiled(check(chunk), indices, *scalars)
-
-        return run_in_batches(run_chunk, (inputs,), batch_size)
-
-    def _compiled(self, name):
-        """The compiled function of this name, created when it is first needed."""
-        if name not in self._compiled_functions:
-            functions = {
-                "probabilities": lambda x, indices: self._probabilities(x),
-                "codes": lambda x, indices, seed: self._bits(
-                    self._probabilities(x), True, seed, indices
-                ),
-                "sampled_codes": lambda x, indices, seed: self._bits(
-                    self._probabilities(x), False, seed, indices
-                ),
-                "images": lambda codes, indices: self._decode_clipped(codes),
-            }
-            variables = (
-                (lambda: self.decoder.variables)
-                if name == "images"
-                else (lambda: [*self.encoder.variables, *self.code_logits.variables])
-            )
-            self._compiled_functions[name] = compile_function(functions[name], variables)
-        return self._compiled_functions[name]
-
     # Training
+
+    def fit(self, x=None, *args, **kwargs):
+        """`keras.Model.fit`; `x`: images, or a dataset of images or of (images, labels).
+
+        Images are uint8, or floating point in [0, 1]. Labels are accepted and not used.
+        """
+        self._check_training_input(x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """`keras.Model.evaluate`: the objective and the metrics, with thresholded bits."""
+        self._check_training_input(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def _check_training_input(self, x):
+        for argument in ("loss", "metrics"):
+            if getattr(self, f"_compile_{argument}", None) is not None:
+                raise checks.error(
+                    argument,
+                    f"a `{argument}` in `compile`",
+                    "`compile(optimizer=...)`: the model has its own objective and metrics",
+                    "leave it out; the objective is set by the arguments of the constructor",
+                )
+        if isinstance(x, np.ndarray):
+            # The values of uint8 are right by themselves: one image shows shape and dtype.
+            self._check_images(x[:1] if x.dtype == np.uint8 else x)
 
     def train_step(self, *args):
         """One step of all networks; written once, JAX passes its state before the data."""
@@ -342,7 +359,7 @@ class BinaryAutoencoder(keras.Model):
                 "None",
                 "leave it out; the objective weighs all images alike",
             )
-        return {"images": checks.check_images(images, self.image_shape)}
+        return {"images": self._check_images(images)}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The objective (paper, Eq. 2) plus the critic's own loss; updates the metrics.
@@ -384,14 +401,7 @@ class BinaryAutoencoder(keras.Model):
         real, fake = images, reconstruction
         if training and self.augment_policy:
             real, fake = self.augment(real), self.augment(fake)
-        frozen = [ops.stop_gradient(variable.value) for variable in self.critic.trainable_variables]
-        states = [variable.value for variable in self.critic.non_trainable_variables]
-        logits, _ = self.critic.stateless_call(frozen, states, fake, training=training)
-        adversarial = generator_loss(logits)
-        critic_loss = hinge_critic_loss(
-            self.critic(real, training=training),
-            self.critic(ops.stop_gradient(fake), training=training),
-        )
+        adversarial, critic_loss = adversarial_losses(self.critic, real, fake, training)
         self._adversarial_metric.update_state(ops.stop_gradient(adversarial))
         self._critic_metric.update_state(ops.stop_gradient(critic_loss))
         weight = gate * self.adversarial_weight

@@ -26,6 +26,31 @@ def generator_loss(logits_fake):
     return -ops.mean(ops.cast(logits_fake, "float32"))
 
 
+def adversarial_losses(critic, real, fake, training):
+    """What the autoencoder and what the critic minimise, from one graph.
+
+    The first sees the critic with its weights stopped (a stateless call, whose changes to the
+    running statistics are dropped), the second sees the images with their gradient stopped: each
+    gradient reaches one network only, and one backward pass over the sum serves both.
+
+    Args:
+        critic: a built `PatchCritic`.
+        real, fake: (batch, height, width, channels).
+        training: whether the critic normalises with the statistics of each batch.
+
+    Returns:
+        Two scalars: the generator's loss and the critic's.
+    """
+    weights = [ops.stop_gradient(variable.value) for variable in critic.trainable_variables]
+    states = [variable.value for variable in critic.non_trainable_variables]
+    logits, _ = critic.stateless_call(weights, states, fake, training=training)
+    critic_loss = hinge_critic_loss(
+        critic(real, training=training),
+        critic(ops.stop_gradient(fake), training=training),
+    )
+    return generator_loss(logits), critic_loss
+
+
 def split_with_balance(images, features, scale, maximum):
     """Two copies of `images`; gradients into the second are rescaled to match the first.
 
