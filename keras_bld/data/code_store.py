@@ -46,7 +46,8 @@ class CodeStore:
 
     Example:
         >>> store = CodeStore("runs/churches/codes", fingerprint)  # doctest: +SKIP
-        >>> model.fit(store.batches(32), steps_per_epoch=len(store) // 32)  # doctest: +SKIP
+        >>> steps = len(store) // 32  # doctest: +SKIP
+        >>> model.fit(store.batches(32), steps_per_epoch=steps, shuffle=False)  # doctest: +SKIP
     """
 
     def __init__(self, path, autoencoder_fingerprint=None):

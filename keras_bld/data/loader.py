@@ -28,6 +28,10 @@ def image_batches(
     What a batch holds depends on (seed, number of the batch) alone: not on threads, nor on where
     the reading began. Each epoch has its own order, and each image's flip is drawn anew.
 
+    Keras cannot see how long such data are, and warns if it is to shuffle them or meets their
+    end: call `fit(batches, steps_per_epoch=len(source) // batch_size, shuffle=False)` and
+    `evaluate(batches, steps=ceil(len(source) / batch_size))`.
+
     Args:
         source: any data source.
         batch_size: images in a batch.
@@ -36,9 +40,8 @@ def image_batches(
         shuffle: whether each epoch has an order of its own.
         random_flip: whether images are mirrored left to right with probability 1/2 (training
             only).
-        repeat: True for epochs without end, of len(source) // batch_size whole batches (pass
-            `steps_per_epoch` to `fit`); False for one pass over all images, the last batch
-            smaller (evaluation).
+        repeat: True for epochs without end, of len(source) // batch_size whole batches. False
+            for one pass over all images, the last batch smaller (evaluation).
         start_batch: number of the first batch; a run that stopped after n steps goes on with
             `start_batch=n`.
         num_threads: threads that read and decode; by default one for each core, at most 16.

@@ -1,5 +1,6 @@
 """Data sets prepared by TensorFlow Datasets, by random access and with our own image reading."""
 
+import importlib.util
 import os
 
 from keras_bld import checks
@@ -114,6 +115,9 @@ def _explain(builder, name, split, error):
                 f"Fix: fetch its archive by hand and put it into `{manual}/` "
                 f"({' '.join(instructions.split())}), then run `{_command(name, root)}`"
             )
+        if importlib.util.find_spec("importlib_resources") is None:
+            # TensorFlow Datasets 4.9.10 prepares nothing without it, and does not ask for it.
+            steps += ", after `pip install importlib_resources`"
         if name.startswith("lsun"):
             steps += (
                 ". That command reads LSUN's LMDB with tensorflow-io, whose newest release "
