@@ -38,7 +38,10 @@ NEVER_AT_IMPORT = BACKENDS | {
     "tensorflow_datasets",
 }
 # A backend is imported only by a file whose name says so, or for one of these reasons.
-BACKEND_IMPORTS_ALLOWED = {}
+BACKEND_IMPORTS_ALLOWED = {
+    ("keras_bld.autoencoder.lpips", "torch"): "its published weights are a .pth; weights_only",
+    ("keras_bld.evaluation.inception", "torch"): "its published weights are a .pth; weights_only",
+}
 
 
 def imports_of(source, package):
