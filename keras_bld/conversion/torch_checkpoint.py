@@ -1,0 +1,46 @@
+"""Checkpoints written by torch, read without running any code that they hold."""
+
+import pickle
+
+from keras_bld import checks
+
+
+def read_torch(path):
+    """Return the object that torch saved, made of containers, numbers and tensors alone.
+
+    Raises:
+        ImportError: torch is not installed.
+        ValueError: the file is cut short, of another format, or holds pickled code.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise checks.error(
+            "path",
+            f"`{path}`, which only torch can read, and torch cannot be imported ({error})",
+            "the package torch (CPU is enough)",
+            'pip install "keras_bld[torch]", or store the tensors as .safetensors',
+            kind=ImportError,
+        ) from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise checks.error(
+            "path",
+            f"`{path}`, which holds more than tensors or is cut short ({_first_line(error)})",
+            "a file of tensors, as torch.save(model.state_dict(), path) writes it",
+            "fetch it again; or, where you trust its origin, load it in torch, and save its state"
+            " dict alone (this library never runs code out of a checkpoint)",
+        ) from error
+    except Exception as error:  # torch raises many kinds for a broken file
+        raise checks.error(
+            "path",
+            f"`{path}`, which torch cannot read ({_first_line(error)})",
+            "a whole file written by torch.save",
+            "fetch the file again and compare its size with the original",
+        ) from error
+
+
+def _first_line(error):
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
