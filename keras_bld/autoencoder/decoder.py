@@ -105,7 +105,9 @@ class Decoder(keras.layers.Layer):
 
     def embed(self, codes):
         """Bits (batch, h, w, code_channels) -> (batch, h, w, embedding_width)."""
-        return ops.matmul(ops.cast(codes, self.compute_dtype), self.embedding)
+        return ops.matmul(
+            ops.cast(codes, self.compute_dtype), ops.cast(self.embedding, self.compute_dtype)
+        )
 
     def features(self, codes):
         """Everything but the last convolution: (batch, height, width, base width)."""

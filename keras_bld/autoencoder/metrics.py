@@ -11,7 +11,8 @@ def mean_psnr(images, reconstruction):
 
     The reconstruction is clipped to [0, 1] first; an exact one scores 100 dB.
     """
-    difference = ops.clip(ops.cast(reconstruction, "float32"), 0.0, 1.0) - images
+    clipped = ops.clip(ops.cast(reconstruction, "float32"), 0.0, 1.0)
+    difference = clipped - ops.cast(images, "float32")
     squared_error = ops.mean(ops.square(difference), axis=(1, 2, 3))
     decibels = -10.0 / math.log(10.0) * ops.log(ops.maximum(squared_error, 1e-10))
     return ops.mean(decibels)

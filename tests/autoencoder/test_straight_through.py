@@ -1,0 +1,61 @@
+import keras
+import numpy as np
+import pytest
+from autoencoder.differentiation import gradient_of
+from harness import check_config, check_keras_round_trip, to_numpy
+from keras import ops
+
+from keras_bld.autoencoder import BernoulliStraightThrough
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def as_tensor(array, dtype):
+    return ops.cast(ops.convert_to_tensor(np.asarray(array, "float32")), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_output_is_exactly_zero_or_one(dtype):
+    # In float16, (1 + p) - p is not 1 for most p; the order of Eq. 1 as printed would fail here.
+    p = as_tensor(np.random.default_rng(0).uniform(size=(64, 64)), dtype)
+    layer = BernoulliStraightThrough()
+    for bits in (layer(p), layer(p, training=True)):
+        assert keras.backend.standardize_dtype(bits.dtype) == dtype
+        values = to_numpy(ops.cast(bits, "float32"))
+        assert set(np.unique(values)) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("training", (False, True))
+def test_gradient_is_copied(dtype, training):
+    layer = BernoulliStraightThrough()
+    weights = np.array([[1.0, -2.0, 0.5]], "float32")
+
+    def weighted_sum(p):
+        bits = layer(ops.cast(p, dtype), training=training)
+        return ops.sum(ops.multiply(ops.cast(bits, "float32"), weights))
+
+    (gradient,) = gradient_of(weighted_sum, np.array([[0.1, 0.5, 0.9]], "float32"))
+    np.testing.assert_array_equal(gradient, weights)
+
+
+def test_threshold_and_explicit_noise():
+    layer = BernoulliStraightThrough()
+    p = np.array([0.0, 0.3, 0.5, 0.5001, 1.0], "float32")
+    assert to_numpy(layer(p)).tolist() == [0, 0, 0, 1, 1]
+    assert to_numpy(layer(p, training=True, deterministic=True)).tolist() == [0, 0, 0, 1, 1]
+    noise = np.array([0.0, 0.29, 0.5, 0.9, 0.999], "float32")
+    assert to_numpy(layer(p, deterministic=False, noise=noise)).tolist() == [0, 1, 0, 0, 1]
+
+
+def test_own_samples_follow_the_probabilities_and_differ_from_call_to_call():
+    layer = BernoulliStraightThrough(seed=0)
+    p = np.full((20_000,), 0.3, "float32")
+    first, second = to_numpy(layer(p, training=True)), to_numpy(layer(p, training=True))
+    assert abs(first.mean() - 0.3) < 0.02  # six standard deviations
+    assert (first != second).any()
+
+
+def test_saving():
+    check_config(BernoulliStraightThrough, BernoulliStraightThrough(seed=3))
+    check_keras_round_trip(BernoulliStraightThrough(), np.full((2, 3), 0.7, "float32"))
