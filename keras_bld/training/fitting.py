@@ -1,0 +1,125 @@
+"""Fitting one model so that an interrupted run goes on where it stopped."""
+
+import json
+import os
+import pathlib
+import sys
+
+import keras
+
+_CHECKPOINT = "checkpoint.weights.h5"
+
+
+def make_optimizer(learning_rate, warmup_steps, total_steps, decay, beta_2, ema_momentum):
+    """Adam with a linear warm-up, then constant or a cosine down to 5 % of the peak.
+
+    Args:
+        learning_rate: the peak.
+        warmup_steps: steps of the warm-up; cut to a tenth of a run that is shorter than ten.
+        total_steps: steps of the run.
+        decay: "constant" or "cosine".
+        beta_2: Adam's second momentum.
+        ema_momentum: momentum of the moving average of weights; 0 keeps none.
+    """
+    schedules = keras.optimizers.schedules
+    warmup_steps = max(1, min(warmup_steps, total_steps // 10))
+    if decay == "cosine":
+        schedule = schedules.CosineDecay(
+            0.0,
+            max(1, total_steps - warmup_steps),
+            alpha=0.05,
+            warmup_target=learning_rate,
+            warmup_steps=warmup_steps,
+        )
+    else:
+        schedule = schedules.PolynomialDecay(0.0, warmup_steps, end_learning_rate=learning_rate)
+    average = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
+    return keras.optimizers.Adam(schedule, beta_2=beta_2, **average)
+
+
+class ResumableCheckpoint(keras.callbacks.Callback):
+    """Writes weights and optimizer state after each epoch, beside and then renamed.
+
+    Args:
+        folder: where the checkpoint lies.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self._folder = pathlib.Path(folder)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save; the number of the epoch is part of the file's name, so that both agree."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = self._folder / f"partial.{_CHECKPOINT}"
+        self.model.save_weights(partial)
+        old = finished_epochs(self._folder)
+        os.replace(partial, self._folder / f"{epoch + 1:06d}.{_CHECKPOINT}")
+        if old and old != epoch + 1:
+            (self._folder / f"{old:06d}.{_CHECKPOINT}").unlink()
+
+
+def finished_epochs(folder):
+    """Number of epochs that the newest checkpoint in `folder` holds; 0 without one."""
+    names = [path.name for path in pathlib.Path(folder).glob(f"[0-9]*.{_CHECKPOINT}")]
+    return max((int(name.split(".")[0]) for name in names), default=0)
+
+
+def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation_data=None):
+    """`model.fit` in epochs of `steps_per_epoch`, resumed from the checkpoint in `folder`.
+
+    Args:
+        model: a compiled model.
+        batches: callable start_batch -> endless dataset of training batches, whose content
+            depends on the batch's number alone, so that a resumed run sees what is left.
+        folder: gets checkpoint/, logs/ (TensorBoard) and history.csv.
+        num_steps: training steps in all.
+        steps_per_epoch: steps between two checkpoints.
+        validation_data: arrays or a finite dataset, as for `fit`.
+
+    Returns:
+        The logs of the last epoch, or None where there was nothing left to do.
+    """
+    folder = pathlib.Path(folder)
+    checkpoint = folder / "checkpoint"
+    steps_per_epoch = min(steps_per_epoch, num_steps)
+    epochs = num_steps // steps_per_epoch
+    done = finished_epochs(checkpoint)
+    if done:
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(checkpoint / f"{done:06d}.{_CHECKPOINT}")
+        say(f"resumed from step {done * steps_per_epoch} in {checkpoint}")
+    if done >= epochs:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    history = model.fit(
+        batches(done * steps_per_epoch),
+        initial_epoch=done,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=validation_data,
+        shuffle=False,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            # Before the averages take the weights' place at the end of `fit`.
+            ResumableCheckpoint(checkpoint),
+            keras.callbacks.CSVLogger(folder / "history.csv", append=done > 0),
+            keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
+        ],
+    )
+    return {name: float(values[-1]) for name, values in history.history.items()}
+
+
+def write_json(path, content):
+    """Write JSON beside its place, then rename: the file is whole or not there."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def say(message):
+    """One line of the run's log."""
+    print(message, flush=True)

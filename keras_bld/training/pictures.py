@@ -1,0 +1,74 @@
+"""The pictures that a recipe leaves: samples, reconstructions, film strip, inpainting."""
+
+import numpy as np
+
+from keras_bld.evaluation import save_image_grid
+
+_NUM_FRAMES = 9
+_SMALLEST_VISIBLE_SIZE = 48
+
+
+def sample_sheet(model, recipe, path):
+    """One row of samples for each class (at most ten rows), or a square of samples."""
+    columns = recipe.sheet_columns
+    labels = sheet_labels(model, columns)
+    images = model.generate(len(labels), **sampling(model, recipe, labels))
+    save_image_grid(path, images, columns=columns, scale=_scale(images))
+
+
+def reconstruction_sheet(model, images, path, columns=10):
+    """Rows of real images, each above its reconstructions."""
+    images = images[: len(images) // columns * columns] if len(images) > columns else images
+    columns = min(columns, len(images))
+    reconstructions = model.autoencoder.reconstruct(images)
+    real = images.astype("float32") / 255.0
+    rows = np.stack([real, reconstructions]).reshape(2, -1, columns, *images.shape[1:])
+    sheet = rows.swapaxes(0, 1).reshape(-1, *images.shape[1:])
+    save_image_grid(path, sheet, columns=columns, scale=_scale(images))
+
+
+def denoising_filmstrip(model, recipe, path, num_rows=6):
+    """The states of the sampler, decoded: coin flips on the left, images on the right."""
+    labels = sheet_labels(model, 1)[:num_rows]
+    states = model.generate_codes(
+        len(labels), return_trajectory=True, **sampling(model, recipe, labels)
+    )
+    frames = np.unique(np.linspace(0, len(states) - 1, _NUM_FRAMES).round().astype(int))
+    images = np.stack([model.autoencoder.decode(states[frame]) for frame in frames], axis=1)
+    sheet = images.reshape(-1, *images.shape[2:])
+    save_image_grid(path, sheet, columns=len(frames), scale=_scale(sheet))
+
+
+def inpainting_sheet(model, recipe, images, labels, path, num_rows=6, num_results=5):
+    """Rows of: image, image with its masked half in gray, diverse fillings."""
+    images = images[:num_rows].astype("float32") / 255.0
+    labels = None if labels is None else labels[:num_rows]
+    mask = np.zeros(images.shape[1:3], bool)
+    mask[: mask.shape[0] // 2] = True
+    settings = sampling(model, recipe, labels)
+    results = model.inpaint(images, mask, num_results=num_results, **settings)
+    holes = np.where(mask[None, :, :, None], 0.5, images)
+    sheet = np.concatenate([images[:, None], holes[:, None], results], axis=1)
+    sheet = sheet.reshape(-1, *images.shape[1:])
+    save_image_grid(path, sheet, columns=num_results + 2, scale=_scale(images))
+
+
+def sheet_labels(model, columns):
+    """Labels of a sheet, row by row; an unconditional model gets as many as ten rows of zeros."""
+    num_classes = model.denoiser.num_classes or 10
+    return np.arange(min(num_classes, 10)).repeat(columns)
+
+
+def sampling(model, recipe, labels):
+    """Arguments of `generate` that the recipe fixes; labels only where the model takes them."""
+    return {
+        "labels": labels if model.is_conditional else None,
+        "num_steps": recipe.sampling_steps,
+        "temperature": recipe.temperature,
+        "guidance_scale": recipe.guidance_scale if model.is_conditional else 0.0,
+        "seed": recipe.seed,
+    }
+
+
+def _scale(images):
+    return max(1, _SMALLEST_VISIBLE_SIZE // images.shape[2])

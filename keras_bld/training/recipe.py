@@ -1,0 +1,220 @@
+"""A recipe: everything that a run depends on, as one frozen dataclass."""
+
+import dataclasses
+import pathlib
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from keras_bld import checks
+
+STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of both stages, with the paper's values as defaults (appendix B).
+
+    A recipe file subclasses this, overrides what differs, and says where its images come from by
+    `source(split)`. Every field can be set on the command line.
+    """
+
+    # What to run
+    stage: Literal["all", "autoencoder", "diffusion", "sample", "evaluate"] = "all"
+    """Which stage; what is finished in the work directory is not done again."""
+    data_dir: str | None = None
+    """Where the data set lies, where it is not bundled."""
+    work_dir: str | None = None
+    """Where everything goes; runs/NAME by default."""
+    smoke: bool = False
+    """Shrink models and steps so that the whole recipe runs in seconds."""
+    dry_run: bool = False
+    """Print the resolved settings, model sizes, steps and estimated memory, and stop."""
+    seed: int = 0
+    """Seed of initial weights, data order, training noise and samples."""
+    mixed_precision: bool = False
+    """Run the networks in bfloat16; probabilities and losses stay float32."""
+
+    # Data
+    image_size: int = 256
+    """Height and width in pixels."""
+    image_channels: int = 3
+    """3 for RGB, 1 for gray."""
+    random_flip: bool = True
+    """Mirror training images at random."""
+    class_conditional: bool = False
+    """Train the diffusion on the classes of the data set."""
+
+    # Stage 1: autoencoder
+    code_channels: int = 32
+    """Bits in each cell of the code."""
+    base_width: int = 128
+    """Channels at full resolution."""
+    width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
+    """Channels of each level as multiples of base_width; each level after the first halves the
+    resolution."""
+    num_blocks: int = 2
+    """Residual blocks in each level."""
+    attention_resolutions: tuple[int, ...] = (16,)
+    """Resolutions with self-attention."""
+    embedding_width: int = 256
+    """Channels between encoder, bits and decoder."""
+    num_groups: int = 32
+    """Groups of the normalisation; must divide every width."""
+    reconstruction: Literal["mse", "l1"] = "mse"
+    """Pixel loss; the paper says mse, the released code used l1."""
+    perceptual: Literal["lpips", "none"] = "lpips"
+    """Perceptual loss; lpips fetches VGG16 weights once."""
+    perceptual_weight: float = 1.0
+    """Weight of the perceptual loss."""
+    adversarial_weight: float = 1.0
+    """Weight of the adversarial loss; 0 trains without a critic."""
+    critic_start_step: int = 20_000
+    """Step at which the critic and the adversarial loss begin."""
+    adaptive_weight: Literal["image", "last_layer", "none"] = "image"
+    """Where gradient norms are balanced; last_layer is the published form."""
+    autoencoder_steps: int = 500_000
+    """Training steps of stage 1."""
+    autoencoder_batch_size: int = 8
+    """Images in a batch of stage 1."""
+    autoencoder_learning_rate: float = 5e-4
+    """Peak learning rate of stage 1."""
+    autoencoder_warmup_steps: int = 10_000
+    """Linear warm-up of stage 1."""
+    autoencoder_ema_momentum: float = 0.0
+    """Momentum of the moving average of weights in stage 1; 0 keeps none."""
+
+    # Stage 2: diffusion
+    depth: int = 24
+    """Transformer blocks."""
+    width: int = 512
+    """Channels of a token."""
+    num_heads: int = 8
+    """Attention heads."""
+    num_steps: int = 64
+    """T, diffusion steps of training."""
+    schedule: Literal["linear", "cos", "sigmoid"] = "linear"
+    """Noise schedule."""
+    target: Literal["residual", "z0", "previous"] = "residual"
+    """What the denoiser predicts."""
+    vlb_weight: float = 0.1
+    """Lambda of Eq. 13."""
+    label_dropout: float = 0.1
+    """Share of samples that train without their class."""
+    codes: Literal["store", "on_the_fly"] = "store"
+    """store encodes the data set once; on_the_fly draws new bits for every batch (Algorithm 1)."""
+    diffusion_steps: int = 1_000_000
+    """Training steps of stage 2."""
+    diffusion_batch_size: int = 32
+    """Codes in a batch of stage 2."""
+    diffusion_learning_rate: float = 1e-4
+    """Peak learning rate of stage 2."""
+    diffusion_warmup_steps: int = 10_000
+    """Linear warm-up of stage 2."""
+    diffusion_ema_momentum: float = 0.9999
+    """Momentum of the moving average of weights in stage 2; 0 keeps none."""
+
+    # Both stages
+    learning_rate_decay: Literal["constant", "cosine"] = "constant"
+    """After the warm-up: constant (the paper) or a cosine down to 5 %."""
+    adam_beta_2: float = 0.999
+    """Second momentum of Adam."""
+    steps_per_epoch: int = 1000
+    """Steps between two lines of the log, checkpoints and validations."""
+
+    # Sampling and evaluation
+    sampling_steps: int = 16
+    """Denoising steps for samples, at most num_steps."""
+    temperature: float = 0.9
+    """Sampling temperature."""
+    guidance_scale: float = 0.0
+    """Classifier-free guidance."""
+    sheet_columns: int = 10
+    """Images in a row of the sample sheet."""
+    num_evaluation_images: int = 2000
+    """Generated images for the evaluation."""
+    evaluation_epochs: int = 20
+    """Epochs of the classifier of the classification accuracy score."""
+    export_batch_size: int = 8
+    """Batch of the exported SavedModel."""
+
+    name: ClassVar[str] = "recipe"
+    # Fields that a finished or interrupted run may change: they decide what is done, not what
+    # the trained models are.
+    free_fields: ClassVar[tuple[str, ...]] = (
+        "stage",
+        "data_dir",
+        "work_dir",
+        "dry_run",
+        "autoencoder_steps",
+        "diffusion_steps",
+        "sampling_steps",
+        "temperature",
+        "guidance_scale",
+        "sheet_columns",
+        "num_evaluation_images",
+        "evaluation_epochs",
+        "export_batch_size",
+    )
+
+    def source(self, split):
+        """Return the data source (`keras_bld.data`) of "train" or "held_out" images."""
+        raise NotImplementedError(f"{type(self).__name__} must say where its images come from")
+
+    def __post_init__(self):
+        for field in ("autoencoder_steps", "diffusion_steps", "steps_per_epoch", "num_steps"):
+            checks.check_integer(field, getattr(self, field), 1)
+        checks.check_integer("sampling_steps", self.sampling_steps, 1, self.num_steps)
+        factor = 2 ** (len(self.width_multipliers) - 1)
+        if self.image_size % factor:
+            raise checks.error(
+                "image_size",
+                f"{self.image_size}",
+                f"a multiple of {factor}, the downsampling of {self.width_multipliers}",
+                "change image_size, or give fewer width_multipliers",
+            )
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) of the images."""
+        return (self.image_size, self.image_size, self.image_channels)
+
+    @property
+    def code_shape(self):
+        """(height, width, bits) of the codes."""
+        cells = self.image_size // 2 ** (len(self.width_multipliers) - 1)
+        return (cells, cells, self.code_channels)
+
+    @property
+    def folder(self):
+        """The work directory as a path."""
+        default = f"runs/{self.name}{'_smoke' if self.smoke else ''}"
+        return pathlib.Path(self.work_dir or default)
+
+    def shrunk(self):
+        """The recipe of a smoke run: the same path through the code, small and short."""
+        return dataclasses.replace(
+            self,
+            base_width=8,
+            width_multipliers=tuple(min(factor, 2) for factor in self.width_multipliers),
+            num_blocks=1,
+            num_groups=min(self.num_groups, 4),
+            embedding_width=16,
+            code_channels=min(self.code_channels, 16),
+            perceptual="none",
+            critic_start_step=min(self.critic_start_step, 2),
+            autoencoder_steps=6,
+            autoencoder_batch_size=min(self.autoencoder_batch_size, 4),
+            autoencoder_warmup_steps=2,
+            depth=min(self.depth, 2),
+            width=min(self.width, 32),
+            num_heads=min(self.num_heads, 2),
+            num_steps=min(self.num_steps, 8),
+            diffusion_steps=6,
+            diffusion_batch_size=min(self.diffusion_batch_size, 8),
+            diffusion_warmup_steps=2,
+            steps_per_epoch=3,
+            sampling_steps=min(self.sampling_steps, 4),
+            num_evaluation_images=min(self.num_evaluation_images, 32),
+            evaluation_epochs=1,
+            export_batch_size=2,
+        )

@@ -1,0 +1,300 @@
+"""Runs a recipe: stage 1, stage 2, samples, evaluation; each stage once."""
+
+import dataclasses
+import json
+import time
+
+import keras
+import numpy as np
+
+from keras_bld import checks
+from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
+from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
+from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+from keras_bld.training import pictures, scores
+from keras_bld.training.estimate import describe
+from keras_bld.training.fitting import fit_resumably, make_optimizer, say, write_json
+from keras_bld.training.recipe import STAGES
+
+_NUM_VALIDATION_IMAGES = 512
+
+
+class Runner:
+    """The stages of one recipe in one work directory.
+
+    Each stage leaves a preset or a file; a stage whose result is there is not run again. Stages
+    that train resume from their last checkpoint.
+
+    Args:
+        recipe: a `Recipe`; with `smoke` it is shrunk first.
+    """
+
+    def __init__(self, recipe):
+        self.recipe = recipe.shrunk() if recipe.smoke else recipe
+        self.folder = self.recipe.folder
+        self._sources = {}
+
+    def run(self):
+        """Run what the recipe's `stage` asks for, or describe it (`dry_run`)."""
+        recipe = self.recipe
+        if recipe.dry_run:
+            describe(recipe, self.build_autoencoder, self.build_diffusion)
+            return
+        started = time.monotonic()
+        self._claim_folder()
+        keras.utils.set_random_seed(recipe.seed)
+        if recipe.mixed_precision:
+            keras.config.set_dtype_policy("mixed_bfloat16")
+        for stage in STAGES if recipe.stage == "all" else (recipe.stage,):
+            begun = time.monotonic()
+            getattr(self, f"run_{stage}")()
+            say(f"stage {stage}: {time.monotonic() - begun:.0f} s")
+        say(f"all in {self.folder} after {time.monotonic() - started:.0f} s:")
+        for path in sorted(self.folder.iterdir()):
+            say(f"  {path}")
+
+    # Stages --------------------------------------------------------------------------------
+
+    def run_autoencoder(self):
+        """Stage 1: train the autoencoder and save it as a preset."""
+        recipe, folder = self.recipe, self.folder / "autoencoder"
+        if self._is_finished(folder / "preset", recipe.autoencoder_steps):
+            return
+        autoencoder = self.build_autoencoder()
+        autoencoder.compile(
+            make_optimizer(
+                recipe.autoencoder_learning_rate,
+                recipe.autoencoder_warmup_steps,
+                recipe.autoencoder_steps,
+                recipe.learning_rate_decay,
+                recipe.adam_beta_2,
+                recipe.autoencoder_ema_momentum,
+            )
+        )
+        logs = fit_resumably(
+            autoencoder,
+            lambda start: self._image_batches(recipe.autoencoder_batch_size, False, start),
+            folder,
+            recipe.autoencoder_steps,
+            recipe.steps_per_epoch,
+            validation_data=self._validation_arrays()[0],
+        )
+        metadata = self._metadata(recipe.autoencoder_steps, logs)
+        autoencoder.save_to_preset(folder / "preset", metadata=metadata)
+
+    def run_diffusion(self):
+        """Stage 2: train the diffusion on codes; save the whole model as preset and SavedModel."""
+        recipe, folder = self.recipe, self.folder / "diffusion"
+        if self._is_finished(self.folder / "preset", recipe.diffusion_steps):
+            return
+        model = self.build_diffusion(self._trained_autoencoder())
+        model.compile(
+            make_optimizer(
+                recipe.diffusion_learning_rate,
+                recipe.diffusion_warmup_steps,
+                recipe.diffusion_steps,
+                recipe.learning_rate_decay,
+                recipe.adam_beta_2,
+                recipe.diffusion_ema_momentum,
+            )
+        )
+        images, labels = self._validation_arrays()
+        codes = model.autoencoder.encode(images)
+        logs = fit_resumably(
+            model,
+            self._code_batches(model.autoencoder),
+            folder,
+            recipe.diffusion_steps,
+            recipe.steps_per_epoch,
+            validation_data=(codes, labels) if recipe.class_conditional else codes,
+        )
+        metadata = self._metadata(recipe.diffusion_steps, logs)
+        model.save_to_preset(self.folder / "preset", metadata=metadata)
+
+    def run_sample(self):
+        """Pictures of the trained model, and the SavedModel that serves it."""
+        recipe = self.recipe
+        model = self._trained_model()
+        images, labels = load_arrays(self._small_subset("held_out", 40))
+        pictures.sample_sheet(model, recipe, self.folder / "samples.png")
+        pictures.reconstruction_sheet(model, images, self.folder / "reconstructions.png")
+        pictures.denoising_filmstrip(model, recipe, self.folder / "denoising.png")
+        pictures.inpainting_sheet(model, recipe, images, labels, self.folder / "inpainting.png")
+        if keras.backend.backend() == "torch":
+            say("no SavedModel: the torch backend cannot export one; use tensorflow or jax")
+            return
+        model.export(
+            self.folder / "saved_model",
+            num_steps=recipe.sampling_steps,
+            batch_size=recipe.export_batch_size,
+        )
+
+    def run_evaluate(self):
+        """metrics.json: reconstruction, likelihood, and the classification accuracy score."""
+        train, held_out = self._source("train"), self._source("held_out")
+        metrics = scores.evaluate(self._trained_model(), self.recipe, train, held_out)
+        write_json(self.folder / "metrics.json", metrics)
+        for name, value in metrics.items():
+            say(f"  {name}: {value}")
+
+    # Models --------------------------------------------------------------------------------
+
+    def build_autoencoder(self, perceptual=True):
+        """The untrained `BinaryAutoencoder` of the recipe.
+
+        Args:
+            perceptual: False leaves the perceptual loss out, and its weights unfetched.
+        """
+        recipe = self.recipe
+        fetch = perceptual and recipe.perceptual == "lpips"
+        perceptual = PerceptualDistance.lpips() if fetch else None
+        adaptive_weight = None if recipe.adaptive_weight == "none" else recipe.adaptive_weight
+        return BinaryAutoencoder(
+            recipe.image_shape,
+            recipe.code_channels,
+            base_width=recipe.base_width,
+            width_multipliers=recipe.width_multipliers,
+            num_blocks=recipe.num_blocks,
+            attention_resolutions=recipe.attention_resolutions,
+            embedding_width=recipe.embedding_width,
+            num_groups=recipe.num_groups,
+            reconstruction=recipe.reconstruction,
+            perceptual=perceptual,
+            perceptual_weight=recipe.perceptual_weight,
+            critic=True if recipe.adversarial_weight > 0 else None,
+            adversarial_weight=recipe.adversarial_weight,
+            critic_start_step=recipe.critic_start_step,
+            adaptive_weight=adaptive_weight,
+        )
+
+    def build_diffusion(self, autoencoder=None):
+        """The untrained `BinaryLatentDiffusion` of the recipe around a trained autoencoder."""
+        recipe = self.recipe
+        num_classes = self._source("train").num_classes if recipe.class_conditional else None
+        denoiser = BernoulliDenoiser(
+            recipe.code_shape,
+            recipe.depth,
+            recipe.width,
+            recipe.num_heads,
+            recipe.num_steps,
+            num_classes=num_classes,
+        )
+        return BinaryLatentDiffusion(
+            denoiser,
+            BernoulliNoiseSchedule(recipe.num_steps, recipe.schedule),
+            autoencoder,
+            target=recipe.target,
+            vlb_weight=recipe.vlb_weight,
+            label_dropout=recipe.label_dropout,
+        )
+
+    def _trained_autoencoder(self):
+        path = self.folder / "autoencoder" / "preset"
+        self._need(path, "autoencoder")
+        return BinaryAutoencoder.from_preset(path)
+
+    def _trained_model(self):
+        path = self.folder / "preset"
+        self._need(path, "diffusion")
+        return BinaryLatentDiffusion.from_preset(path)
+
+    # Data ----------------------------------------------------------------------------------
+
+    def _source(self, split):
+        if split not in self._sources:
+            self._sources[split] = self.recipe.source(split)
+        return self._sources[split]
+
+    def _small_subset(self, split, size):
+        source = self._source(split)
+        return random_subset(source, min(size, len(source)), seed=self.recipe.seed)
+
+    def _validation_arrays(self):
+        size = 8 if self.recipe.smoke else _NUM_VALIDATION_IMAGES
+        return load_arrays(self._small_subset("held_out", size))
+
+    def _image_batches(self, batch_size, labels, start_batch):
+        return image_batches(
+            self._source("train"),
+            batch_size,
+            seed=self.recipe.seed,
+            labels=labels,
+            random_flip=self.recipe.random_flip,
+            start_batch=start_batch,
+        )
+
+    def _code_batches(self, autoencoder):
+        recipe = self.recipe
+        labels = recipe.class_conditional
+        if recipe.codes == "on_the_fly":
+            return lambda start: self._image_batches(recipe.diffusion_batch_size, labels, start)
+        store = write_code_store(
+            self.folder / "codes",
+            self._source("train"),
+            autoencoder.encode,
+            autoencoder.code_shape,
+            _fingerprint(self.folder / "autoencoder" / "preset"),
+            flip=recipe.random_flip,
+        )
+        return lambda start: store.batches(
+            recipe.diffusion_batch_size, seed=recipe.seed, labels=labels, start_batch=start
+        )
+
+    # Work directory ------------------------------------------------------------------------
+
+    def _claim_folder(self):
+        """Write recipe.json, or refuse a folder of a run with other settings."""
+        path = self.folder / "recipe.json"
+        settings = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
+        if path.is_file():
+            earlier = json.loads(path.read_text())
+            changed = [
+                name
+                for name, value in settings.items()
+                if name not in self.recipe.free_fields and earlier.get(name) != value
+            ]
+            if changed:
+                differences = ", ".join(
+                    f"{name}={settings[name]!r} (there: {earlier.get(name)!r})" for name in changed
+                )
+                raise checks.error(
+                    "work_dir",
+                    f"{self.folder}, a run with other settings: {differences}",
+                    "a new folder, or the settings of the run in it",
+                    "pass --work-dir with a new folder, or leave those settings out",
+                )
+        write_json(path, {"name": self.recipe.name, **settings})
+
+    def _is_finished(self, preset, num_steps):
+        """Whether the preset is there and was trained for at least `num_steps`."""
+        path = preset / "metadata.json"
+        if not path.is_file():
+            return False
+        trained = json.loads(path.read_text()).get("training_steps", 0)
+        if trained >= num_steps:
+            say(f"{preset} is finished ({trained} steps); nothing to train")
+        return trained >= num_steps
+
+    def _metadata(self, num_steps, logs):
+        recipe = self.recipe
+        settings = {k: v for k, v in dataclasses.asdict(recipe).items() if v is not None}
+        return {
+            "recipe": recipe.name,
+            "training_steps": num_steps,
+            "last_logs": logs or {},
+            "settings": json.loads(json.dumps(settings)),
+            "keras_version": keras.__version__,
+            "backend": keras.backend.backend(),
+            "numpy_version": np.__version__,
+        }
+
+    def _need(self, path, stage):
+        if not (path / "metadata.json").is_file():
+            raise FileNotFoundError(
+                f"`{path}` is not there. Fix: run the recipe with --stage {stage} (or all) first."
+            )
+
+
+def _fingerprint(preset):
+    """What identifies a trained autoencoder: the checksums of its preset's files."""
+    return json.dumps(json.loads((preset / "metadata.json").read_text())["files"], sort_keys=True)
