@@ -68,8 +68,9 @@ class Recipe:
     """Weight of the perceptual loss."""
     adversarial_weight: float = 1.0
     """Weight of the adversarial loss; 0 trains without a critic."""
-    critic_start_step: int = 20_000
-    """Step at which the critic and the adversarial loss begin."""
+    critic_start_step: int = 30_000
+    """Step at which the critic and the adversarial loss begin (released code: 30,001; paper:
+    not stated)."""
     adaptive_weight: Literal["image", "last_layer", "none"] = "image"
     """Where gradient norms are balanced; last_layer is the published form."""
     autoencoder_steps: int = 500_000
@@ -102,8 +103,8 @@ class Recipe:
     """Share of samples that train without their class."""
     codes: Literal["store", "on_the_fly"] = "store"
     """store encodes the data set once; on_the_fly draws new bits for every batch (Algorithm 1)."""
-    diffusion_steps: int = 1_000_000
-    """Training steps of stage 2."""
+    diffusion_steps: int = 2_000_000
+    """Training steps of stage 2 (released code; the paper prints 20K)."""
     diffusion_batch_size: int = 32
     """Codes in a batch of stage 2."""
     diffusion_learning_rate: float = 1e-4
