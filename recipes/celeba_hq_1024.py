@@ -8,7 +8,7 @@ Data: TFDS `celeb_a_hq/1024` (its archive is fetched by hand); mirrored at rando
 
 `--dry-run` prints sizes, steps and memory, `--smoke` runs everything in small.
 
-Expected (paper, T = 64): FID 6.12. A GPU run of days that we have not made.
+Expected (paper, T = 64): FID 6.12. A GPU run of days, not made by us.
 docs/recipes.md lists where paper and released code disagree and which one the defaults take.
 """
 
@@ -25,8 +25,7 @@ class CelebaHq1024(Recipe):
     name = "celeba_hq_1024"
     image_size: int = 1024
     code_channels: int = 64
-    width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # one more level: 32 x 32 cells
-    attention_resolutions: tuple[int, ...] = (32,)
+    width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # one more level
     diffusion_batch_size: int = 16
     temperature: float = 0.8  # of the paper's figures E and F
 

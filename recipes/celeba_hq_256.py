@@ -8,7 +8,7 @@ Data: TFDS `celeb_a_hq/256` (its archive is fetched by hand); mirrored at random
 
 `--dry-run` prints sizes, steps and memory, `--smoke` runs everything in small.
 
-Expected (paper, T = 64): FID 6.24, precision 0.71, recall 0.48. A GPU run of days that we have not made.
+Expected (paper, T = 64): FID 6.24, precision 0.71, recall 0.48. A GPU run of days, not made by us.
 docs/recipes.md lists where paper and released code disagree and which one the defaults take.
 """
 

@@ -8,7 +8,7 @@ Data: a folder with FFHQ's 1024 x 1024 images (they are not in TFDS); mirrored a
 
 `--dry-run` prints sizes, steps and memory, `--smoke` runs everything in small.
 
-Expected (paper, T = 64): FID 6.75. A GPU run of days that we have not made.
+Expected (paper, T = 64): FID 6.75. A GPU run of days, not made by us.
 docs/recipes.md lists where paper and released code disagree and which one the defaults take.
 """
 
@@ -25,8 +25,7 @@ class Ffhq1024(Recipe):
     name = "ffhq_1024"
     image_size: int = 1024
     code_channels: int = 64
-    width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # one more level: 32 x 32 cells
-    attention_resolutions: tuple[int, ...] = (32,)
+    width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # one more level
     diffusion_batch_size: int = 16
     temperature: float = 0.8  # of the paper's figures E and F
 

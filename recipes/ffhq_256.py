@@ -8,7 +8,7 @@ Data: a folder with FFHQ's images (they are not in TFDS); Lanczos, mirrored at r
 
 `--dry-run` prints sizes, steps and memory, `--smoke` runs everything in small.
 
-Expected (paper, T = 64): FID 5.85, precision 0.73, recall 0.50. A GPU run of days that we have not made.
+Expected (paper, T = 64): FID 5.85, precision 0.73, recall 0.50. A GPU run of days, not made by us.
 docs/recipes.md lists where paper and released code disagree and which one the defaults take.
 """
 

@@ -8,7 +8,7 @@ Data: TFDS `imagenet2012` (its archives are fetched by hand); centre crop, Lancz
 
 `--dry-run` prints sizes, steps and memory, `--smoke` runs everything in small.
 
-Expected (paper, T = 64): FID 8.21, IS 162.32, CAS 65.07 % top-1. A GPU run of days that we have not made.
+Expected (paper, T = 64): FID 8.21, IS 162.32, CAS 65.07 % top-1. A GPU run of days, not made by us.
 docs/recipes.md lists where paper and released code disagree and which one the defaults take.
 """
 

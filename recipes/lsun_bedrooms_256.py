@@ -8,7 +8,7 @@ Data: TFDS `lsun/bedroom`; centre crop, Lanczos, mirrored at random.
 
 `--dry-run` prints sizes, steps and memory, `--smoke` runs everything in small.
 
-Expected (paper, T = 64): FID 3.85, precision 0.65, recall 0.44. A GPU run of days that we have not made.
+Expected (paper, T = 64): FID 3.85, precision 0.65, recall 0.44. A GPU run of days, not made by us.
 docs/recipes.md lists where paper and released code disagree and which one the defaults take.
 """
 

@@ -8,7 +8,7 @@ Data: TFDS `lsun/church_outdoor`; centre crop, Lanczos, mirrored at random.
 
 `--dry-run` prints sizes, steps and memory, `--smoke` runs everything in small.
 
-Expected (paper, T = 64): FID 4.36, precision 0.68, recall 0.50. A GPU run of days that we have not made.
+Expected (paper, T = 64): FID 4.36, precision 0.68, recall 0.50. A GPU run of days, not made by us.
 docs/recipes.md lists where paper and released code disagree and which one the defaults take.
 """
 
