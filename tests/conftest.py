@@ -14,7 +14,6 @@ if NUM_THREADS != "0":
         "OPENBLAS_NUM_THREADS",
         "MKL_NUM_THREADS",
         "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
     ):
         os.environ.setdefault(variable, NUM_THREADS)
     if NUM_THREADS == "1":
