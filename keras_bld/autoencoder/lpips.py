@@ -61,18 +61,23 @@ def load_vgg16(model, weights):
     """Assign torchvision's weights, a mapping name -> array, to `build_vgg16()`."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     for layer, index in zip(layers, CONVOLUTION_INDICES, strict=True):
-        kernel = take(weights, f"features.{index}.weight", "vgg_weights")
-        bias = take(weights, f"features.{index}.bias", "vgg_weights")
+        rows, columns, channels, width = layer.kernel.shape
+        kernel_shape = (width, channels, rows, columns)
+        kernel = take(weights, f"features.{index}.weight", kernel_shape, "vgg_weights")
+        bias = take(weights, f"features.{index}.bias", (width,), "vgg_weights")
         # torch keeps kernels as (out, in, row, column).
         layer.set_weights([kernel.transpose(2, 3, 1, 0), bias])
 
 
-def take(weights, name, argument):
+def take(weights, name, shape, argument):
     """One array of a mapping, or an error that names the file it should come from."""
-    if name not in weights:
+    if name not in weights or weights[name].shape != shape:
+        received = (
+            f"`{name}` of shape {weights[name].shape}" if name in weights else "no such array"
+        )
         raise checks.error(
             argument,
-            f"a file without `{name}`",
+            f"a file without `{name}` of shape {shape} ({received})",
             f"the published file {SOURCES[argument][0]}",
             f"download {SOURCES[argument][1]}",
         )

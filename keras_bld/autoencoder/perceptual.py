@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_bld import checks
 from keras_bld.autoencoder import lpips
 
 NORM_EPSILON = 1e-10
@@ -45,6 +46,14 @@ class PerceptualDistance(keras.layers.Layer):
     def __init__(self, feature_model, linear_heads=False, **kwargs):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
+        if not isinstance(feature_model, keras.layers.Layer):
+            raise checks.error(
+                "feature_model",
+                repr(feature_model),
+                "a Keras model or layer that returns feature maps",
+                "pass e.g. a keras.Model with several outputs, or call PerceptualDistance.lpips()",
+                kind=TypeError,
+            )
         self.feature_model = feature_model
         self.linear_heads = bool(linear_heads)
         self.heads = []
@@ -58,7 +67,7 @@ class PerceptualDistance(keras.layers.Layer):
                     trainable=False,
                 )
                 self.heads.append(head)
-        self.trainable = False
+        self._freeze()
         self.built = True
 
     @property
@@ -68,6 +77,10 @@ class PerceptualDistance(keras.layers.Layer):
 
     @trainable.setter
     def trainable(self, value):
+        self._freeze()
+
+    def _freeze(self):
+        # Not `self.trainable = False`: TensorFlow skips assignments that change nothing.
         keras.layers.Layer.trainable.fset(self, False)
 
     @classmethod
@@ -93,7 +106,9 @@ class PerceptualDistance(keras.layers.Layer):
         lpips.load_vgg16(feature_model, vgg)
         distance = cls(feature_model, linear_heads=True, name="lpips")
         for index, head in enumerate(distance.heads):
-            head.assign(lpips.take(head_weights, f"lin{index}.model.1.weight", "heads").reshape(-1))
+            shape = (1, *head.shape, 1, 1)
+            name = f"lin{index}.model.1.weight"
+            head.assign(lpips.take(head_weights, name, shape, "heads").reshape(-1))
         return distance
 
     def call(self, images, others):
