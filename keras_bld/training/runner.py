@@ -5,7 +5,6 @@ import json
 import time
 
 import keras
-import numpy as np
 
 from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
@@ -15,6 +14,7 @@ from keras_bld.training import pictures, scores
 from keras_bld.training.estimate import describe
 from keras_bld.training.fitting import fit_resumably, make_optimizer, say, write_json
 from keras_bld.training.recipe import STAGES
+from keras_bld.zoo import load_preset, save_preset
 
 _NUM_VALIDATION_IMAGES = 512
 
@@ -80,7 +80,7 @@ class Runner:
             validation_data=self._validation_arrays()[0],
         )
         metadata = self._metadata(recipe.autoencoder_steps, logs)
-        autoencoder.save_to_preset(folder / "preset", metadata=metadata)
+        save_preset(autoencoder, folder / "preset", metadata)
 
     def run_diffusion(self):
         """Stage 2: train the diffusion on codes; save the whole model as preset and SavedModel."""
@@ -109,7 +109,7 @@ class Runner:
             validation_data=(codes, labels) if recipe.class_conditional else codes,
         )
         metadata = self._metadata(recipe.diffusion_steps, logs)
-        model.save_to_preset(self.folder / "preset", metadata=metadata)
+        save_preset(model, self.folder / "preset", metadata)
 
     def run_sample(self):
         """Pictures of the trained model, and the SavedModel that serves it."""
@@ -191,12 +191,12 @@ class Runner:
     def _trained_autoencoder(self):
         path = self.folder / "autoencoder" / "preset"
         self._need(path, "autoencoder")
-        return BinaryAutoencoder.from_preset(path)
+        return load_preset(path)
 
     def _trained_model(self):
         path = self.folder / "preset"
         self._need(path, "diffusion")
-        return BinaryLatentDiffusion.from_preset(path)
+        return load_preset(path)
 
     # Data ----------------------------------------------------------------------------------
 
@@ -283,9 +283,7 @@ class Runner:
             "training_steps": num_steps,
             "last_logs": logs or {},
             "settings": json.loads(json.dumps(settings)),
-            "keras_version": keras.__version__,
             "backend": keras.backend.backend(),
-            "numpy_version": np.__version__,
         }
 
     def _need(self, path, stage):
