@@ -5,8 +5,21 @@ from keras_bld.evaluation.calibration import (
     calibration_curve,
     mean_and_error,
 )
+from keras_bld.evaluation.classifier import (
+    build_classifier,
+    classification_accuracy_score,
+    feature_extractor,
+    train_classifier,
+)
+from keras_bld.evaluation.features import (
+    FeatureNetwork,
+    application_network,
+    extract_features,
+    feature_statistics,
+)
 from keras_bld.evaluation.frechet import frechet_distance
 from keras_bld.evaluation.image_quality import lpips, psnr, ssim
+from keras_bld.evaluation.inception import inception_fid
 from keras_bld.evaluation.inception_score import inception_score
 from keras_bld.evaluation.kernel import kernel_distance
 from keras_bld.evaluation.manifold import density_coverage, precision_recall
@@ -16,12 +29,20 @@ from keras_bld.evaluation.statistics import StreamingStatistics
 
 __all__ = [
     "CalibrationCurve",
+    "FeatureNetwork",
     "StreamingStatistics",
+    "application_network",
+    "build_classifier",
     "calibration_curve",
+    "classification_accuracy_score",
     "density_coverage",
+    "extract_features",
+    "feature_extractor",
+    "feature_statistics",
     "frechet_distance",
     "hamming_nearest_neighbors",
     "image_grid",
+    "inception_fid",
     "inception_score",
     "kernel_distance",
     "lpips",
@@ -32,4 +53,5 @@ __all__ = [
     "psnr",
     "save_image_grid",
     "ssim",
+    "train_classifier",
 ]

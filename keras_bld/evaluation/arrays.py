@@ -79,3 +79,28 @@ def check_image_pair(first, second):
             "pass image i's counterpart at position i, in the same size",
         )
     return pair
+
+
+def check_labels(labels, num_images, num_classes, argument="labels"):
+    """Return class labels as int32 of shape (num_images,).
+
+    Raises:
+        ValueError: wrong shape, not integers, or outside 0 .. num_classes - 1.
+    """
+    labels = ops.convert_to_numpy(labels) if ops.is_tensor(labels) else np.asarray(labels)
+    if labels.shape != (num_images,) or not np.issubdtype(labels.dtype, np.integer):
+        raise checks.error(
+            argument,
+            f"dtype {labels.dtype}, shape {labels.shape}",
+            f"integers of shape ({num_images},), one for each image",
+            "flatten the labels; take the argmax of one-hot rows",
+        )
+    if num_images == 0 or labels.min() < 0 or labels.max() >= num_classes:
+        received = f"{labels.min()} .. {labels.max()}" if num_images else "no labels"
+        raise checks.error(
+            argument,
+            received,
+            f"labels in 0 .. {num_classes - 1}",
+            "count classes from 0, or raise `num_classes`",
+        )
+    return labels.astype("int32")
