@@ -83,7 +83,9 @@ class BernoulliDenoiser(keras.Model):
         self.num_classes = (
             None if num_classes is None else checks.check_integer("num_classes", num_classes, 1)
         )
-        self.text_width = text_width
+        self.text_width = (
+            None if text_width is None else checks.check_integer("text_width", text_width, 1)
+        )
         checks.check_choice("text_conditioning", text_conditioning, TEXT_CONDITIONINGS)
         self.text_conditioning = text_conditioning
         self._make_layers()
@@ -140,6 +142,14 @@ class BernoulliDenoiser(keras.Model):
         return self.text_width is not None and self.text_conditioning == "cross_attention"
 
     def call(self, codes, time_steps, condition=None, condition_present=None):
+        checks.check_batch_shape("codes", codes, self.code_shape)
+        if condition is not None and self.condition_kind is None:
+            raise checks.error(
+                "condition",
+                "a condition",
+                "None, the denoiser is unconditional",
+                "leave it out, or build the denoiser with num_classes or text_width",
+            )
         height, columns, channels = self.code_shape
         num_cells = height * columns
         signs = 2.0 * ops.cast(codes, "float32") - 1.0

@@ -94,7 +94,7 @@ class BinaryLatentDiffusion(Generation, keras.Model):
         self.schedule = schedule
         self.autoencoder = autoencoder
         if autoencoder is not None:
-            autoencoder.trainable = False
+            _freeze(autoencoder)
         self.target = target
         self.vlb_weight = checks.check_number("vlb_weight", vlb_weight, 0.0)
         self.label_dropout = checks.check_number("label_dropout", label_dropout, 0.0, maximum=1.0)
@@ -118,14 +118,14 @@ class BinaryLatentDiffusion(Generation, keras.Model):
 
     def fit(self, x=None, y=None, **kwargs):
         """`keras.Model.fit`, after a check of images, codes and labels given as arrays."""
-        self._check_arrays(x, y)
+        x, y = self._check_arrays(x, y)
         history = super().fit(x, y, **kwargs)
         own_buffers(self.trainable_variables)
         return history
 
     def evaluate(self, x=None, y=None, **kwargs):
         """`keras.Model.evaluate`, after a check of images, codes and labels given as arrays."""
-        self._check_arrays(x, y)
+        x, y = self._check_arrays(x, y)
         return super().evaluate(x, y, **kwargs)
 
     def train_step(self, *args):
@@ -211,6 +211,13 @@ class BinaryLatentDiffusion(Generation, keras.Model):
 
     def _with_condition_as_input(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._check_presence(y)
+        if y is not None and self.denoiser.condition_kind == "class" and len(y.shape) == 2:
+            y = y[:, 0]  # labels as a column, as some datasets give them
+        inputs = {"x": x} if y is None else {"x": x, "condition": y}
+        return keras.utils.pack_x_y_sample_weight(inputs, None, sample_weight)
+
+    def _check_presence(self, y):
         if self.is_conditional and y is None:
             raise checks.error(
                 "y",
@@ -225,11 +232,12 @@ class BinaryLatentDiffusion(Generation, keras.Model):
                 "no labels, the denoiser is unconditional",
                 "build the denoiser with num_classes, or leave the labels out",
             )
-        inputs = {"x": x} if y is None else {"x": x, "condition": y}
-        return keras.utils.pack_x_y_sample_weight(inputs, None, sample_weight)
 
     def _check_arrays(self, x, y):
+        """Check arrays and lists before Keras sees them; datasets and tensors pass as they are."""
+        x, y = (np.asarray(part) if isinstance(part, list) else part for part in (x, y))
         if isinstance(x, np.ndarray):
+            self._check_presence(y)
             shape = x.shape[1:]
             height, width, channels = self.code_shape
             packed = (height, width, packed_width(channels))
@@ -241,8 +249,9 @@ class BinaryLatentDiffusion(Generation, keras.Model):
                 checks.check_codes(x, self.code_shape, "x")
             else:
                 raise self._unknown_input(x.shape)
-        if isinstance(y, (np.ndarray, list)) and self.is_conditional:
+        if isinstance(y, np.ndarray) and self.is_conditional:
             check_condition(self.denoiser, y, len(y))
+        return x, y
 
     def _unknown_input(self, shape):
         height, width, channels = self.code_shape
@@ -284,3 +293,10 @@ class BinaryLatentDiffusion(Generation, keras.Model):
                     config[part], custom_objects=custom_objects
                 )
         return cls(**config)
+
+
+def _freeze(layer):
+    # On TensorFlow an assignment of the value that an attribute has already is skipped, and an
+    # autoencoder rebuilt from a file is False itself while its parts are still True.
+    layer.trainable = True
+    layer.trainable = False
