@@ -1,0 +1,93 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bld.training.fitting import (
+    finished_epochs,
+    fit_resumably,
+    make_optimizer,
+    write_json,
+)
+
+
+def _model():
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(make_optimizer(0.05, 2, 8, "constant", 0.999, 0.9), loss="mse")
+    return model
+
+
+def _batches(start):
+    def endless():
+        number = start
+        while True:
+            x = np.random.default_rng(number).normal(size=(8, 4)).astype("float32")
+            yield x, x.sum(axis=1, keepdims=True)
+            number += 1
+
+    return endless()
+
+
+class _Interruption(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+# The interrupted `fit` leaves Keras's CSVLogger open; its process would have ended here.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupted_run_ends_like_one_in_a_piece(tmp_path, monkeypatch):
+    whole = _model()
+    fit_resumably(whole, _batches, tmp_path / "whole", 8, 2)
+
+    first = _model()
+    original = first.fit
+    monkeypatch.setattr(
+        first,
+        "fit",
+        lambda *args, callbacks, **options: original(
+            *args, callbacks=[*callbacks, _Interruption()], **options
+        ),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        fit_resumably(first, _batches, tmp_path / "parts", 8, 2)
+    assert finished_epochs(tmp_path / "parts" / "checkpoint") == 2
+
+    second = _model()
+    second.layers[0].kernel.assign(np.zeros((4, 1)))  # what it starts from does not matter
+    fit_resumably(second, _batches, tmp_path / "parts", 8, 2)
+    for expected, received in zip(whole.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
+    with open(tmp_path / "parts" / "history.csv") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2", "3"]
+
+
+def test_a_finished_run_gets_its_averaged_weights_without_training(tmp_path):
+    model = _model()
+    fit_resumably(model, _batches, tmp_path, 4, 2)
+    again = _model()
+    assert fit_resumably(again, _batches, tmp_path, 4, 2) is None
+    for expected, received in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(received, expected, rtol=1e-6)
+
+
+def test_only_the_newest_checkpoint_stays(tmp_path):
+    fit_resumably(_model(), _batches, tmp_path, 6, 2)
+    names = [path.name for path in (tmp_path / "checkpoint").iterdir()]
+    assert names == ["000003.checkpoint.weights.h5"]
+
+
+@pytest.mark.parametrize(("decay", "last"), [("constant", 1e-3), ("cosine", 5e-5)])
+def test_learning_rate_warms_up_and_decays(decay, last):
+    schedule = make_optimizer(1e-3, 10, 100, decay, 0.999, 0.0)._learning_rate
+    rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in (0, 5, 10, 100)]
+    np.testing.assert_allclose(rates, [0.0, 5e-4, 1e-3, last], rtol=1e-4, atol=1e-9)
+
+
+def test_json_is_whole_or_not_there(tmp_path):
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "bad.json", {"value": object()})
+    write_json(tmp_path / "good.json", {"value": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["good.json"]

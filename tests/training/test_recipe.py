@@ -1,0 +1,48 @@
+import dataclasses
+import inspect
+import pathlib
+
+import pytest
+
+from keras_bld.training import Recipe
+
+pytestmark = pytest.mark.once
+
+
+def test_defaults_are_the_papers():
+    recipe = Recipe()
+    assert recipe.image_shape == (256, 256, 3) and recipe.code_shape == (16, 16, 32)
+    assert (recipe.depth, recipe.width, recipe.num_heads) == (24, 512, 8)
+    assert recipe.autoencoder_learning_rate == 5e-4 and recipe.diffusion_learning_rate == 1e-4
+    assert recipe.autoencoder_warmup_steps == recipe.diffusion_warmup_steps == 10_000
+    assert (recipe.autoencoder_batch_size, recipe.diffusion_batch_size) == (8, 32)
+    assert (recipe.temperature, recipe.vlb_weight, recipe.num_steps) == (0.9, 0.1, 64)
+
+
+def test_every_field_has_its_help():
+    documented = dataclasses.fields(Recipe)
+    source = pathlib.Path(inspect.getsourcefile(Recipe)).read_text()
+    for field in documented:
+        after = source.split(f"    {field.name}: ", 1)[1].split("\n", 1)[1]
+        assert after.lstrip().startswith('"""'), field.name
+
+
+def test_a_smoke_run_is_small_and_keeps_the_path():
+    small = Recipe(smoke=True).shrunk()
+    assert small.code_shape[:2] == (16, 16) and small.image_size == 256
+    assert small.autoencoder_steps <= 10 and small.diffusion_steps <= 10
+    assert small.perceptual == "none"  # nothing is fetched
+    assert small.adversarial_weight > 0 and small.critic_start_step < small.autoencoder_steps
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_size": 250}, "multiple of 16"),
+        ({"sampling_steps": 65}, r"\[1, 64\]"),
+        ({"diffusion_steps": 0}, ">= 1"),
+    ],
+)
+def test_settings_that_cannot_be(change, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**change)

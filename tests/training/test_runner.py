@@ -1,0 +1,114 @@
+import json
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_bld
+from keras_bld.data import ArraySource
+from keras_bld.training import Recipe, Runner, main
+
+
+@dataclass(frozen=True)
+class Squares(Recipe):
+    """Bright squares in two places: two classes of tiny images."""
+
+    name = "squares"
+    smoke: bool = True
+    image_size: int = 16
+    image_channels: int = 1
+    class_conditional: bool = True
+    width_multipliers: tuple[int, ...] = (1, 2)
+    attention_resolutions: tuple[int, ...] = ()
+    adversarial_weight: float = 0.0
+
+    def source(self, split):
+        """Forty images for either split."""
+        labels = np.arange(40) % 2
+        images = np.random.default_rng(0).integers(0, 40, (40, 16, 16, 1), dtype="uint8")
+        images[labels == 0, :8, :8] += 200
+        images[labels == 1, 8:, 8:] += 200
+        return ArraySource(images, labels, ("top", "bottom"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("squares")
+    Runner(Squares(work_dir=str(folder))).run()
+    return folder
+
+
+def test_all_stages_leave_their_files(finished):
+    names = {path.name for path in finished.iterdir()}
+    expected = {
+        "recipe.json",
+        "autoencoder",
+        "codes",
+        "diffusion",
+        "preset",
+        "samples.png",
+        "reconstructions.png",
+        "denoising.png",
+        "inpainting.png",
+        "metrics.json",
+    }
+    if keras.backend.backend() != "torch":
+        expected.add("saved_model")
+    assert names == expected
+    assert list((finished / "diffusion" / "logs").rglob("events*"))
+    for name in ("samples", "reconstructions", "denoising", "inpainting"):
+        assert np.asarray(Image.open(finished / f"{name}.png")).std() > 0
+
+
+def test_metrics_are_numbers_of_this_run(finished):
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics["num_held_out_images"] == 40 and metrics["bits_per_image"] == 8 * 8 * 16
+    assert 5 < metrics["reconstruction_psnr_db"] < 40
+    assert 0.2 < metrics["likelihood_bits_per_dimension"] < 3
+    assert 0 <= metrics["classification_accuracy_score"] <= 1
+    assert metrics["accuracy_of_real_training_images"] >= 0.5
+
+
+def test_run_again_says_that_it_is_finished(finished, capsys):
+    recipe = Squares(work_dir=str(finished))
+    before = (finished / "preset" / "model.weights.h5").stat().st_mtime_ns
+    Runner(replace(recipe, stage="autoencoder")).run()
+    Runner(replace(recipe, stage="diffusion")).run()
+    assert capsys.readouterr().out.count("nothing to train") == 2
+    assert (finished / "preset" / "model.weights.h5").stat().st_mtime_ns == before
+
+
+def test_a_folder_of_other_settings_is_refused(finished):
+    with pytest.raises(ValueError, match=r"seed=5 \(there: 0\)"):
+        Runner(Squares(work_dir=str(finished), seed=5)).run()
+    assert json.loads((finished / "recipe.json").read_text())["seed"] == 0
+
+
+def test_the_preset_is_the_model_of_the_pictures(finished):
+    model = keras_bld.load_preset(finished / "preset")
+    assert model.code_shape == (8, 8, 16) and model.denoiser.num_classes == 2
+    images = model.generate(2, labels=[0, 1], num_steps=2, seed=0)
+    assert images.shape == (2, 16, 16, 1)
+
+
+def test_a_stage_before_its_time_says_what_to_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match="--stage autoencoder"):
+        Runner(Squares(work_dir=str(tmp_path), stage="diffusion")).run()
+
+
+@pytest.mark.once
+def test_unknown_fields_are_errors(capsys):
+    with pytest.raises(SystemExit):
+        main(Squares, ["--number-of-layers", "3"])
+    assert "number-of-layers" in capsys.readouterr().err
+
+
+@pytest.mark.once
+def test_dry_run_describes_and_writes_nothing(tmp_path, capsys):
+    main(Squares, ["--dry-run", "--work-dir", str(tmp_path / "new")])
+    printed = capsys.readouterr().out
+    for part in ("code_channels = 16", "8 x 8 x 16 = 1024 bits", "denoiser: ", "GiB"):
+        assert part in printed
+    assert not (tmp_path / "new").exists()
