@@ -6,11 +6,7 @@ from PIL import Image
 
 from keras_bld.data import ImagePreprocessing, tfds_source
 
-pytestmark = [
-    pytest.mark.once,
-    # Of TensorFlow Datasets and what it imports.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = pytest.mark.once
 tfds = pytest.importorskip("tensorflow_datasets")
 # name, split, channels, classes
 DATA_SETS = [
