@@ -87,10 +87,10 @@ class BinaryAutoencoder(AutoencoderObjective):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.image_shape = _check_image_shape(image_shape, len(width_multipliers))
+        self.width_multipliers = _check_width_multipliers(width_multipliers)
+        self.image_shape = _check_image_shape(image_shape, len(self.width_multipliers))
         self.code_channels = checks.check_integer("code_channels", code_channels, 1)
         self.base_width = checks.check_integer("base_width", base_width, 1)
-        self.width_multipliers = tuple(width_multipliers)
         self.num_blocks = checks.check_integer("num_blocks", num_blocks, 1)
         self.attention_resolutions = tuple(attention_resolutions)
         self.embedding_width = checks.check_integer("embedding_width", embedding_width, 1)
@@ -296,6 +296,17 @@ class BinaryAutoencoder(AutoencoderObjective):
                     config[name], custom_objects=custom_objects
                 )
         return cls(**config)
+
+
+def _check_width_multipliers(width_multipliers):
+    if len(tuple(width_multipliers)) == 0:
+        raise checks.error(
+            "width_multipliers",
+            repr(width_multipliers),
+            "an integer >= 1 for each level",
+            "pass e.g. (1, 1, 2, 2, 4), or (1,) for codes as large as the image",
+        )
+    return tuple(checks.check_integer("width_multipliers", m, 1) for m in width_multipliers)
 
 
 def _check_image_shape(image_shape, num_levels):

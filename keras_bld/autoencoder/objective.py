@@ -25,12 +25,28 @@ class AutoencoderObjective(keras.Model):
     """
 
     def _create_training_parts(self, perceptual, critic):
+        if perceptual is not None and not callable(perceptual):
+            raise checks.error(
+                "perceptual",
+                repr(perceptual),
+                "None or a layer of (images, reconstruction)",
+                "pass PerceptualDistance.lpips() or PerceptualDistance(feature_model)",
+                kind=TypeError,
+            )
         self.perceptual = perceptual
         if critic is True:
             critic = PatchCritic(
                 num_layers=PatchCritic.largest_num_layers(self.image_shape),
                 dtype=self.dtype_policy,
                 name="critic",
+            )
+        elif not (critic is None or critic is False or isinstance(critic, keras.layers.Layer)):
+            raise checks.error(
+                "critic",
+                repr(critic),
+                "None, True or a PatchCritic",
+                "pass True for the default PatchCritic",
+                kind=TypeError,
             )
         self.critic = critic or None
         self._reconstruction_metric = keras.metrics.Mean(name="reconstruction")

@@ -1,0 +1,47 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_bld.autoencoder.batching import BatchedFunction
+
+
+def add_index(indices, chunk, *scalars):
+    return chunk + ops.cast(indices, "float32")[:, None] * (scalars[0] if scalars else 1.0)
+
+
+@pytest.mark.parametrize("num_items", (1, 3, 4, 5, 11))
+def test_results_do_not_depend_on_the_batch_size(num_items):
+    array = np.random.default_rng(0).uniform(size=(num_items, 2)).astype("float32")
+    function = BatchedFunction(add_index, list, lambda chunk: chunk)
+    expected = array + np.arange(num_items, dtype="float32")[:, None]
+    for batch_size in (1, 4, 32):
+        result = function(array, batch_size)
+        assert isinstance(result, np.ndarray) and result.dtype == np.float32
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="torch runs eagerly")
+def test_number_of_traces():
+    function = BatchedFunction(add_index, list, lambda chunk: chunk)
+    for num_items in (7, 9, 12, 33):
+        function(np.zeros((num_items, 2), "float32"), 8, 0.5)
+    assert function.num_traces == 1  # chunks of 8, the last one padded
+    for scalar in (1.5, 2.5):
+        function(np.zeros((3, 2), "float32"), 8, scalar)
+    assert function.num_traces == 2  # one chunk of 4; a changed scalar does not trace again
+
+
+def test_every_chunk_is_checked():
+    def refuse_negative(chunk):
+        if (chunk < 0).any():
+            raise ValueError("negative")
+        return chunk
+
+    function = BatchedFunction(add_index, list, refuse_negative)
+    array = np.zeros((5, 2), "float32")
+    array[4] = -1.0
+    with pytest.raises(ValueError, match="negative"):
+        function(array, 2)
+    with pytest.raises(ValueError, match="batch_size.*received 0.*>= 1"):
+        function(array[:2], 0)
