@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
-_TORCH_TENSORS = "weight|bias|running_mean|running_var|num_batches_tracked"
+_TORCH_TENSORS = "weight|bias|running_mean|running_var"
 _KERAS_TENSORS = "kernel|bias|embeddings|gamma|beta|moving_mean|moving_variance"
 
 
@@ -52,10 +52,10 @@ class ConversionReport:
         The tensors of a layer (`weight`, `bias`) and layers that differ only in a number
         (`blocks.0`, `blocks.1`, ...) share a row.
         """
-        sizes = _table(f"{self.model}: inferred from the checkpoint", "size", "value")
+        sizes = _table(self.model, "size, as the file has it", "value")
         for name, value in self.sizes.items():
             sizes.add_row(name, str(value))
-        placed = _table("What went where", "published", "here", "layout", "tensors", "weights")
+        placed = _table("What went where", "published\n  here", "layout", "tensors", "weights")
         for (name, path), tensors in _grouped(
             self.placed,
             lambda tensor: (
@@ -65,9 +65,9 @@ class ConversionReport:
         ).items():
             layouts = dict.fromkeys(tensor.layout for tensor in tensors)
             turned = [layout for layout in layouts if "->" in layout]  # a bias never is
-            placed.add_row(name, path, ", ".join(turned or layouts), *_counts(tensors))
+            placed.add_row(f"{name}\n  {path}", ", ".join(turned or layouts), *_counts(tensors))
         placed.add_section()
-        placed.add_row("all", "", "", *_counts(self.placed))
+        placed.add_row("all", "", *_counts(self.placed))
         left_over = _table("Left over", "published", "why it is not in the model", "tensors")
         for (name, reason), names in _grouped(
             self.left_over, lambda name: (_layer(name, _TORCH_TENSORS), self.left_over[name])
@@ -77,9 +77,10 @@ class ConversionReport:
 
 
 def _table(title, *columns):
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left")
     for column in columns:
         # A name that is too long is folded: a cut one could not be found in the file.
         number = column in ("tensors", "weights")
