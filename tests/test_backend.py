@@ -37,12 +37,6 @@ def test_changed_values_do_not_retrace_and_changed_shapes_do():
     assert compiled.num_traces == (2 if TRACES else 0)
 
 
-@pytest.mark.xfail(
-    backend_name() == "jax",
-    strict=True,
-    reason="jax_backend passes Python numbers on as weakly typed arrays: `ops.convert_to_tensor` "
-    "without a dtype; one more trace where a NumPy number of that dtype follows",
-)
 def test_python_and_numpy_numbers_of_one_dtype_share_a_trace():
     compiled = compile_function(lambda scale: scale + 1.0, list)
     for scale in (1.0, np.float32(2.0), np.array(3.0, "float32")):

@@ -1,6 +1,7 @@
 """JAX: `jax.jit` with the variables' values as arguments."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -23,4 +24,9 @@ class CompiledFunction:
 
     def __call__(self, *arguments):
         values = [variable.value for variable in self._variables()]
-        return self._run(values, [ops.convert_to_tensor(argument) for argument in arguments])
+        return self._run(values, [_as_tensor(argument) for argument in arguments])
+
+
+def _as_tensor(argument):
+    # By way of NumPy: JAX gives a Python number a weak type, which retraces after a NumPy one.
+    return ops.convert_to_tensor(argument if ops.is_tensor(argument) else np.asarray(argument))
