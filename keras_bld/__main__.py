@@ -1,0 +1,36 @@
+"""`python -m keras_bld COMMAND`: one function for each command, imported when it is called."""
+
+import importlib
+import sys
+
+# Name -> "module:function". The function's arguments are the options, its docstring the help. Its
+# module imports at the top only what is cheap, because `--help` imports all of them.
+COMMANDS = {
+    "convert": "keras_bld.conversion.command:convert_command",
+    "encode": "keras_bld.training.encode_command:encode_command",
+    "generate": "keras_bld.training.generate_command:generate_command",
+    "presets": "keras_bld.zoo.presets_command:presets_command",
+}
+
+
+def main(arguments=None):
+    """Run the command that `arguments` (by default the program's own) begin with."""
+    import tyro
+
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    chosen = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
+    tyro.extras.subcommand_cli_from_dict(
+        {name: _function(name) for name in chosen},
+        prog="python -m keras_bld",
+        description="Binary Latent Diffusion for Keras 3.",
+        args=arguments,
+    )
+
+
+def _function(name):
+    module, _, function = COMMANDS[name].partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""All presets: the catalogue, and what is on this machine."""
+
+from dataclasses import replace
+
+from keras_bld.zoo.catalogue import CATALOGUE, Preset
+from keras_bld.zoo.locate import named_presets
+from keras_bld.zoo.store import read_config, read_metadata
+
+
+def presets():
+    """Return the rows of the catalogue and of the other presets with weights on this machine.
+
+    Returns:
+        List of `Preset`; `has_weights` says which of them `load_preset` can load by name.
+
+    Example:
+
+    >>> [row.name for row in presets() if row.resolution == 1024]
+    ['bld_ffhq_1024', 'bld_celeba_hq_1024']
+    """
+    rows = []
+    trained = {name: row_of(name, directory) for name, directory in named_presets().items()}
+    for row in CATALOGUE:
+        here = trained.pop(row.name, None)
+        if here is not None:
+            row = replace(row, has_weights=True, licence=here.licence, metric=here.metric)
+        rows.append(row)
+    return rows + list(trained.values())
+
+
+def row_of(name, directory):
+    """The `Preset` row of a preset on disk.
+
+    A model without an autoencoder counts cells as pixels: `resolution` is its grid's height and
+    `downsampling` is 1.
+
+    Raises:
+        ValueError: damaged files.
+    """
+    metadata, config = read_metadata(directory), read_config(directory)["config"]
+    denoiser = config.get("denoiser", {}).get("config")
+    autoencoder = config if denoiser is None else (config.get("autoencoder") or {}).get("config")
+    if autoencoder is None:
+        resolution, _, code_channels = denoiser["code_shape"]
+        levels, decoder_num_blocks = 1, 0
+    else:
+        resolution = _items(autoencoder["image_shape"])[0]
+        code_channels = autoencoder["code_channels"]
+        levels = len(_items(autoencoder["width_multipliers"]))
+        decoder_num_blocks = autoencoder["decoder_num_blocks"] or autoencoder["num_blocks"]
+    num_weights = metadata["num_weights"]
+    num_denoiser_weights = metadata["num_denoiser_weights"]
+    return Preset(
+        name=name,
+        resolution=resolution,
+        downsampling=2 ** (levels - 1),
+        code_channels=code_channels,
+        decoder_num_blocks=decoder_num_blocks,
+        **_denoiser_columns(denoiser),
+        guidance_scale=float(metadata.get("guidance_scale") or 0.0),
+        num_denoiser_weights=num_denoiser_weights,
+        num_autoencoder_weights=num_weights - num_denoiser_weights,
+        metric=metadata["metric"],
+        origin="keras_bld",
+        licence=metadata["licence"],
+        has_weights=True,
+    )
+
+
+def _denoiser_columns(denoiser):
+    if denoiser is None:
+        names = ("depth", "width", "num_heads", "num_steps", "condition", "condition_size")
+        return dict.fromkeys(names)
+    condition = size = None
+    if denoiser["num_classes"] is not None:
+        condition, size = "class", denoiser["num_classes"]
+    elif denoiser["text_width"] is not None:
+        condition, size = denoiser["text_conditioning"], denoiser["text_width"]
+    columns = {name: denoiser[name] for name in ("depth", "width", "num_heads", "num_steps")}
+    return {**columns, "condition": condition, "condition_size": size}
+
+
+def _items(value):
+    """The items of a list, or of a tuple as Keras writes it to JSON."""
+    return value["items"] if isinstance(value, dict) else value

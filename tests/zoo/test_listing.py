@@ -1,0 +1,67 @@
+import dataclasses
+
+import pytest
+
+from keras_bld import zoo
+from keras_bld.zoo import locate
+from keras_bld.zoo.catalogue import CATALOGUE, Preset
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(locate, "SHIPPED", tmp_path / "none")
+    monkeypatch.setenv(locate.ENVIRONMENT_VARIABLE, str(tmp_path / "mine"))
+    return tmp_path / "mine"
+
+
+def test_without_weights_the_list_is_the_catalogue(folder):
+    assert zoo.presets() == list(CATALOGUE)
+    assert not any(row.has_weights for row in CATALOGUE)
+
+
+def test_a_row_is_read_from_a_preset(folder, make_autoencoder, make_diffusion):
+    model = make_diffusion(make_autoencoder(), text_width=6, text_conditioning="cross_attention")
+    metadata = {"licence": "CC0-1.0", "metric": "FID 1.0", "guidance_scale": 2}
+    zoo.save_preset(model, folder / "tiny", metadata)
+    row = {row.name: row for row in zoo.presets()}["tiny"]
+    assert row == Preset(
+        name="tiny",
+        resolution=8,
+        downsampling=2,
+        code_channels=4,
+        decoder_num_blocks=1,
+        depth=1,
+        width=16,
+        num_heads=2,
+        num_steps=4,
+        condition="cross_attention",
+        condition_size=6,
+        guidance_scale=2.0,
+        num_denoiser_weights=model.denoiser.count_params(),
+        num_autoencoder_weights=model.autoencoder.count_params(),
+        metric="FID 1.0",
+        origin="keras_bld",
+        licence="CC0-1.0",
+        has_weights=True,
+    )
+    assert row.code_shape == (4, 4, 4)
+
+
+def test_autoencoders_and_models_of_codes_alone(folder, make_autoencoder, make_diffusion):
+    zoo.save_preset(make_autoencoder(), folder / "only_autoencoder")
+    zoo.save_preset(make_diffusion(num_classes=3), folder / "only_codes")
+    rows = {row.name: row for row in zoo.presets()}
+    assert rows["only_autoencoder"].depth is None
+    assert rows["only_autoencoder"].num_denoiser_weights == 0
+    codes = rows["only_codes"]
+    assert (codes.resolution, codes.downsampling, codes.code_shape) == (4, 1, (4, 4, 4))
+    assert (codes.condition, codes.condition_size) == ("class", 3)
+
+
+def test_weights_for_a_name_of_the_catalogue(folder, make_diffusion):
+    zoo.save_preset(make_diffusion(), folder / "bld_ffhq_256", {"metric": "FID 7", "licence": "X"})
+    rows = {row.name: row for row in zoo.presets()}
+    assert len(rows) == len(CATALOGUE)
+    original = {row.name: row for row in CATALOGUE}["bld_ffhq_256"]
+    expected = dataclasses.replace(original, has_weights=True, metric="FID 7", licence="X")
+    assert rows["bld_ffhq_256"] == expected
