@@ -241,13 +241,13 @@ def _root(names, kind):
     if not roots:
         other = next(other for other in ANCHORS if other != kind)
         anchor = _NETWORK_PREFIX[kind] + ANCHORS[kind]
-        fix = f"pass the state dict of a published {kind} checkpoint"
+        fix = f"pass the state dict of the published {kind} model"
         if _roots(names, other):
             fix = f"this is a published {other}: call `{_ENTRANCES[other]}`"
         raise checks.error(
             "state_dict",
             f"{len(names)} tensors named {some(names)}",
-            f"the tensors of a {kind} model, `{anchor}` among them, with or without a prefix",
+            f"the published {kind} model's tensors, `{anchor}` among them, prefixed or not",
             fix,
         )
     averaged = [root for root in roots if "ema" in root]

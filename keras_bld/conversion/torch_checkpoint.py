@@ -1,6 +1,7 @@
 """Checkpoints written by torch, read without running any code that they hold."""
 
 import pickle
+import warnings
 
 from keras_bld import checks
 
@@ -23,7 +24,9 @@ def read_torch(path):
             kind=ImportError,
         ) from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unusual pickles: they load, or raise below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise checks.error(
             "path",
