@@ -45,8 +45,11 @@ def _cells(row):
         denoiser = f"{row.depth}x{row.width}x{row.num_heads}, {row.num_steps}"
     if row.condition is not None:
         condition = f"{row.condition} {row.condition_size}"
+    metric = row.metric or "-"
+    if row.guidance_scale:
+        metric += f", w = {row.guidance_scale:g}"
     return (
-        f"{row.name}\n{row.metric or '-'}",
+        f"{row.name}\n{metric}",
         f"{row.resolution} / {row.downsampling}\n" + "x".join(map(str, row.code_shape)),
         f"{denoiser}\n{condition}",
         f"{row.num_weights / 1e6:.1f} M\n{row.origin}",
