@@ -49,6 +49,8 @@ class Digits(Recipe):
     diffusion_warmup_steps: int = 100
     diffusion_ema_momentum: float = 0.99
 
+    guidance_scale: float = 1.0
+
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 100
 
