@@ -171,7 +171,8 @@ class AutoencoderObjective(keras.Model):
 
     def _critic_gate(self, training):
         """0.0 before `critic_start_step`, then 1.0; counts the training steps."""
-        steps = ops.convert_to_tensor(self.num_training_steps)
+        # Read before the assignment: on TensorFlow and torch the tensor is the variable itself.
+        gate = ops.cast(self.num_training_steps >= self.critic_start_step, "float32")
         if training:
-            self.num_training_steps.assign(steps + 1)
-        return ops.cast(steps >= self.critic_start_step, "float32")
+            self.num_training_steps.assign_add(1)
+        return gate

@@ -16,7 +16,8 @@ def gradient_of(function, *arrays):
     if backend == "jax":
         import jax
 
-        gradients = jax.grad(function, argnums=tuple(range(len(tensors))))(*tensors)
+        # One compilation is faster than one for each operation.
+        gradients = jax.jit(jax.grad(function, argnums=tuple(range(len(tensors)))))(*tensors)
     elif backend == "tensorflow":
         import tensorflow as tf
 

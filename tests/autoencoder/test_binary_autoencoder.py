@@ -116,7 +116,7 @@ def test_probabilities_are_float32_in_mixed_precision():
     half.set_weights(full.get_weights())
     assert half.encoder.compute_dtype == half.decoder.blocks[1].compute_dtype == "bfloat16"
     probabilities = half.encode_probabilities(IMAGES)
-    # More digits than bfloat16 has (the upper half of a float32), and still the same up to its rounding.
+    # More digits than bfloat16 has (the upper half of a float32), and the same up to its rounding.
     assert (probabilities.view("int32") & 0xFFFF).any()
     np.testing.assert_allclose(probabilities, full.encode_probabilities(IMAGES), atol=0.05)
     assert set(np.unique(half.encode(IMAGES))) == {0.0, 1.0}

@@ -1,0 +1,198 @@
+import keras
+import numpy as np
+import pytest
+from autoencoder.differentiation import gradient_of
+from keras import ops
+from sklearn.datasets import load_digits
+
+from keras_bld.autoencoder import BinaryAutoencoder, PatchCritic, PerceptualDistance
+from keras_bld.autoencoder.losses import (
+    generator_loss,
+    hinge_critic_loss,
+    last_kernel_gradients,
+    reconstruction_loss,
+)
+
+SMALL = {
+    "image_shape": (8, 8, 1),
+    "code_channels": 8,
+    "base_width": 8,
+    "width_multipliers": (1, 2),
+    "num_blocks": 1,
+    "attention_resolutions": (),
+    "embedding_width": 8,
+    "num_groups": 4,
+}
+TERMS = {"loss", "reconstruction", "psnr", "dead_bits", "bit_entropy"}
+# TensorFlow compiles with XLA by default, which takes longer than these tests' steps.
+JIT = "auto" if keras.config.backend() == "jax" else False
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return (load_digits().images[:64, ..., None] / 16).astype("float32")
+
+
+def snapshot(tensor):
+    """A copy: on the CPU, torch's arrays share the memory of the variable."""
+    return np.array(ops.convert_to_numpy(tensor))
+
+
+def new_model(**arguments):
+    keras.utils.set_random_seed(0)
+    return BinaryAutoencoder(**SMALL, **arguments)
+
+
+def small_critic():
+    return PatchCritic(base_width=4, num_layers=1)
+
+
+def test_one_step_equals_two_optimizers(digits):
+    """One backward pass and one optimizer do what the published code does with four and two.
+
+    The right-hand side is computed term by term: gradients of each loss alone, the adaptive weight
+    from them (norms at the last kernel), one SGD step for either network.
+    """
+    images, learning_rate = digits[:6], 0.1
+    model = new_model(
+        critic=small_critic(),
+        reconstruction="l1",
+        reconstruction_weight=2.0,
+        adversarial_weight=0.5,
+        adaptive_weight="last_layer",
+        augment_policy=None,
+    )
+    model.compile(keras.optimizers.SGD(learning_rate), jit_compile=JIT)
+    networks = (model.encoder, model.code_logits, model.decoder)
+    variables = [v for network in networks for v in network.trainable_variables]
+    critic_variables = model.critic.trainable_variables
+    values = [snapshot(v) for v in variables]
+    critic_values = [snapshot(v) for v in critic_variables]
+    seed_state = snapshot(model.bernoulli.seed_generator.state)
+    generator = keras.random.SeedGenerator(0)
+    generator.state.assign(seed_state)
+    noise = snapshot(keras.random.uniform((6, *model.code_shape), seed=generator))
+    states = [ops.convert_to_tensor(snapshot(v)) for v in model.critic.non_trainable_variables]
+
+    def forward(*values):
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            probabilities = model.encode_probabilities(ops.convert_to_tensor(images))
+            bits = model.bernoulli(probabilities, deterministic=False, noise=noise)
+            features = model.decoder.features(bits)
+            return features, model.decoder.last_convolution(features)
+
+    def judge(images, weights=critic_values):
+        weights = [ops.convert_to_tensor(weight) for weight in weights]
+        return model.critic.stateless_call(weights, states, images, training=True)[0]
+
+    def image_term(reconstruction):
+        return 2.0 * reconstruction_loss(images, reconstruction, "l1")
+
+    def critic_loss(*weights):
+        real = judge(ops.convert_to_tensor(images), weights)
+        return hinge_critic_loss(real, judge(reconstruction, weights))
+
+    features, reconstruction = (ops.stop_gradient(x) for x in forward(*values))
+    for_images = gradient_of(lambda *v: image_term(forward(*v)[1]), *values)
+    for_critic = gradient_of(lambda *v: generator_loss(judge(forward(*v)[1])), *values)
+    at_image = [
+        gradient_of(image_term, reconstruction)[0],
+        gradient_of(lambda x: generator_loss(judge(x)), reconstruction)[0],
+    ]
+    kernels = snapshot(last_kernel_gradients(features, np.stack(at_image)))
+    weight = 0.5 * np.linalg.norm(kernels[0]) / (np.linalg.norm(kernels[1]) + 1e-4)
+    critic_gradients = gradient_of(critic_loss, *critic_values)
+
+    history = model.fit(images, batch_size=6, shuffle=False, verbose=0).history
+
+    assert np.abs(weight * for_critic[0]).max() > 1e-4  # the term matters
+    for variable, value, first, second in zip(
+        variables, values, for_images, for_critic, strict=True
+    ):
+        expected = value - learning_rate * (first + weight * second)
+        np.testing.assert_allclose(snapshot(variable), expected, atol=2e-5, err_msg=variable.path)
+    for variable, value, gradient in zip(
+        critic_variables, critic_values, critic_gradients, strict=True
+    ):
+        expected = value - learning_rate * gradient
+        np.testing.assert_allclose(snapshot(variable), expected, atol=2e-5, err_msg=variable.path)
+    assert history["critic"][0] == pytest.approx(float(critic_loss(*critic_values)), abs=1e-5)
+    adversarial = float(generator_loss(judge(reconstruction)))
+    assert history["adversarial"][0] == pytest.approx(adversarial, abs=1e-5)
+
+
+def test_training_on_digits_reduces_the_loss(digits):
+    """Bytes, with the default critic, augmentation and balance."""
+    model = new_model(critic=small_critic())
+    model.compile(keras.optimizers.Adam(5e-3), jit_compile=JIT)
+    images = np.round(digits * 255).astype("uint8")
+    before = snapshot(model.encoder.blocks[0].kernel)
+    history = model.fit(images, batch_size=16, epochs=12, verbose=0).history
+    assert set(history) == TERMS | {"adversarial", "critic"}
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert history["reconstruction"][-1] < 0.5 * history["reconstruction"][0]
+    assert history["psnr"][-1] > history["psnr"][0] + 2
+    assert 0 <= history["dead_bits"][-1] < 0.6 and 0 < history["bit_entropy"][-1] < 1
+    # The gradient came through the bits.
+    assert np.abs(snapshot(model.encoder.blocks[0].kernel) - before).max() > 0.01
+    assert int(model.num_training_steps) == 48
+    # What `evaluate` measures is what the inference methods give.
+    received = model.evaluate(images, batch_size=32, verbose=0, return_dict=True)
+    squared_error = np.mean((snapshot(model(digits)) - digits) ** 2)
+    assert received["reconstruction"] == pytest.approx(squared_error, rel=0.02)
+    assert int(model.num_training_steps) == 48
+
+
+def test_critic_waits_for_its_start_step(digits):
+    """The data are a dataset of (images, labels); labels are ignored."""
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return digits[8 * index : 8 * index + 8], np.arange(8)
+
+    model = new_model(critic=small_critic(), critic_start_step=2)
+    model.compile(keras.optimizers.SGD(0.05), jit_compile=JIT)
+    before = [snapshot(v) for v in model.critic.trainable_variables]
+    model.fit(Batches(), verbose=0)
+    for variable, value in zip(model.critic.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(snapshot(variable), value)
+    # Steps 0 and 1 were before the start, steps 2 and 3 are not.
+    model.fit(Batches(), verbose=0)
+    assert int(model.num_training_steps) == 4
+    assert np.abs(snapshot(model.critic.blocks[0].kernel) - before[0]).max() > 1e-6
+
+
+def test_perceptual_term_and_no_critic(digits):
+    inputs = keras.Input((8, 8, 1))
+    features = keras.Model(inputs, keras.layers.Conv2D(3, 3)(inputs))
+    model = new_model(perceptual=PerceptualDistance(features), perceptual_weight=0.25)
+    model.compile(keras.optimizers.SGD(0.01), jit_compile=JIT)
+    frozen = snapshot(features.layers[-1].kernel)
+    logs = model.evaluate(digits[:8], verbose=0, return_dict=True)
+    assert set(logs) == TERMS | {"perceptual"}
+    distance = snapshot(model.perceptual(digits[:8], model(digits[:8]))).mean()
+    assert logs["perceptual"] == pytest.approx(distance, rel=1e-3)
+    assert logs["loss"] == pytest.approx(logs["reconstruction"] + 0.25 * distance, rel=1e-3)
+    model.fit(digits[:8], verbose=0)
+    np.testing.assert_array_equal(snapshot(features.layers[-1].kernel), frozen)
+    assert all("critic" not in v.path for v in model.variables)
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "message"),
+    (
+        ({"loss": "mse"}, {}, "loss.*received a `loss`.*compile"),
+        ({"metrics": ["mae"]}, {}, "metrics.*compile"),
+        ({}, {"x": np.full((4, 8, 8, 1), 255.0, "float32")}, "images.*values from 255"),
+        ({}, {"x": np.zeros((4, 8, 9, 1), "uint8")}, "images.*received shape"),
+        ({}, {"sample_weight": np.ones((64,))}, "sample_weight.*None"),
+    ),
+)
+def test_bad_training_input(digits, options, data, message):
+    model = new_model()
+    model.compile("sgd", **options)
+    with pytest.raises(ValueError, match=message):
+        model.fit(**{"x": digits, "y": np.zeros((64,)), "verbose": 0, **data})
