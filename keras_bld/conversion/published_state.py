@@ -185,11 +185,11 @@ def some(names, number=4):
 
 
 def as_array(value):
-    """A NumPy array of an array, a number or a torch tensor; None for anything else."""
+    """A NumPy array of an array, a number or a tensor of any framework; None for anything else."""
     if hasattr(value, "detach"):  # a torch tensor, known without importing torch
         value = value.detach().cpu()
         value = (value.float() if value.is_floating_point() else value).numpy()
-    if isinstance(value, (np.ndarray, np.generic, int, float)):
+    if isinstance(value, (int, float)) or hasattr(value, "__array__"):
         return np.asarray(value)
     return None
 

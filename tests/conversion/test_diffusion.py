@@ -117,6 +117,29 @@ def test_other_configurations(name):
     assert report.num_weights == model.denoiser.count_params()
 
 
+@pytest.mark.parametrize("name", ["text token", "cross-attention"])
+def test_sampling_with_text(name):
+    """One thresholded step by hand: bits flip where (1 + w) l_c - w l_u > 0."""
+    sizes = CONFIGURATIONS[name]
+    state = plain_torch.random_denoiser(sizes)
+    model = diffusion_from_published(state.arrays(), sizes.num_heads, sizes.num_steps)
+    generator = np.random.default_rng(0)
+    text = condition_of(sizes, generator)
+    noise = generator.uniform(size=(2, 2, *model.code_shape)).astype("float32")
+    codes = model.generate_codes(
+        2, text_embeddings=text, num_steps=1, guidance_scale=3.0, noise=noise
+    )
+    start = torch.tensor(noise[0] < 0.5).float().flatten(1, 2)
+    last = torch.full((2,), sizes.num_steps)
+    conditional, unconditional = (
+        plain_torch.denoise(state, sizes, start, last, condition)
+        for condition in (torch.tensor(text), None)
+    )
+    flips = (4 * conditional - 3 * unconditional).numpy() > 0
+    assert 0 < flips.mean() < 1
+    np.testing.assert_array_equal(codes.reshape(flips.shape), np.logical_xor(start.numpy(), flips))
+
+
 @pytest.mark.once
 def test_report_names_what_is_left_over_and_why():
     state = random_state(schedule="linear")

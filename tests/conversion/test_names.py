@@ -1,8 +1,18 @@
 import pytest
+from harness import PROJECT_ROOT
 
 from keras_bld.conversion import names
 
 pytestmark = pytest.mark.once
+
+
+TABLES = (
+    names.DENOISER + names.CONDITION["token"] + names.BITS,
+    names.TRANSFORMER_BLOCK + names.CROSS_ATTENTION,
+    names.RESIDUAL_BLOCK + names.SHORTCUT,
+    names.ATTENTION_BLOCK,
+    names.RESAMPLING,
+)
 
 
 def test_expand_names_every_tensor_of_a_layer():
@@ -16,16 +26,15 @@ def test_expand_names_every_tensor_of_a_layer():
 
 def test_no_name_and_no_path_twice():
     """Two published tensors for one variable, or the other way round, would go unnoticed."""
-    condition = names.CONDITION["token"]
-    tables = [
-        names.DENOISER + condition + names.BITS,
-        names.TRANSFORMER_BLOCK + names.CROSS_ATTENTION,
-        names.RESIDUAL_BLOCK + names.SHORTCUT,
-        names.ATTENTION_BLOCK,
-        names.RESAMPLING,
-        (("norm", "norm", names.BATCH_NORM),),
-    ]
-    for table in tables:
+    for table in (*TABLES, (("norm", "norm", names.BATCH_NORM),)):
         rows = names.expand(table)
         for column in range(2):
             assert len({row[column] for row in rows}) == len(rows)
+
+
+def test_manual_lists_every_name():
+    text = (PROJECT_ROOT / "docs/conversion.md").read_text().replace("`blocks.N.", "`")
+    for table in TABLES:
+        for published, path, _ in table:
+            assert f"`{published.removesuffix('.weight')}`" in text
+            assert f"`{path}`" in text

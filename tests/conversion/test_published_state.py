@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 import pytest
+import torch
 
 from keras_bld.conversion.published_state import (
     kind_of,
@@ -44,6 +46,16 @@ def test_network_alone(kind, names, network, prefix):
 def test_wrapper_inside_of_a_name():
     inside = {"_denoise_fn.module.tok_emb.weight": np.zeros(1)}
     assert list(published_state(inside, "diffusion").arrays) == ["_denoise_fn.tok_emb.weight"]
+
+
+def test_tensors_of_any_framework_and_numbers_become_arrays():
+    name = DENOISER[0]
+    for value in (keras.ops.ones(2), torch.ones(2, requires_grad=True), np.ones(2)):
+        (array,) = published_state({name: value}, "diffusion").arrays.values()
+        assert isinstance(array, np.ndarray) and array.tolist() == [1.0, 1.0]
+    state = published_state({name: np.ones(2), "step": 3, "note": "text"}, "diffusion")
+    assert state.arrays["step"] == 3
+    assert state.left_over == {"note": "not a tensor, but a str"}
 
 
 def test_averaged_weights_win():
