@@ -297,6 +297,30 @@ class BinaryAutoencoder(AutoencoderObjective):
                 )
         return cls(**config)
 
+    def save_to_preset(self, directory, metadata=None, dtype=None, training_parts=True):
+        """Write config and weights as a preset; see `keras_bld.zoo.save_preset`."""
+        from keras_bld.zoo import save_preset
+
+        return save_preset(self, directory, metadata, dtype, training_parts)
+
+    @classmethod
+    def from_preset(cls, preset, dtype=None):
+        """Load a preset by name or directory; see `keras_bld.zoo.load_preset`.
+
+        Raises:
+            ValueError: also for a preset of another class.
+        """
+        from keras_bld.zoo import load_preset
+
+        return load_preset(preset, dtype, expected_class=cls)
+
+    def export(self, filepath, format="tf_saved_model", verbose=False):
+        """Write a SavedModel with `encode` and `decode`; see `serving.export_saved_model`."""
+        from keras_bld.serving import export_saved_model
+
+        checks.check_choice("format", format, ("tf_saved_model",))
+        return export_saved_model(self, filepath, verbose=verbose)
+
 
 def _check_width_multipliers(width_multipliers):
     if len(tuple(width_multipliers)) == 0:

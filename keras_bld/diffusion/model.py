@@ -294,6 +294,55 @@ class BinaryLatentDiffusion(Generation, keras.Model):
                 )
         return cls(**config)
 
+    def save_to_preset(self, directory, metadata=None, dtype=None, training_parts=True):
+        """Write config and weights as a preset; see `keras_bld.zoo.save_preset`."""
+        from keras_bld.zoo import save_preset
+
+        return save_preset(self, directory, metadata, dtype, training_parts)
+
+    @classmethod
+    def from_preset(cls, preset, dtype=None):
+        """Load a preset by name or directory; see `keras_bld.zoo.load_preset`.
+
+        Raises:
+            ValueError: also for a preset of another class.
+        """
+        from keras_bld.zoo import load_preset
+
+        return load_preset(preset, dtype, expected_class=cls)
+
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=False,
+        num_steps=None,
+        batch_size=1,
+        posterior="exact",
+        final="threshold",
+        text_length=None,
+    ):
+        """Write a SavedModel with the functions `generate`, `inpaint`, `encode` and `decode`.
+
+        See `keras_bld.serving.export_saved_model`, which names the inputs and outputs.
+
+        Args:
+            filepath: directory to write.
+            format: "tf_saved_model".
+            verbose: print the signatures.
+            num_steps: denoising steps of `generate` and `inpaint`, 1 ... T; None takes all T.
+            batch_size: images for each call of `generate` and `inpaint`.
+            posterior: as in `generate`.
+            final: as in `generate`.
+            text_length: number of text tokens, for a model with cross-attention.
+        """
+        from keras_bld.serving import export_saved_model
+
+        checks.check_choice("format", format, ("tf_saved_model",))
+        return export_saved_model(
+            self, filepath, num_steps, batch_size, posterior, final, text_length, verbose
+        )
+
 
 def _freeze(layer):
     # On TensorFlow an assignment of the value that an attribute has already is skipped, and an

@@ -1,0 +1,6 @@
+"""Serving: export to a SavedModel, and its verification."""
+
+from keras_bld.serving.saved_model import export_saved_model
+from keras_bld.serving.tensorflow_verification import verify_saved_model
+
+__all__ = ["export_saved_model", "verify_saved_model"]
