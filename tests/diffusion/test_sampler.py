@@ -1,0 +1,226 @@
+import numpy as np
+import pytest
+from diffusion.published import MODELS, NUM_STEPS, as_grid, condition_of, published_denoiser
+from diffusion.published import reference as published_arrays
+from diffusion.tiny import StubDenoiser, random_codes, tiny_model
+from harness import check_eager_equals_compiled, to_numpy
+from keras import ops
+
+from keras_bld.backend import compile_function
+from keras_bld.diffusion import BernoulliNoiseSchedule
+from keras_bld.diffusion.objective import TARGETS
+from keras_bld.diffusion.posterior import posterior_flip, transition_tables
+from keras_bld.diffusion.sampler import guided_flip_predictor, sample_chain
+
+POSTERIORS = ("exact", "plug_in")
+FINALS = ("threshold", "sample")
+T = 8
+
+
+def uniforms(num_steps, batch_shape, seed=0):
+    return np.random.default_rng(seed).random((num_steps + 1, *batch_shape), "float32")
+
+
+def run_chain(predict_flip, noise, schedule=None, known=None, **settings):
+    """`sample_chain`, compiled, with the rows of `noise` as its draws; NumPy in and out."""
+    schedule = schedule or BernoulliNoiseSchedule(T)
+    num_steps = len(noise) - 1
+
+    def function(noise, *known):
+        return sample_chain(
+            predict_flip,
+            lambda step: ops.take(noise, step, axis=0),
+            schedule,
+            noise.shape[1:],
+            num_steps,
+            known=known or None,
+            **settings,
+        )
+
+    return to_numpy(compile_function(function, list)(noise, *(known or ())))
+
+
+def oracle(codes):
+    """Knows z^0, and so which bits of z^t differ from it."""
+    return lambda noisy, time_steps: ops.abs(ops.convert_to_tensor(codes) - noisy)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_published_trajectory(name):
+    published = published_arrays(f"{name}/trajectory")
+    model = tiny_model(published_denoiser(name))
+    states = model.generate_codes(
+        3,
+        labels=condition_of(name),
+        num_steps=NUM_STEPS,
+        temperature=float(published["temperature"]),
+        guidance_scale=float(published["omega"]),
+        posterior="plug_in",
+        noise=as_grid(published["uniforms"]),
+        return_trajectory=True,
+    )
+    assert states.dtype == np.float32
+    np.testing.assert_array_equal(states, as_grid(published["z_all"]))
+
+
+@pytest.mark.parametrize("num_steps", [1, 3, T])
+def test_an_oracle_gives_back_the_code(num_steps):
+    codes = random_codes(6)
+    noise = uniforms(num_steps, codes.shape)
+    for posterior in POSTERIORS:
+        for final in FINALS:
+            made = run_chain(oracle(codes), noise, posterior=posterior, final=final)
+            np.testing.assert_array_equal(made, codes, f"{posterior}, {final}")
+
+
+def oracle_logits(target, codes, schedule):
+    """What an all-knowing network says for each target."""
+    steps = np.arange(1, schedule.num_steps + 1)
+    tables = transition_tables(schedule.k, steps, steps - 1)
+
+    def logits(noisy, time_steps):
+        truth = ops.convert_to_tensor(codes)
+        different = ops.abs(truth - noisy)
+        if target == "residual":
+            return 60.0 * (2.0 * different - 1.0)
+        if target == "z0":
+            return 60.0 * (2.0 * truth - 1.0)
+        rows = ops.take(ops.convert_to_tensor(tables), time_steps - 1, axis=0)
+        columns = ops.split(rows[:, None, None, :], 4, axis=-1)
+        flip = posterior_flip(different, columns)
+        one = ops.clip(noisy * (1.0 - flip) + (1.0 - noisy) * flip, 1e-7, 1.0 - 1e-7)
+        return ops.log(one) - ops.log(1.0 - one)
+
+    return logits
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_oracle_of_each_target_gives_back_the_code(target):
+    codes, schedule = random_codes(6), BernoulliNoiseSchedule(T)
+    denoiser = StubDenoiser(oracle_logits(target, codes, schedule))
+    model = tiny_model(denoiser, schedule, target=target)
+    made = model.generate_codes(6, temperature=1.0, seed=3)
+    np.testing.assert_array_equal(made, codes)
+    if target == "previous":
+        with pytest.raises(ValueError, match="`num_steps`: received 4; expected 8 for a model"):
+            model.generate_codes(6, num_steps=4)
+
+
+def bayes(prior, schedule):
+    """P(z^0 != z^t | z^t) of independent bits with P(z^0 = 1) = prior."""
+
+    def predict(noisy, time_steps):
+        levels = ops.take(ops.convert_to_tensor(schedule.k, "float32"), time_steps)
+        differ = (1.0 - levels[:, None, None, None]) / 2.0
+        same = noisy * prior + (1.0 - noisy) * (1.0 - prior)  # P(z^0 = z^t) before z^t is seen
+        flipped = (1.0 - same) * differ
+        return flipped / (flipped + same * (1.0 - differ))
+
+    return predict
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, T])
+def test_exact_chain_samples_the_prior_of_independent_bits(num_steps):
+    """With the true prediction the reverse chain has no bias, however many steps it skips."""
+    shape, prior = (1, 50, 50, 8), 0.8
+    schedule = BernoulliNoiseSchedule(T, "cos")
+    noise = uniforms(num_steps, shape)
+    share = run_chain(bayes(prior, schedule), noise, schedule, final="sample").mean()
+    assert abs(share - prior) < 5 * (prior * (1 - prior) / 20000) ** 0.5
+    if num_steps == T:  # the plug-in posterior pulls the bits towards fair coins
+        settings = {"final": "sample", "posterior": "plug_in"}
+        assert run_chain(bayes(prior, schedule), noise, schedule, **settings).mean() < 0.75
+
+
+@pytest.mark.parametrize("final", FINALS)
+def test_known_bits_carry_the_noise_of_their_step_and_end_as_given(final):
+    shape = (2, 40, 40, 8)
+    codes, other = random_codes(2, 1, shape[1:]), random_codes(2, 2, shape[1:])
+    mask = np.zeros(shape, "float32")
+    mask[:, :20] = 1.0
+    states = run_chain(
+        oracle(other),
+        uniforms(4, shape),
+        known=(codes, mask),
+        final=final,
+        return_trajectory=True,
+    )
+    assert states.shape == (5, *shape)
+    np.testing.assert_array_equal(states[-1][:, :20], codes[:, :20])
+    np.testing.assert_array_equal(states[-1][:, 20:], other[:, 20:])
+    # Linear schedule, T = 8: after the steps to t = 5, 3, 1, k_t = 1 - t / 8.
+    grid = BernoulliNoiseSchedule(T).sampling_steps(4)
+    assert grid.tolist() == [8, 5, 3, 1]
+    for state, t in zip(states, grid, strict=False):
+        differ = abs(state - codes)[:, :20].mean()
+        assert abs(differ - t / T / 2) < 5 * 0.5 / 12800**0.5
+
+
+def test_trajectory_starts_with_coin_flips_and_ends_with_the_result():
+    codes = random_codes(3)
+    noise = uniforms(5, codes.shape)
+    made = run_chain(bayes(0.3, BernoulliNoiseSchedule(T)), noise)
+    states = run_chain(bayes(0.3, BernoulliNoiseSchedule(T)), noise, return_trajectory=True)
+    assert states.shape == (6, *codes.shape)
+    np.testing.assert_array_equal(states[0], noise[0] < 0.5)
+    np.testing.assert_array_equal(states[-1], made)
+    assert set(np.unique(states)) == {0.0, 1.0}
+
+
+def test_final_step_thresholds_or_samples():
+    """A constant flip probability of 0.3: thresholding never flips, sampling does in 30 %."""
+    shape = (1, 50, 50, 8)
+    noise = uniforms(1, shape)
+
+    def predict(noisy, time_steps):
+        return ops.full_like(noisy, 0.3)
+
+    start = noise[0] < 0.5
+    np.testing.assert_array_equal(run_chain(predict, noise), start)
+    flipped = run_chain(predict, noise, final="sample") != start
+    assert abs(flipped.mean() - 0.3) < 5 * (0.21 / 20000) ** 0.5
+
+
+def test_eager_equals_compiled():
+    schedule = BernoulliNoiseSchedule(T)
+    shape = (2, 2, 2, 4)
+
+    def function(noise):
+        return sample_chain(
+            bayes(0.3, schedule), lambda step: ops.take(noise, step, axis=0), schedule, shape, 3
+        )
+
+    check_eager_equals_compiled(function, uniforms(3, shape))
+
+
+def test_guided_predictor_by_hand():
+    """Logits (1 + w) l_c - w l_u over the temperature, of the target's meaning."""
+
+    def denoiser(codes, time_steps, condition, present):
+        given = ops.cast(condition, "float32")[:, None, None, None] + 0.0 * codes
+        if present is None:
+            return given
+        return ops.where(present[:, None, None, None], given, -1.0)
+
+    codes = ops.convert_to_tensor(np.array([0.0, 1.0], "float32").reshape(2, 1, 1, 1))
+    time_steps = ops.ones((2,), "int32")
+    labels = ops.convert_to_tensor(np.array([2, 3], "int32"))
+
+    def flips(target, temperature, guidance_scale):
+        predict = guided_flip_predictor(
+            denoiser,
+            target,
+            ops.convert_to_tensor(np.float32(temperature)),
+            ops.convert_to_tensor(np.float32(guidance_scale)),
+            labels,
+        )
+        return to_numpy(predict(codes, time_steps)).ravel()
+
+    def sigmoid(*logits):
+        return 1 / (1 + np.exp(-np.array(logits)))
+
+    np.testing.assert_allclose(flips("residual", 1.0, 0.0), sigmoid(2, 3), rtol=1e-5)
+    # w = 1.5: 2.5 * 2 + 1.5 = 6.5 and 2.5 * 3 + 1.5 = 9.
+    np.testing.assert_allclose(flips("residual", 2.0, 1.5), sigmoid(3.25, 4.5), rtol=1e-5)
+    # A bit that is 1 is no flip where z^t is 1.
+    np.testing.assert_allclose(flips("z0", 1.0, 0.0), sigmoid(2, -3), rtol=1e-5)
