@@ -85,8 +85,9 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
     steps_per_epoch = min(steps_per_epoch, num_steps)
     epochs = num_steps // steps_per_epoch
     done = finished_epochs(checkpoint)
+    # Built here, not in the first step, which TensorFlow would then trace twice.
+    model.optimizer.build(model.trainable_variables)
     if done:
-        model.optimizer.build(model.trainable_variables)
         model.load_weights(checkpoint / f"{done:06d}.{_CHECKPOINT}")
         say(f"resumed from step {done * steps_per_epoch} in {checkpoint}")
     if done >= epochs:
