@@ -15,6 +15,7 @@ from keras_bld.training.estimate import describe
 from keras_bld.training.fitting import fit_resumably, make_optimizer, say, write_json
 from keras_bld.training.recipe import STAGES
 from keras_bld.zoo import load_preset, save_preset
+from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
 _NUM_VALIDATION_IMAGES = 512
 
@@ -233,7 +234,7 @@ class Runner:
             self._source("train"),
             autoencoder.encode,
             autoencoder.code_shape,
-            _fingerprint(self.folder / "autoencoder" / "preset"),
+            autoencoder_fingerprint(autoencoder),
             flip=recipe.random_flip,
         )
         return lambda start: store.batches(
@@ -291,8 +292,3 @@ class Runner:
             raise FileNotFoundError(
                 f"`{path}` is not there. Fix: run the recipe with --stage {stage} (or all) first."
             )
-
-
-def _fingerprint(preset):
-    """What identifies a trained autoencoder: the checksums of its preset's files."""
-    return json.dumps(json.loads((preset / "metadata.json").read_text())["files"], sort_keys=True)

@@ -1,0 +1,47 @@
+"""What the commands around trained models share."""
+
+import contextlib
+
+import numpy as np
+
+# 32 images of 256 x 256: some gigabytes of activations in the paper's autoencoder.
+_PIXELS_IN_A_BATCH = 32 * 256 * 256
+
+
+def comfortable_batch_size(image_shape, largest):
+    """A batch size for images of this shape: at most `largest`, fewer where they are big."""
+    return int(np.clip(_PIXELS_IN_A_BATCH // (image_shape[0] * image_shape[1]), 1, largest))
+
+
+@contextlib.contextmanager
+def progress_bar(description, total):
+    """Show a progress bar; yields a function of the number of items that are done."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def short_errors(resumable=False):
+    """End the program with the message alone of an error that says what to do.
+
+    Args:
+        resumable: whether the same command goes on after an interruption (Ctrl-C).
+    """
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        # The message says all; a traceback would bury it.
+        raise SystemExit(f"error: {error}") from error
+    except KeyboardInterrupt as interruption:
+        hint = "; the same command goes on where this one stopped" if resumable else ""
+        raise SystemExit(f"interrupted{hint}") from interruption

@@ -1,0 +1,211 @@
+"""`python -m keras_bld generate`."""
+
+import json
+import pathlib
+import time
+
+import numpy as np
+from keras import ops
+
+from keras_bld import checks
+from keras_bld.evaluation import save_image_grid
+from keras_bld.evaluation.pictures import save_picture
+from keras_bld.random import resolve_seed, uniforms
+from keras_bld.training.command_tools import comfortable_batch_size, progress_bar, short_errors
+from keras_bld.training.fitting import write_json
+from keras_bld.zoo import load_preset, read_metadata
+
+_LARGEST_BATCH = 32
+_DEFAULT_NUM_STEPS = 16
+_SMALLEST_VISIBLE_SIZE = 48
+_MOST_COLUMNS = 20
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_SETTINGS = "settings.json"
+# What a PNG file begins and ends with.
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+
+
+def generate_command(
+    preset: str,
+    /,
+    *,
+    num_images: int = 64,
+    out: str | None = None,
+    out_dir: str | None = None,
+    labels: tuple[int, ...] = (),
+    num_steps: int | None = None,
+    temperature: float = 0.9,
+    guidance_scale: float = 0.0,
+    seed: int = 0,
+    batch_size: int | None = None,
+    columns: int | None = None,
+):
+    """Make new images with a trained model: one sheet (--out), or a file for each (--out-dir).
+
+    Image i depends on the model, the seed, the settings and i alone. So the same command with
+    --out-dir makes only the files that are missing, after an interruption or for a larger
+    --num-images.
+
+    Args:
+        preset: name or directory of a BinaryLatentDiffusion with its autoencoder.
+        num_images: how many.
+        out: picture file for a sheet of all images.
+        out_dir: directory for 000000.png, 000001.png, ...
+        labels: classes, taken in turn: image i gets number i modulo their number; by default
+            all classes of the model. Not for an unconditional model.
+        num_steps: denoising steps, 1 ... T; by default 16, or T where that is less.
+        temperature: > 0; lower means less diverse.
+        guidance_scale: >= 0, of classifier-free guidance.
+        seed: integer in [0, 2**31).
+        batch_size: images in one compiled batch; by default up to 32, fewer if they are big.
+        columns: images in a row of the sheet; by default one for each class, or a square.
+    """
+    with short_errors(resumable=out_dir is not None):
+        _check_outputs(out, out_dir)
+        num_images = checks.check_integer("num_images", num_images, 1)
+        model = load_preset(preset, expected_class="BinaryLatentDiffusion")
+        _check_model(model, preset)
+        if batch_size is None:
+            largest = min(_LARGEST_BATCH, num_images)
+            batch_size = comfortable_batch_size(model.autoencoder.image_shape, largest)
+        if num_steps is None:
+            needs_all = model.target == "previous"
+            num_steps = model.num_steps if needs_all else min(_DEFAULT_NUM_STEPS, model.num_steps)
+        cycle = labels or tuple(range(model.denoiser.num_classes or 0))
+        settings = {
+            "num_steps": num_steps,
+            "temperature": temperature,
+            "guidance_scale": guidance_scale,
+            "batch_size": batch_size,
+        }
+        if out is not None:
+            _make_sheet(model, out, num_images, cycle, seed, settings, columns)
+        else:
+            _make_files(model, preset, pathlib.Path(out_dir), num_images, cycle, seed, settings)
+
+
+def _make_sheet(model, out, num_images, cycle, seed, settings, columns):
+    begun = time.monotonic()
+    made = []
+    labels = _labels(cycle, np.arange(num_images))
+    batches = model.generate_batches(num_images, labels=labels, seed=seed, **settings)
+    with progress_bar("generating", num_images) as show:
+        for images in batches:
+            made.extend(_to_uint8(images))
+            show(len(made))
+    if columns is None and 1 < len(cycle) <= _MOST_COLUMNS:
+        columns = len(cycle)
+    scale = max(1, _SMALLEST_VISIBLE_SIZE // made[0].shape[1])
+    pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
+    save_image_grid(out, np.stack(made), columns, scale=scale)
+    _report(num_images, begun, out)
+
+
+def _make_files(model, preset, folder, num_images, cycle, seed, settings):
+    begun = time.monotonic()
+    paths = [folder / f"{index:06d}.png" for index in range(num_images)]
+    _claim(folder, preset, {"seed": seed, "labels": list(cycle), **settings})
+    missing = [index for index, path in enumerate(paths) if not _is_whole(path)]
+    done = num_images - len(missing)
+    with progress_bar("generating", num_images) as show:
+        show(done)
+        for start in range(0, len(missing), settings["batch_size"]):
+            indices = np.array(missing[start : start + settings["batch_size"]])
+            for index, image in zip(
+                indices, _images(model, indices, cycle, seed, settings), strict=True
+            ):
+                save_picture(paths[index], image)
+            done += len(indices)
+            show(done)
+    if len(missing) < num_images:
+        print(f"{num_images - len(missing)} images were there already.")
+    _report(len(missing), begun, folder)
+
+
+def _images(model, indices, cycle, seed, settings):
+    """The images with these indices, whatever stands between them, as uint8."""
+    seed = resolve_seed(seed)
+    # `generate` numbers its images from 0; explicit noise stands for any others.
+    noise = [
+        ops.convert_to_numpy(uniforms(seed, indices, step, model.code_shape))
+        for step in range(settings["num_steps"] + 1)
+    ]
+    codes = model.generate_codes(
+        len(indices), labels=_labels(cycle, indices), noise=np.stack(noise), **settings
+    )
+    return _to_uint8(model.autoencoder.decode(codes))
+
+
+def _labels(cycle, indices):
+    return np.array(cycle)[indices % len(cycle)] if cycle else None
+
+
+def _to_uint8(images):
+    return np.round(images * 255.0).astype("uint8")
+
+
+def _is_whole(path):
+    """Whether there is a PNG file that begins and ends like one."""
+    if not path.is_file():
+        return False
+    content = path.read_bytes()
+    return content.startswith(_PNG_START) and content.endswith(_PNG_END)
+
+
+def _claim(folder, preset, settings):
+    """Note what the folder's images are made with, or refuse a folder of others."""
+    # The batch size is speed, not content.
+    wanted = {key: value for key, value in settings.items() if key != "batch_size"}
+    wanted["model"] = read_metadata(preset)["files"]
+    path = folder / _SETTINGS
+    if path.is_file():
+        there = json.loads(path.read_text())
+        different = [key for key in wanted if there.get(key) != wanted[key]]
+        if different:
+            names = ", ".join(
+                key if key == "model" else f"{key}={wanted[key]!r} (there: {there.get(key)!r})"
+                for key in different
+            )
+            raise checks.error(
+                "out_dir",
+                f"{folder}, which holds images of another run: {names}",
+                "a new directory, or the settings of the images in it",
+                "pass another --out-dir",
+            )
+    write_json(path, wanted)
+
+
+def _check_outputs(out, out_dir):
+    if (out is None) == (out_dir is None):
+        raise checks.error(
+            "out",
+            "neither --out nor --out-dir" if out is None else "both --out and --out-dir",
+            "one of them",
+            "pass --out sheet.png for one picture, or --out-dir DIR for a file for each image",
+        )
+    if out is not None:
+        # Before the work, not after it.
+        checks.check_choice("the suffix of out", pathlib.Path(out).suffix.lower(), _SUFFIXES)
+
+
+def _check_model(model, preset):
+    if model.autoencoder is None:
+        raise checks.error(
+            "preset",
+            f"{preset!r}, a model without an autoencoder",
+            "a model that makes images",
+            "convert or save it together with its autoencoder",
+        )
+    if model.denoiser.condition_kind not in (None, "class"):
+        raise checks.error(
+            "preset",
+            f"{preset!r}, a model that is conditioned on text",
+            "an unconditional or a class-conditional model",
+            "call model.generate(..., text_embeddings=...) in Python",
+        )
+
+
+def _report(num_images, begun, where):
+    seconds = time.monotonic() - begun
+    print(f"{num_images} images in {seconds:.1f} s ({num_images / seconds:.1f} images/s): {where}")
