@@ -2,7 +2,7 @@
 
     python tests/benchmarks/one_megapixel.py --image photo.jpg --num-steps 16 --json
 
-The architecture is the catalogue's `bld_ffhq_1024` (f = 32, 32 x 32 x 64 bits, 24 x 512) with random
+The catalogue's architecture `bld_ffhq_1024` (f = 32, 32 x 32 x 64 bits, 24 x 512) with random
 weights: what it draws means nothing, what it costs is what a trained one costs.
 """
 
