@@ -157,6 +157,24 @@ class Recipe:
         "export_batch_size",
     )
 
+    # Fields of stage 2 alone: free as long as it has not begun.
+    diffusion_fields: ClassVar[tuple[str, ...]] = (
+        "class_conditional",
+        "depth",
+        "width",
+        "num_heads",
+        "num_steps",
+        "schedule",
+        "target",
+        "vlb_weight",
+        "label_dropout",
+        "codes",
+        "diffusion_batch_size",
+        "diffusion_learning_rate",
+        "diffusion_warmup_steps",
+        "diffusion_ema_momentum",
+    )
+
     def source(self, split):
         """Return the data source (`keras_bld.data`) of "train" or "held_out" images."""
         raise NotImplementedError(f"{type(self).__name__} must say where its images come from")

@@ -249,10 +249,13 @@ class Runner:
         settings = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
         if path.is_file():
             earlier = json.loads(path.read_text())
+            free = self.recipe.free_fields
+            if not (self.folder / "diffusion").exists():
+                free += self.recipe.diffusion_fields
             changed = [
                 name
                 for name, value in settings.items()
-                if name not in self.recipe.free_fields and earlier.get(name) != value
+                if name not in free and earlier.get(name) != value
             ]
             if changed:
                 differences = ", ".join(

@@ -86,6 +86,16 @@ def test_a_folder_of_other_settings_is_refused(finished):
     assert json.loads((finished / "recipe.json").read_text())["seed"] == 0
 
 
+def test_stage_2_may_be_planned_anew_until_it_begins(tmp_path, capsys):
+    first = Squares(work_dir=str(tmp_path), stage="autoencoder")
+    Runner(first).run()
+    Runner(replace(first, vlb_weight=0.5)).run()
+    assert "nothing to train" in capsys.readouterr().out
+    (tmp_path / "diffusion").mkdir()
+    with pytest.raises(ValueError, match="vlb_weight"):
+        Runner(first).run()
+
+
 def test_the_preset_is_the_model_of_the_pictures(finished):
     model = keras_bld.load_preset(finished / "preset")
     assert model.code_shape == (8, 8, 16) and model.denoiser.num_classes == 2
