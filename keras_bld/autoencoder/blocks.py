@@ -83,11 +83,13 @@ class GroupNorm(keras.layers.Layer):
         return ops.cast(x * scale + (self.beta - mean * scale), self.compute_dtype)
 
     def _mean_of_group(self, x):
+        """(batch, height, width, channels) -> (batch, 1, 1, channels)."""
         channels = x.shape[-1]
-        group_size = channels // self.num_groups
-        means = ops.mean(x, axis=(1, 2))  # (batch, channels)
-        means = ops.mean(ops.reshape(means, (-1, self.num_groups, group_size)), axis=-1)
-        return ops.repeat(means, group_size, axis=-1)[:, None, None, :]
+        means = ops.mean(x, axis=(1, 2), keepdims=True)
+        means = ops.reshape(means, (-1, self.num_groups, channels // self.num_groups))
+        of_group = ops.mean(means, axis=-1, keepdims=True)
+        # Adding zeros is the broadcast that costs the fewest operations in a graph.
+        return ops.reshape(of_group + ops.zeros_like(means), (-1, 1, 1, channels))
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""
@@ -235,7 +237,11 @@ class Upsample(keras.layers.Layer):
 
     def call(self, inputs):
         """(batch, height, width, c) -> (batch, 2 * height, 2 * width, c)."""
-        return self.conv(ops.repeat(ops.repeat(inputs, 2, axis=1), 2, axis=2))
+        height, width, channels = inputs.shape[1:]
+        # Of six ways to repeat the pixels, adding zeros measured fastest over the three backends.
+        x = ops.reshape(inputs, (-1, height, 1, width, 1, channels))
+        x = x + ops.zeros((1, 1, 2, 1, 2, 1), dtype=x.dtype)
+        return self.conv(ops.reshape(x, (-1, 2 * height, 2 * width, channels)))
 
     def compute_output_shape(self, input_shape):
         """Twice the height and twice the width."""

@@ -12,6 +12,7 @@ from keras_bld.autoencoder.losses import (
     last_kernel_gradients,
     reconstruction_loss,
 )
+from keras_bld.backend import compile_function
 
 SMALL = {
     "image_shape": (8, 8, 1),
@@ -23,7 +24,10 @@ SMALL = {
     "embedding_width": 8,
     "num_groups": 4,
 }
-TERMS = {"loss", "reconstruction", "psnr", "dead_bits", "bit_entropy"}
+TERMS = {
+    *("loss", "reconstruction", "perceptual", "adversarial", "critic"),
+    *("psnr", "dead_bits", "bit_entropy"),
+}
 # TensorFlow compiles with XLA by default, which takes longer than these tests' steps.
 JIT = "auto" if keras.config.backend() == "jax" else False
 
@@ -36,6 +40,11 @@ def digits():
 def snapshot(tensor):
     """A copy: on the CPU, torch's arrays share the memory of the variable."""
     return np.array(ops.convert_to_numpy(tensor))
+
+
+def compute(function, *arrays):
+    """Results of a tensor function, compiled: on JAX much faster than operation by operation."""
+    return keras.tree.map_structure(snapshot, compile_function(function, list)(*arrays))
 
 
 def new_model(**arguments):
@@ -89,17 +98,17 @@ def test_one_step_equals_two_optimizers(digits):
         return 2.0 * reconstruction_loss(images, reconstruction, "l1")
 
     def critic_loss(*weights):
-        real = judge(ops.convert_to_tensor(images), weights)
-        return hinge_critic_loss(real, judge(reconstruction, weights))
+        real, fake = (ops.convert_to_tensor(x) for x in (images, reconstruction))
+        return hinge_critic_loss(judge(real, weights), judge(fake, weights))
 
-    features, reconstruction = (ops.stop_gradient(x) for x in forward(*values))
+    features, reconstruction = compute(forward, *values)
     for_images = gradient_of(lambda *v: image_term(forward(*v)[1]), *values)
     for_critic = gradient_of(lambda *v: generator_loss(judge(forward(*v)[1])), *values)
     at_image = [
         gradient_of(image_term, reconstruction)[0],
         gradient_of(lambda x: generator_loss(judge(x)), reconstruction)[0],
     ]
-    kernels = snapshot(last_kernel_gradients(features, np.stack(at_image)))
+    kernels = compute(last_kernel_gradients, features, np.stack(at_image))
     weight = 0.5 * np.linalg.norm(kernels[0]) / (np.linalg.norm(kernels[1]) + 1e-4)
     critic_gradients = gradient_of(critic_loss, *critic_values)
 
@@ -116,69 +125,53 @@ def test_one_step_equals_two_optimizers(digits):
     ):
         expected = value - learning_rate * gradient
         np.testing.assert_allclose(snapshot(variable), expected, atol=2e-5, err_msg=variable.path)
-    assert history["critic"][0] == pytest.approx(float(critic_loss(*critic_values)), abs=1e-5)
-    adversarial = float(generator_loss(judge(reconstruction)))
-    assert history["adversarial"][0] == pytest.approx(adversarial, abs=1e-5)
+    loss_of_critic = compute(critic_loss, *critic_values)
+    assert history["critic"][0] == pytest.approx(float(loss_of_critic), abs=1e-5)
+    adversarial = compute(lambda x: generator_loss(judge(x)), reconstruction)
+    assert history["adversarial"][0] == pytest.approx(float(adversarial), abs=1e-5)
 
 
-def test_training_on_digits_reduces_the_loss(digits):
-    """Bytes, with the default critic, augmentation and balance."""
-    model = new_model(critic=small_critic())
-    model.compile(keras.optimizers.Adam(5e-3), jit_compile=JIT)
-    images = np.round(digits * 255).astype("uint8")
-    before = snapshot(model.encoder.blocks[0].kernel)
-    history = model.fit(images, batch_size=16, epochs=12, verbose=0).history
-    assert set(history) == TERMS | {"adversarial", "critic"}
-    assert all(np.isfinite(values).all() for values in history.values())
-    assert history["reconstruction"][-1] < 0.5 * history["reconstruction"][0]
-    assert history["psnr"][-1] > history["psnr"][0] + 2
-    assert 0 <= history["dead_bits"][-1] < 0.6 and 0 < history["bit_entropy"][-1] < 1
-    # The gradient came through the bits.
-    assert np.abs(snapshot(model.encoder.blocks[0].kernel) - before).max() > 0.01
-    assert int(model.num_training_steps) == 48
-    # What `evaluate` measures is what the inference methods give.
-    received = model.evaluate(images, batch_size=32, verbose=0, return_dict=True)
-    squared_error = np.mean((snapshot(model(digits)) - digits) ** 2)
-    assert received["reconstruction"] == pytest.approx(squared_error, rel=0.02)
-    assert int(model.num_training_steps) == 48
-
-
-def test_critic_waits_for_its_start_step(digits):
-    """The data are a dataset of (images, labels); labels are ignored."""
-
-    class Batches(keras.utils.PyDataset):
-        def __len__(self):
-            return 2
-
-        def __getitem__(self, index):
-            return digits[8 * index : 8 * index + 8], np.arange(8)
-
-    model = new_model(critic=small_critic(), critic_start_step=2)
-    model.compile(keras.optimizers.SGD(0.05), jit_compile=JIT)
-    before = [snapshot(v) for v in model.critic.trainable_variables]
-    model.fit(Batches(), verbose=0)
-    for variable, value in zip(model.critic.trainable_variables, before, strict=True):
-        np.testing.assert_array_equal(snapshot(variable), value)
-    # Steps 0 and 1 were before the start, steps 2 and 3 are not.
-    model.fit(Batches(), verbose=0)
-    assert int(model.num_training_steps) == 4
-    assert np.abs(snapshot(model.critic.blocks[0].kernel) - before[0]).max() > 1e-6
-
-
-def test_perceptual_term_and_no_critic(digits):
+def test_training_on_digits(digits):
+    """Bytes with labels (which are not used), all terms, default augmentation and balance."""
     inputs = keras.Input((8, 8, 1))
     features = keras.Model(inputs, keras.layers.Conv2D(3, 3)(inputs))
-    model = new_model(perceptual=PerceptualDistance(features), perceptual_weight=0.25)
-    model.compile(keras.optimizers.SGD(0.01), jit_compile=JIT)
-    frozen = snapshot(features.layers[-1].kernel)
-    logs = model.evaluate(digits[:8], verbose=0, return_dict=True)
-    assert set(logs) == TERMS | {"perceptual"}
-    distance = snapshot(model.perceptual(digits[:8], model(digits[:8]))).mean()
-    assert logs["perceptual"] == pytest.approx(distance, rel=1e-3)
-    assert logs["loss"] == pytest.approx(logs["reconstruction"] + 0.25 * distance, rel=1e-3)
-    model.fit(digits[:8], verbose=0)
-    np.testing.assert_array_equal(snapshot(features.layers[-1].kernel), frozen)
-    assert all("critic" not in v.path for v in model.variables)
+    model = new_model(
+        critic=small_critic(),
+        critic_start_step=4,
+        perceptual=PerceptualDistance(features),
+        perceptual_weight=0.25,
+    )
+    model.compile(keras.optimizers.Adam(5e-3), jit_compile=JIT)
+    images, labels = np.round(digits * 255).astype("uint8"), np.arange(64)
+    first_kernel, frozen = snapshot(model.encoder.blocks[0].kernel), snapshot(features.weights[0])
+    critic_before = [snapshot(variable) for variable in model.critic.trainable_variables]
+
+    first = model.fit(images, labels, batch_size=16, verbose=0).history
+    # Steps 0 to 3 were before the critic's start.
+    for variable, value in zip(model.critic.trainable_variables, critic_before, strict=True):
+        np.testing.assert_array_equal(snapshot(variable), value)
+
+    history = model.fit(images, labels, batch_size=16, epochs=11, verbose=0).history
+    assert set(history) == TERMS
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert history["reconstruction"][-1] < 0.5 * first["reconstruction"][0]
+    assert history["psnr"][-1] > first["psnr"][0] + 2
+    assert 0 <= history["dead_bits"][-1] < 0.6 and 0 < history["bit_entropy"][-1] < 1
+    # The gradient came through the bits; the critic learned; the perceptual features did not.
+    assert np.abs(snapshot(model.encoder.blocks[0].kernel) - first_kernel).max() > 0.01
+    assert np.abs(snapshot(model.critic.blocks[0].kernel) - critic_before[0]).max() > 0.01
+    np.testing.assert_array_equal(snapshot(features.weights[0]), frozen)
+
+    # What `evaluate` measures is what the inference methods give; it counts no step.
+    logs = model.evaluate(images, batch_size=64, verbose=0, return_dict=True)
+    reconstruction = snapshot(model(digits))
+    distance = snapshot(model.perceptual(digits, reconstruction)).mean()
+    squared_error = np.mean((reconstruction - digits) ** 2)
+    assert logs["reconstruction"] == pytest.approx(squared_error, rel=0.02)
+    assert logs["perceptual"] == pytest.approx(distance, rel=0.02)
+    terms = squared_error + 0.25 * distance + logs["adversarial"] + logs["critic"]
+    assert logs["loss"] == pytest.approx(terms, rel=0.02)
+    assert int(model.num_training_steps) == 48
 
 
 @pytest.mark.parametrize(
