@@ -45,8 +45,10 @@ class BernoulliDenoiser(keras.Model):
 
     Example:
 
-    >>> import numpy as np
-    >>> denoiser = BernoulliDenoiser((4, 4, 16), depth=2, width=64, num_heads=4, num_steps=16)
+    >>> import keras_bld, numpy as np
+    >>> denoiser = keras_bld.BernoulliDenoiser(
+    ...     (4, 4, 16), depth=2, width=64, num_heads=4, num_steps=16
+    ... )
     >>> tuple(denoiser(np.zeros((3, 4, 4, 16)), np.array([1, 8, 16])).shape)
     (3, 4, 4, 16)
     """

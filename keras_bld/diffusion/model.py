@@ -50,7 +50,7 @@ class BinaryLatentDiffusion(Generation, keras.Model):
 
     Example:
 
-    >>> import keras, keras_bld
+    >>> import keras, keras_bld, numpy as np
     >>> model = keras_bld.BinaryLatentDiffusion(
     ...     keras_bld.BernoulliDenoiser((4, 4, 8), depth=1, width=32, num_heads=2, num_steps=8),
     ...     keras_bld.BernoulliNoiseSchedule(8),
@@ -73,7 +73,8 @@ class BinaryLatentDiffusion(Generation, keras.Model):
         loss_weighting="uniform",
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Each part follows its own dtype policy: images reach the autoencoder as they are given.
+        super().__init__(autocast=False, **kwargs)
         if schedule.num_steps != denoiser.num_steps:
             raise checks.error(
                 "schedule",
@@ -119,14 +120,14 @@ class BinaryLatentDiffusion(Generation, keras.Model):
     def fit(self, x=None, y=None, **kwargs):
         """`keras.Model.fit`, after a check of images, codes and labels given as arrays."""
         x, y = self._check_arrays(x, y)
-        history = super().fit(x, y, **kwargs)
+        history = super().fit(_with_weight_as_input(x, y, kwargs), y, **kwargs)
         own_buffers(self.trainable_variables)
         return history
 
     def evaluate(self, x=None, y=None, **kwargs):
         """`keras.Model.evaluate`, after a check of images, codes and labels given as arrays."""
         x, y = self._check_arrays(x, y)
-        return super().evaluate(x, y, **kwargs)
+        return super().evaluate(_with_weight_as_input(x, y, kwargs), y, **kwargs)
 
     def train_step(self, *args):
         """One step of Algorithm 1. JAX passes its state before the data, the others data alone."""
@@ -194,7 +195,7 @@ class BinaryLatentDiffusion(Generation, keras.Model):
         if self.loss_weighting == "time":
             loss = loss * (1.0 - (ops.cast(time_steps, "float32") - 1.0) / self.num_steps)
         if sample_weight is not None:
-            loss = loss * ops.cast(sample_weight, "float32")
+            loss = loss * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         return ops.mean(loss)
 
     def _codes_of(self, x):
@@ -211,11 +212,13 @@ class BinaryLatentDiffusion(Generation, keras.Model):
 
     def _with_condition_as_input(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(x, dict):
+            x, sample_weight = x["x"], x["sample_weight"]
         self._check_presence(y)
         if y is not None and self.denoiser.condition_kind == "class" and len(y.shape) == 2:
             y = y[:, 0]  # labels as a column, as some datasets give them
         inputs = {"x": x} if y is None else {"x": x, "condition": y}
-        return keras.utils.pack_x_y_sample_weight(inputs, None, sample_weight)
+        return inputs, None, sample_weight
 
     def _check_presence(self, y):
         if self.is_conditional and y is None:
@@ -342,6 +345,13 @@ class BinaryLatentDiffusion(Generation, keras.Model):
         return export_saved_model(
             self, filepath, num_steps, batch_size, posterior, final, text_length, verbose
         )
+
+
+def _with_weight_as_input(x, y, settings):
+    # Keras drops sample weights where there is no y.
+    if y is not None or settings.get("sample_weight") is None:
+        return x
+    return {"x": x, "sample_weight": settings.pop("sample_weight")}
 
 
 def _freeze(layer):

@@ -46,7 +46,8 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
 
     Example:
 
-    >>> schedule = BernoulliNoiseSchedule(4)
+    >>> import keras_bld
+    >>> schedule = keras_bld.BernoulliNoiseSchedule(4)
     >>> [float(k) for k in schedule.k]
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """
