@@ -3,6 +3,7 @@
 import inspect
 import json
 import pathlib
+import warnings
 
 import keras
 from keras.config import backend as backend_name
@@ -15,7 +16,8 @@ from keras_bld.zoo.training_parts import without_training_parts
 MARKER = "saved_model.pb"
 # TensorFlow Serving leaves the directory `assets.extra` to programs like this one.
 SETTINGS = pathlib.Path("assets.extra") / "keras_bld.json"
-# One program for both, whatever this machine has.
+# One program for both, whatever this machine has. (Left out, Keras sets the first to False on some
+# machines, which newer JAX no longer has.)
 _JAX_OPTIONS = {
     "native_serialization": True,
     "native_serialization_platforms": ("cpu", "cuda"),
@@ -91,16 +93,6 @@ def export_saved_model(
         parts = [part for part in (model.denoiser, model.autoencoder) if part is not None]
     if hasattr(parts[-1], "decode"):
         signatures |= autoencoder_signatures(parts[-1])
-    archive = keras.export.ExportArchive()
-    options = {}
-    if backend_name() == "jax":
-        # TensorFlow finds the variables in the functions; JAX has to be told. (Tracked also on
-        # TensorFlow, each would be stored twice.)
-        archive.track(_Weights([weight for part in parts for weight in part.weights]))
-        options = {"jax2tf_kwargs": _JAX_OPTIONS}
-    for name, signature in signatures.items():
-        function = _with_named_arguments(signature.function, name, signature.inputs)
-        archive.add_endpoint(name, function, list(signature.inputs.values()), **options)
     record = {
         **(sampling if hasattr(model, "denoiser") else {}),
         "signatures": {name: list(signature.inputs) for name, signature in signatures.items()},
@@ -108,10 +100,27 @@ def export_saved_model(
         "backend": backend_name(),
     }
     with replace_directory(path, MARKER, _OWNED, argument="path") as folder:
-        archive.write_out(str(folder), verbose=verbose)
+        _write(signatures, parts, folder, verbose)
         (folder / SETTINGS).parent.mkdir()
         (folder / SETTINGS).write_text(json.dumps(record, indent=2) + "\n")
     return pathlib.Path(path).expanduser().resolve()
+
+
+def _write(signatures, parts, folder, verbose):
+    archive = keras.export.ExportArchive()
+    options = {}
+    if backend_name() == "jax":
+        # TensorFlow finds the variables in the functions; JAX has to be told. (Tracked also on
+        # TensorFlow, each would be stored twice.)
+        archive.track(_Weights([weight for part in parts for weight in part.weights]))
+        options = {"jax2tf_kwargs": _JAX_OPTIONS}
+    with warnings.catch_warnings():
+        # Keras sets this parameter always.
+        warnings.filterwarnings("ignore", "The `native_serialization` parameter is deprecated")
+        for name, signature in signatures.items():
+            function = _with_named_arguments(signature.function, name, signature.inputs)
+            archive.add_endpoint(name, function, list(signature.inputs.values()), **options)
+        archive.write_out(str(folder), verbose=verbose)
 
 
 class _Weights(keras.Layer):

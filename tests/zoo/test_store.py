@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from harness import run_in_new_process, to_numpy
 
-from keras_bld import zoo
+from keras_bld import BinaryAutoencoder, zoo
 from keras_bld.zoo.locate import MissingFileError
 
 FILES = ["config.json", "metadata.json", "model.weights.h5"]
@@ -97,7 +97,7 @@ def test_a_preset_saved_under_tensorflow_loads_elsewhere(
     expected = model.generate_codes(4, labels=[0, 1, 2, 0], seed=7)
     code = f"""
 import numpy as np, keras
-from keras_bld import zoo
+from keras_bld import BinaryAutoencoder, zoo
 model = zoo.load_preset({str(path)!r})
 assert keras.config.backend() == {backend!r}
 codes = model.generate_codes(4, labels=[0, 1, 2, 0], seed=7)
@@ -228,8 +228,25 @@ def test_a_model_that_load_would_refuse_is_not_saved(make_diffusion, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_wrong_class_says_which(preset):
+def test_the_models_methods(make_autoencoder, make_diffusion, tmp_path):
+    autoencoder = make_autoencoder(critic=True)
+    for model in (autoencoder, make_diffusion(autoencoder, text_width=5)):
+        path = model.save_to_preset(
+            tmp_path / model.name, {"data": "none"}, dtype="float16", training_parts=False
+        )
+        metadata = zoo.read_metadata(path)
+        assert (metadata["data"], metadata["weights_dtype"]) == ("none", "float16")
+        loaded = type(model).from_preset(str(path), dtype="mixed_bfloat16")
+        assert loaded.compute_dtype == "bfloat16"
+        assert loaded.count_params() < model.count_params()
+
+
+def test_the_wrong_class_says_which(preset, make_autoencoder, tmp_path):
     path, model = preset
-    with pytest.raises(ValueError, match="a preset of a BinaryLatentDiffusion.*BinaryAutoencoder"):
-        zoo.load_preset(path, expected_class="BinaryAutoencoder")
-    assert type(zoo.load_preset(path, expected_class=type(model))) is type(model)
+    of_autoencoder = make_autoencoder().save_to_preset(tmp_path / "autoencoder")
+    for wrong, directory, fix in [
+        (BinaryAutoencoder, path, "call BinaryLatentDiffusion.from_preset"),
+        (type(model), of_autoencoder, "call BinaryAutoencoder.from_preset"),
+    ]:
+        with pytest.raises(ValueError, match=f"expected a preset of a {wrong.__name__}.*{fix}"):
+            wrong.from_preset(directory)

@@ -1,0 +1,71 @@
+"""A small model of both stages, and a reader that has TensorFlow alone."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+
+READER = """
+import json, sys
+
+# As if they were not installed: importing them fails.
+absent = ("keras", "tf_keras", "keras_bld", "jax", "torch")
+sys.modules.update(dict.fromkeys(absent))
+import numpy as np
+import tensorflow as tf
+
+served = tf.saved_model.load(sys.argv[1])
+inputs = dict(np.load(sys.argv[2]))
+calls = json.loads(sys.argv[3])
+outputs = {}
+for name, names in calls.items():
+    arguments = {key: tf.constant(inputs[key]) for key in names}
+    (outputs[name],) = [value.numpy() for value in served.signatures[name](**arguments).values()]
+assert all(sys.modules[name] is None for name in absent)
+np.savez(sys.argv[4], **outputs)
+"""
+
+
+@pytest.fixture
+def make_autoencoder():
+    def make(**options):
+        sizes = {"base_width": 8, "width_multipliers": (1, 2), "num_blocks": 1, "num_groups": 4}
+        return BinaryAutoencoder((8, 8, 3), 4, embedding_width=8, **sizes, **options)
+
+    return make
+
+
+@pytest.fixture
+def make_diffusion():
+    def make(autoencoder=None, **options):
+        denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_steps=4, **options)
+        return BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), autoencoder)
+
+    return make
+
+
+@pytest.fixture
+def read_elsewhere(tmp_path):
+    """Call signatures in a process where tensorflow is there, but neither Keras nor we are."""
+
+    def read(saved_model, calls, **inputs):
+        np.savez(tmp_path / "inputs.npz", **inputs)
+        arguments = [saved_model, tmp_path / "inputs.npz", json.dumps(calls), tmp_path / "out.npz"]
+        environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+        finished = subprocess.run(
+            [sys.executable, "-c", READER, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=tmp_path,
+        )
+        assert finished.returncode == 0, finished.stderr
+        return dict(np.load(tmp_path / "out.npz"))
+
+    return read
