@@ -6,6 +6,9 @@ from keras_bld.zoo.catalogue import CATALOGUE, Preset
 from keras_bld.zoo.locate import named_presets
 from keras_bld.zoo.store import read_config, read_metadata
 
+# Other models have no such sizes; they load, but stand in no row.
+_CLASSES = ("BinaryAutoencoder", "BinaryLatentDiffusion")
+
 
 def presets():
     """Return the rows of the catalogue and of the other presets with weights on this machine.
@@ -19,7 +22,11 @@ def presets():
     ['bld_ffhq_1024', 'bld_celeba_hq_1024']
     """
     rows = []
-    trained = {name: row_of(name, directory) for name, directory in named_presets().items()}
+    trained = {
+        name: row_of(name, directory)
+        for name, directory in named_presets().items()
+        if read_metadata(directory).get("class_name") in _CLASSES
+    }
     for row in CATALOGUE:
         here = trained.pop(row.name, None)
         if here is not None:

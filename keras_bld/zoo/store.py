@@ -56,14 +56,14 @@ def save_preset(model, directory, metadata=None, dtype=None, training_parts=True
 
     Example:
 
-    >>> import keras_bld
+    >>> import tempfile, keras_bld
     >>> model = keras_bld.BinaryAutoencoder(
     ...     (8, 8, 1), 4, base_width=8, width_multipliers=(1, 2), num_blocks=1,
     ...     embedding_width=8, num_groups=4)
-    >>> path = save_preset(model, "/tmp/keras_bld_example", {"licence": "CC0-1.0"})
+    >>> path = save_preset(model, tempfile.mkdtemp(), {"licence": "CC0-1.0"})
     >>> sorted(file.name for file in path.iterdir())
     ['config.json', 'metadata.json', 'model.weights.h5']
-    >>> type(load_preset("/tmp/keras_bld_example")).__name__
+    >>> type(load_preset(path)).__name__
     'BinaryAutoencoder'
     """
     metadata = _check_metadata(metadata)

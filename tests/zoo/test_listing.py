@@ -49,10 +49,14 @@ def test_a_row_is_read_from_a_preset(folder, make_autoencoder, make_diffusion):
 
 def test_autoencoders_and_models_of_codes_alone(folder, make_autoencoder, make_diffusion):
     zoo.save_preset(make_autoencoder(), folder / "only_autoencoder")
-    zoo.save_preset(make_diffusion(num_classes=3), folder / "only_codes")
+    model = make_diffusion(num_classes=3)
+    zoo.save_preset(model, folder / "only_codes")
+    zoo.save_preset(model.denoiser, folder / "only_denoiser")
     rows = {row.name: row for row in zoo.presets()}
     assert rows["only_autoencoder"].depth is None
     assert rows["only_autoencoder"].num_denoiser_weights == 0
+    assert "only_denoiser" not in rows
+    assert type(zoo.load_preset("only_denoiser")) is type(model.denoiser)
     codes = rows["only_codes"]
     assert (codes.resolution, codes.downsampling, codes.code_shape) == (4, 1, (4, 4, 4))
     assert (codes.condition, codes.condition_size) == ("class", 3)
