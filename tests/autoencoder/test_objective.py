@@ -56,6 +56,7 @@ def small_critic():
     return PatchCritic(base_width=4, num_layers=1)
 
 
+@pytest.mark.slow
 def test_one_step_equals_two_optimizers(digits):
     """One backward pass and one optimizer do what the published code does with four and two.
 
