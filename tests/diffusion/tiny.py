@@ -40,19 +40,21 @@ class PixelAutoencoder(keras.Model):
     """Stands in for `BinaryAutoencoder`: a pixel is one bit, a 2 x 2 block of pixels one cell.
 
     A pixel is P(bit = 1). Decoded pixels are 0.25 and 0.75, so that they can be told from copies.
-    The one weight does nothing; a test can see whether it is trained.
+    The one weight, a factor of 1 in a layer inside, does nothing; a test can see whether it is
+    trained.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.code_shape = IMAGE_SHAPE, CODE_SHAPE
-        self.gain = self.add_weight(shape=(), initializer="ones", name="gain")
+        self.gain = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="gain")
+        self.gain.build((None, 1))
         self.built = True
 
     def encode(self, images, deterministic=True, seed=None):
         array = not ops.is_tensor(images)
         images = ops.cast(ops.convert_to_tensor(images), "float32")
-        cells = ops.reshape(images * self.gain, (-1, 2, 2, 2, 2))
+        cells = ops.reshape(self.gain(images), (-1, 2, 2, 2, 2))
         probabilities = ops.reshape(ops.transpose(cells, (0, 1, 3, 2, 4)), (-1, *CODE_SHAPE))
         bar = 0.5
         if not deterministic:
@@ -65,7 +67,7 @@ class PixelAutoencoder(keras.Model):
         array = not ops.is_tensor(codes)
         cells = ops.reshape(ops.convert_to_tensor(codes), (-1, 2, 2, 2, 2))
         pixels = ops.reshape(ops.transpose(cells, (0, 1, 3, 2, 4)), (-1, *IMAGE_SHAPE))
-        images = (0.25 + 0.5 * pixels) * self.gain
+        images = self.gain(0.25 + 0.5 * pixels)
         return ops.convert_to_numpy(images) if array else images
 
     def call(self, images):
@@ -86,3 +88,60 @@ class StubDenoiser(keras.layers.Layer):
         if condition is None:
             return self.logits(codes, time_steps)
         return self.logits(codes, time_steps, condition, condition_present)
+
+
+def simple_logits(codes, time_steps, condition=None, present=None):
+    """For a `StubDenoiser`: logits that depend on every input; NumPy can follow them."""
+    logits = 2.0 * ops.roll(codes, 1, axis=-1) - 1.0
+    logits = logits + ops.cast(time_steps, "float32")[:, None, None, None] / 7.0 - 0.5
+    if condition is None:
+        return logits
+    labels = ops.cast(condition, "float32")[:, None, None, None]
+    if present is not None:
+        labels = ops.where(present[:, None, None, None], labels, -0.7)
+    return logits + 0.3 * labels
+
+
+@keras.saving.register_keras_serializable("keras_bld_test")
+class LinearDenoiser(keras.Model):
+    """Trains in place of `BernoulliDenoiser` and compiles in no time.
+
+    Logits are (2z - 1) @ kernel + a row for each time step + a row for each class.
+    """
+
+    def __init__(self, code_shape=CODE_SHAPE, num_steps=NUM_STEPS, num_classes=None, **kwargs):
+        super().__init__(**kwargs)
+        self.code_shape, self.num_steps, self.num_classes = (
+            tuple(code_shape),
+            num_steps,
+            num_classes,
+        )
+        self.condition_kind = None if num_classes is None else "class"
+        width = code_shape[-1]
+        self.kernel = self.add_weight(shape=(width, width), name="kernel")
+        self.by_time = self.add_weight(
+            shape=(num_steps, width), initializer="zeros", name="by_time"
+        )
+        if num_classes is not None:
+            self.by_class = self.add_weight(
+                shape=(num_classes, width), initializer="zeros", name="by_class"
+            )
+        self.built = True
+
+    def call(self, codes, time_steps, condition=None, condition_present=None):
+        logits = ops.matmul(2.0 * codes - 1.0, self.kernel)
+        logits = logits + ops.take(self.by_time, time_steps - 1, axis=0)[:, None, None]
+        if condition is not None:
+            rows = ops.take(self.by_class, condition, axis=0)
+            if condition_present is not None:
+                rows = rows * ops.cast(condition_present, "float32")[:, None]
+            logits = logits + rows[:, None, None]
+        return logits
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "code_shape": list(self.code_shape),
+            "num_steps": self.num_steps,
+            "num_classes": self.num_classes,
+        }
