@@ -33,7 +33,7 @@ class Digits(Recipe):
     num_groups: int = 8
     perceptual: str = "none"  # VGG features mean little at 16 x 16
     adversarial_weight: float = 0.0
-    autoencoder_steps: int = 1200
+    autoencoder_steps: int = 900
     autoencoder_batch_size: int = 64
     autoencoder_learning_rate: float = 2e-3
     autoencoder_warmup_steps: int = 100
@@ -43,7 +43,7 @@ class Digits(Recipe):
     num_heads: int = 4
     num_steps: int = 64
     codes: str = "on_the_fly"  # new bits for every batch: more to learn from than 1,437 codes
-    diffusion_steps: int = 1500
+    diffusion_steps: int = 1200
     diffusion_batch_size: int = 128
     diffusion_learning_rate: float = 1e-3
     diffusion_warmup_steps: int = 100
