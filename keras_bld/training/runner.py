@@ -116,7 +116,8 @@ class Runner:
         """Pictures of the trained model, and the SavedModel that serves it."""
         recipe = self.recipe
         model = self._trained_model()
-        images, labels = load_arrays(self._small_subset("held_out", 40))
+        size = 8 if recipe.smoke else 40
+        images, labels = load_arrays(self._small_subset("held_out", size))
         pictures.sample_sheet(model, recipe, self.folder / "samples.png")
         pictures.reconstruction_sheet(model, images, self.folder / "reconstructions.png")
         pictures.denoising_filmstrip(model, recipe, self.folder / "denoising.png")

@@ -74,7 +74,9 @@ def _accuracy_scores(model, recipe, train, images, labels):
 
 
 def _arrays(source, recipe):
-    limit = 64 if recipe.smoke else _LARGEST_IN_MEMORY
+    limit = _LARGEST_IN_MEMORY
+    if recipe.smoke:
+        limit = 64 if recipe.image_size <= 64 else 8
     if len(source) > limit:
         source = random_subset(source, limit, seed=recipe.seed)
     return load_arrays(source)
