@@ -170,6 +170,8 @@ def test_losses_are_never_negative_and_stay_finite(
     assert (terms["bce"] >= 0).all()
     assert (terms["vlb"] >= -1e-6).all()  # a difference of two float32 entropies
     assert all(np.isfinite(term).all() for term in terms.values())
+    if target != "previous":  # at t = 1 the bound is -log p(z^0 | z^1), however wrong the logits
+        np.testing.assert_allclose(terms["vlb"][0], terms["bce"][0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("posterior", ["exact", "plug_in"])
