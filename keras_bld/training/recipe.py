@@ -157,6 +157,16 @@ class Recipe:
         "export_batch_size",
     )
 
+    # Fields that change what the stages sample and evaluate leave.
+    result_fields: ClassVar[tuple[str, ...]] = (
+        "sampling_steps",
+        "temperature",
+        "guidance_scale",
+        "sheet_columns",
+        "num_evaluation_images",
+        "evaluation_epochs",
+        "export_batch_size",
+    )
     # Fields of stage 2 alone: free as long as it has not begun.
     diffusion_fields: ClassVar[tuple[str, ...]] = (
         "class_conditional",

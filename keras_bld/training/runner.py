@@ -18,6 +18,7 @@ from keras_bld.zoo import load_preset, save_preset
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
 _NUM_VALIDATION_IMAGES = 512
+_MADE_FROM_PRESET = ("sample", "evaluate")
 
 
 class Runner:
@@ -48,7 +49,11 @@ class Runner:
             keras.config.set_dtype_policy("mixed_bfloat16")
         for stage in STAGES if recipe.stage == "all" else (recipe.stage,):
             begun = time.monotonic()
+            if recipe.stage == "all" and self._has_results(stage):
+                say(f"the results of stage {stage} are there; --stage {stage} makes them again")
+                continue
             getattr(self, f"run_{stage}")()
+            self._record_results(stage)
             say(f"stage {stage}: {time.monotonic() - begun:.0f} s")
         say(f"all in {self.folder} after {time.monotonic() - started:.0f} s:")
         for path in sorted(self.folder.iterdir()):
@@ -269,6 +274,21 @@ class Runner:
                     "pass --work-dir with a new folder, or leave those settings out",
                 )
         write_json(path, {"name": self.recipe.name, **settings})
+
+    def _results_key(self):
+        """What samples and scores depend on: the trained preset and the free settings."""
+        settings = {name: getattr(self.recipe, name) for name in self.recipe.result_fields}
+        metadata = json.loads((self.folder / "preset" / "metadata.json").read_text())
+        return {"preset": metadata["files"], "settings": settings}
+
+    def _has_results(self, stage):
+        record = self.folder / f".{stage}.json"
+        is_there = stage in _MADE_FROM_PRESET and record.is_file()
+        return is_there and json.loads(record.read_text()) == self._results_key()
+
+    def _record_results(self, stage):
+        if stage in _MADE_FROM_PRESET:
+            write_json(self.folder / f".{stage}.json", self._results_key())
 
     def _is_finished(self, preset, num_steps):
         """Whether the preset is there and was trained for at least `num_steps`."""

@@ -41,7 +41,7 @@ def finished(tmp_path_factory):
 
 
 def test_all_stages_leave_their_files(finished):
-    names = {path.name for path in finished.iterdir()}
+    names = {path.name for path in finished.iterdir() if not path.name.startswith(".")}
     expected = {
         "recipe.json",
         "autoencoder",
@@ -78,6 +78,14 @@ def test_run_again_says_that_it_is_finished(finished, capsys):
     Runner(replace(recipe, stage="diffusion")).run()
     assert capsys.readouterr().out.count("nothing to train") == 2
     assert (finished / "preset" / "model.weights.h5").stat().st_mtime_ns == before
+
+
+def test_run_again_keeps_pictures_until_a_setting_changes(finished, capsys):
+    before = (finished / "samples.png").stat().st_mtime_ns
+    Runner(Squares(work_dir=str(finished))).run()
+    assert capsys.readouterr().out.count("the results of stage") == 2
+    assert (finished / "samples.png").stat().st_mtime_ns == before
+    assert not Runner(Squares(work_dir=str(finished), temperature=0.5))._has_results("sample")
 
 
 def test_a_folder_of_other_settings_is_refused(finished):
