@@ -184,6 +184,15 @@ def test_the_batch_does_not_matter_and_the_seed_does():
     assert spread[1] < spread[0]
 
 
+def test_every_time_step_has_its_own_noise():
+    schedule = BernoulliNoiseSchedule(4)
+    model = table_model(schedule, optimal_flips(schedule))
+    code = STATES[5].reshape(1, *SHAPE)
+    profiles = np.array([model.likelihood(code, seed=seed)["profile"] for seed in range(100)])
+    between = np.corrcoef(profiles[:, 2], profiles[:, 3])[0, 1]
+    assert abs(between) < 0.3  # three standard errors
+
+
 def test_the_condition_counts():
     model = tiny_model(StubDenoiser(simple_logits, num_steps=3, num_classes=3))
     codes = np.random.default_rng(0).integers(0, 2, (4, *model.code_shape))
