@@ -232,7 +232,7 @@ class Recipe:
             perceptual="none",
             critic_start_step=min(self.critic_start_step, 2),
             autoencoder_steps=6,
-            autoencoder_batch_size=1
+            autoencoder_batch_size=2
             if self.image_size > 256
             else min(self.autoencoder_batch_size, 4),
             autoencoder_warmup_steps=2,
