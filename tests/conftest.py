@@ -5,8 +5,6 @@ import os
 # These must stand before Keras is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# JAX's tests spend their time in the compiler: two fifths less without its expensive passes.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # The tests' arrays are tiny: a thread pool costs more than it brings, and several test runs side
 # by side on few cores (one per backend) slow each other down. KERAS_BLD_TEST_THREADS=0 lifts it.
 NUM_THREADS = os.environ.get("KERAS_BLD_TEST_THREADS", "1")
