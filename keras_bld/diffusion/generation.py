@@ -38,6 +38,8 @@ class Generation:
 
     def _prepare_generation(self):
         self._compiled_samplers = {}
+        # Set by `compile_for_inference`: has `sampler(settings)` and `num_traces`.
+        self._inference_engine = None
 
     def generate(
         self,
@@ -313,7 +315,9 @@ class Generation:
         return sample
 
     def compiled_sampler(self, settings):
-        """The compiled `sampler_function(settings)`, made once."""
+        """The compiled `sampler_function(settings)`, made once, or the inference engine's."""
+        if self._inference_engine is not None:
+            return self._inference_engine.sampler(settings)
         if settings not in self._compiled_samplers:
             self._compiled_samplers[settings] = compile_function(
                 self.sampler_function(settings), lambda: self.denoiser.variables
@@ -323,7 +327,8 @@ class Generation:
     @property
     def num_traces(self):
         """How many times sampling was traced (TensorFlow, JAX) since the model was made."""
-        return sum(sampler.num_traces for sampler in self._compiled_samplers.values())
+        traces = sum(sampler.num_traces for sampler in self._compiled_samplers.values())
+        return traces + getattr(self._inference_engine, "num_traces", 0)
 
     def _code_batches(
         self,

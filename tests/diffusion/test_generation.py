@@ -325,6 +325,28 @@ def test_images_need_an_autoencoder():
 
 
 @pytest.mark.once
+def test_an_inference_engine_stands_in_for_the_compiled_sampler():
+    model = tiny_model(StubDenoiser(simple_logits))
+    calls = []
+
+    class Engine:
+        num_traces = 5
+
+        def sampler(self, settings):
+            def sample(seed, first_index, temperature, guidance_scale, *rest):
+                calls.append((settings.num_steps, int(seed), int(first_index), len(rest)))
+                return np.ones((settings.batch_size, *CODE_SHAPE), "float32")
+
+            return sample
+
+    model._inference_engine = Engine()
+    codes = model.generate_codes(5, num_steps=3, seed=7, batch_size=2)
+    assert codes.shape == (5, *CODE_SHAPE) and codes.all()
+    assert calls == [(3, 7, 0, 0), (3, 7, 2, 0), (3, 7, 4, 0)]
+    assert model.num_traces == 5
+
+
+@pytest.mark.once
 def test_generate_and_generate_codes_share_their_arguments():
     names = [
         list(inspect.signature(getattr(tiny_model(), name)).parameters)
