@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from keras_bld import checks
 
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
+_SMOKE_CELLS = 8
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,14 @@ class Recipe:
         return pathlib.Path(self.work_dir or default)
 
     def shrunk(self):
-        """The recipe of a smoke run: the same path through the code, small and short."""
+        """The recipe of a smoke run: the same path through the code, small and short.
+
+        The number of levels stays; images shrink until the code is at most 8 x 8 cells.
+        """
+        cells = min(self.code_shape[0], _SMOKE_CELLS)
         return dataclasses.replace(
             self,
+            image_size=cells * 2 ** (len(self.width_multipliers) - 1),
             base_width=8,
             width_multipliers=tuple(min(factor, 2) for factor in self.width_multipliers),
             num_blocks=1,
@@ -232,9 +238,7 @@ class Recipe:
             perceptual="none",
             critic_start_step=min(self.critic_start_step, 2),
             autoencoder_steps=6,
-            autoencoder_batch_size=2
-            if self.image_size > 256
-            else min(self.autoencoder_batch_size, 4),
+            autoencoder_batch_size=min(self.autoencoder_batch_size, 4),
             autoencoder_warmup_steps=2,
             depth=min(self.depth, 2),
             width=min(self.width, 32),

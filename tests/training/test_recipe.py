@@ -29,7 +29,8 @@ def test_every_field_has_its_help():
 
 def test_a_smoke_run_is_small_and_keeps_the_path():
     small = Recipe(smoke=True).shrunk()
-    assert small.code_shape[:2] == (16, 16) and small.image_size == 256
+    assert small.code_shape[:2] == (8, 8) and small.image_size == 128
+    assert len(small.width_multipliers) == len(Recipe().width_multipliers)
     assert small.autoencoder_steps <= 10 and small.diffusion_steps <= 10
     assert small.perceptual == "none"  # nothing is fetched
     assert small.adversarial_weight > 0 and small.critic_start_step < small.autoencoder_steps
