@@ -11,6 +11,7 @@ from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.training import pictures, scores
+from keras_bld.training.command_tools import comfortable_batch_size
 from keras_bld.training.estimate import describe
 from keras_bld.training.fitting import fit_resumably, make_optimizer, say, write_json
 from keras_bld.training.recipe import STAGES
@@ -18,6 +19,7 @@ from keras_bld.zoo import load_preset, save_preset
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
 _NUM_VALIDATION_IMAGES = 512
+_LARGEST_ENCODING_BATCH = 32
 _MADE_FROM_PRESET = ("sample", "evaluate")
 
 
@@ -105,7 +107,7 @@ class Runner:
             )
         )
         images, labels = self._validation_arrays()
-        codes = model.autoencoder.encode(images)
+        codes = model.autoencoder.encode(images, batch_size=self._encoding_batch_size)
         logs = fit_resumably(
             model,
             self._code_batches(model.autoencoder),
@@ -230,18 +232,24 @@ class Runner:
             start_batch=start_batch,
         )
 
+    @property
+    def _encoding_batch_size(self):
+        return comfortable_batch_size(self.recipe.image_shape, _LARGEST_ENCODING_BATCH)
+
     def _code_batches(self, autoencoder):
         recipe = self.recipe
         labels = recipe.class_conditional
         if recipe.codes == "on_the_fly":
             return lambda start: self._image_batches(recipe.diffusion_batch_size, labels, start)
+        batch_size = self._encoding_batch_size
         store = write_code_store(
             self.folder / "codes",
             self._source("train"),
-            autoencoder.encode,
+            lambda images: autoencoder.encode(images, batch_size=batch_size),
             autoencoder.code_shape,
             autoencoder_fingerprint(autoencoder),
             flip=recipe.random_flip,
+            batch_size=batch_size,
         )
         return lambda start: store.batches(
             recipe.diffusion_batch_size, seed=recipe.seed, labels=labels, start_batch=start

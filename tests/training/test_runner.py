@@ -8,7 +8,7 @@ from PIL import Image
 
 import keras_bld
 from keras_bld.data import ArraySource
-from keras_bld.training import Recipe, Runner, main
+from keras_bld.training import Recipe, Runner, main, runner
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,28 @@ def test_the_preset_is_the_model_of_the_pictures(finished):
 def test_a_stage_before_its_time_says_what_to_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="--stage autoencoder"):
         Runner(Squares(work_dir=str(tmp_path), stage="diffusion")).run()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("image_size", "batch_size"), [(64, 32), (256, 32), (1024, 2)])
+def test_large_images_are_encoded_few_at_a_time(image_size, batch_size, monkeypatch):
+    """The activations of 32 images of 1024 x 1024 do not fit into memory."""
+    batches = []
+
+    class Autoencoder:
+        code_shape = (8, 8, 16)
+
+        def encode(self, images, batch_size):
+            batches.append(batch_size)
+
+    def write(*arguments, batch_size, **options):
+        arguments[2](None)
+        batches.append(batch_size)
+
+    monkeypatch.setattr(runner, "write_code_store", write)
+    monkeypatch.setattr(runner, "autoencoder_fingerprint", lambda autoencoder: "its sha256")
+    Runner(Squares(smoke=False, image_size=image_size))._code_batches(Autoencoder())
+    assert batches == [batch_size, batch_size]
 
 
 @pytest.mark.once
