@@ -11,10 +11,11 @@ from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.objective import AutoencoderObjective
 from keras_bld.autoencoder.straight_through import BernoulliStraightThrough
+from keras_bld.preset_methods import PresetMethods
 
 
 @keras.saving.register_keras_serializable("keras_bld")
-class BinaryAutoencoder(AutoencoderObjective):
+class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
     """Image <-> grid of bits: encoder, Bernoulli bits with straight-through gradient, decoder.
 
     Trained with `compile(optimizer=...)` and `fit(images)` alone; the objective (paper, Eq. 2) is
@@ -296,23 +297,6 @@ class BinaryAutoencoder(AutoencoderObjective):
                     config[name], custom_objects=custom_objects
                 )
         return cls(**config)
-
-    def save_to_preset(self, directory, metadata=None, dtype=None, training_parts=True):
-        """Write config and weights as a preset; see `keras_bld.zoo.save_preset`."""
-        from keras_bld.zoo import save_preset
-
-        return save_preset(self, directory, metadata, dtype, training_parts)
-
-    @classmethod
-    def from_preset(cls, preset, dtype=None):
-        """Load a preset by name or directory; see `keras_bld.zoo.load_preset`.
-
-        Raises:
-            ValueError: also for a preset of another class.
-        """
-        from keras_bld.zoo import load_preset
-
-        return load_preset(preset, dtype, expected_class=cls)
 
     def export(self, filepath, format="tf_saved_model", verbose=False):
         """Write a SavedModel with `encode` and `decode`; see `serving.export_saved_model`."""

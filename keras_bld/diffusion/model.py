@@ -11,12 +11,13 @@ from keras_bld.diffusion.generation import Generation
 from keras_bld.diffusion.objective import NATS_PER_BIT, TARGETS, diffusion_losses
 from keras_bld.diffusion.packing import packed_width, unpack_bits
 from keras_bld.diffusion.posterior import transition_tables
+from keras_bld.preset_methods import PresetMethods
 
 LOSS_WEIGHTINGS = ("uniform", "time")
 
 
 @keras.saving.register_keras_serializable("keras_bld")
-class BinaryLatentDiffusion(Generation, keras.Model):
+class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
     """A generative model: a Bernoulli diffusion over the binary codes of an autoencoder.
 
     Trains with `compile(optimizer)` and `fit`; the loss is BCE on `target` plus `vlb_weight` times
@@ -296,23 +297,6 @@ class BinaryLatentDiffusion(Generation, keras.Model):
                     config[part], custom_objects=custom_objects
                 )
         return cls(**config)
-
-    def save_to_preset(self, directory, metadata=None, dtype=None, training_parts=True):
-        """Write config and weights as a preset; see `keras_bld.zoo.save_preset`."""
-        from keras_bld.zoo import save_preset
-
-        return save_preset(self, directory, metadata, dtype, training_parts)
-
-    @classmethod
-    def from_preset(cls, preset, dtype=None):
-        """Load a preset by name or directory; see `keras_bld.zoo.load_preset`.
-
-        Raises:
-            ValueError: also for a preset of another class.
-        """
-        from keras_bld.zoo import load_preset
-
-        return load_preset(preset, dtype, expected_class=cls)
 
     def export(
         self,
