@@ -120,15 +120,27 @@ class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
 
     def fit(self, x=None, y=None, **kwargs):
         """`keras.Model.fit`, after a check of images, codes and labels given as arrays."""
-        x, y = self._check_arrays(x, y)
-        history = super().fit(_with_weight_as_input(x, y, kwargs), y, **kwargs)
+        x, y = self._check_arrays(x, y, kwargs)
+        history = super().fit(x, y, **kwargs)
         own_buffers(self.trainable_variables)
         return history
 
     def evaluate(self, x=None, y=None, **kwargs):
         """`keras.Model.evaluate`, after a check of images, codes and labels given as arrays."""
-        x, y = self._check_arrays(x, y)
-        return super().evaluate(_with_weight_as_input(x, y, kwargs), y, **kwargs)
+        x, y = self._check_arrays(x, y, kwargs)
+        return super().evaluate(x, y, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """`keras.Model.train_on_batch`, after the same check."""
+        kwargs["sample_weight"] = sample_weight
+        x, y = self._check_arrays(x, y, kwargs)
+        return super().train_on_batch(x, y, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """`keras.Model.test_on_batch`, after the same check."""
+        kwargs["sample_weight"] = sample_weight
+        x, y = self._check_arrays(x, y, kwargs)
+        return super().test_on_batch(x, y, **kwargs)
 
     def train_step(self, *args):
         """One step of Algorithm 1. JAX passes its state before the data, the others data alone."""
@@ -199,22 +211,36 @@ class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
             loss = loss * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         return ops.mean(loss)
 
-    def _codes_of(self, x):
-        height, width, channels = self.code_shape
+    def _kind_of(self, x):
+        """What a batch holds, by its shape and dtype."""
         shape = tuple(x.shape[1:])
-        if shape == (height, width, packed_width(channels)) and "uint8" in str(x.dtype):
-            return unpack_bits(x, channels)
+        if shape == self._packed_shape and "uint8" in str(x.dtype):
+            return "packed_codes"
         if shape == self.code_shape:
-            return ops.cast(x, "float32")
+            return "codes"
         if self.autoencoder is not None and shape == tuple(self.autoencoder.image_shape):
-            seed = keras.random.randint((), 0, 2**31 - 1, dtype="int32", seed=self.seed_generator)
-            return self.autoencoder.encode(x, deterministic=False, seed=seed)
+            return "images"
         raise self._unknown_input(tuple(x.shape))
+
+    @property
+    def _packed_shape(self):
+        height, width, channels = self.code_shape
+        return (height, width, packed_width(channels))
+
+    def _codes_of(self, x):
+        kind = self._kind_of(x)
+        if kind == "packed_codes":
+            return unpack_bits(x, self.code_shape[-1])
+        if kind == "codes":
+            return ops.cast(x, "float32")
+        seed = keras.random.randint((), 0, 2**31 - 1, dtype="int32", seed=self.seed_generator)
+        return self.autoencoder.encode(x, deterministic=False, seed=seed)
 
     def _with_condition_as_input(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(x, dict):
-            x, sample_weight = x["x"], x["sample_weight"]
+        if isinstance(x, dict):  # made by `_check_arrays`
+            sample_weight = x.get("sample_weight", sample_weight)
+            (x,) = (part for name, part in x.items() if name != "sample_weight")
         self._check_presence(y)
         if y is not None and self.denoiser.condition_kind == "class" and len(y.shape) == 2:
             y = y[:, 0]  # labels as a column, as some datasets give them
@@ -237,24 +263,32 @@ class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
                 "build the denoiser with num_classes, or leave the labels out",
             )
 
-    def _check_arrays(self, x, y):
-        """Check arrays and lists before Keras sees them; datasets and tensors pass as they are."""
+    def _check_arrays(self, x, y, settings):
+        """Check arrays and lists before Keras sees them; datasets pass as they are.
+
+        Images, codes and packed codes come back in dictionaries with different keys: to TensorFlow
+        they are different inputs, for each of which a step is traced. Arrays that differ in shape
+        alone would share a step in which that shape is unknown. A sample weight joins them where
+        there is no y, because Keras would drop it.
+        """
         x, y = (np.asarray(part) if isinstance(part, list) else part for part in (x, y))
         if isinstance(x, np.ndarray):
             self._check_presence(y)
-            shape = x.shape[1:]
-            height, width, channels = self.code_shape
-            packed = (height, width, packed_width(channels))
-            if self.autoencoder is not None and shape == tuple(self.autoencoder.image_shape):
+            kind = self._kind_of(x)
+            if kind == "images":
+                shape = self.autoencoder.image_shape
                 checks.check_images(x[:1] if x.dtype == np.uint8 else x, shape, "x")
-            elif shape == packed and x.dtype == np.uint8:
-                checks.check_batch_shape("x", x, packed)
-            elif shape == self.code_shape:
+            elif kind == "codes":
                 checks.check_codes(x, self.code_shape, "x")
             else:
-                raise self._unknown_input(x.shape)
+                checks.check_batch_shape("x", x, self._packed_shape)
         if isinstance(y, np.ndarray) and self.is_conditional:
             check_condition(self.denoiser, y, len(y))
+        if isinstance(x, np.ndarray) or ops.is_tensor(x):
+            x = {self._kind_of(x): x}
+        if y is None and settings.get("sample_weight") is not None:
+            parts = x if isinstance(x, dict) else {"x": x}
+            x = {**parts, "sample_weight": settings.pop("sample_weight")}
         return x, y
 
     def _unknown_input(self, shape):
@@ -265,12 +299,13 @@ class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
         ]
         if self.autoencoder is not None:
             accepted.append(f"images (batch, {', '.join(map(str, self.autoencoder.image_shape))})")
-        return checks.error(
-            "x",
-            f"shape {shape}",
-            " or ".join(accepted),
-            "reshape or resize the input, or build the model with an autoencoder for such images",
-        )
+        fix = "reshape or resize the input, or build the model with an autoencoder for such images"
+        if None in shape[1:]:
+            fix = (
+                "call `make_train_function(force=True)` or `make_test_function(force=True)` "
+                "between data sets of different kinds, or make their batches of known shape"
+            )
+        return checks.error("x", f"shape {shape}", " or ".join(accepted), fix)
 
     # Saving --------------------------------------------------------------------------------
 
@@ -329,13 +364,6 @@ class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
         return export_saved_model(
             self, filepath, num_steps, batch_size, posterior, final, text_length, verbose
         )
-
-
-def _with_weight_as_input(x, y, settings):
-    # Keras drops sample weights where there is no y.
-    if y is not None or settings.get("sample_weight") is None:
-        return x
-    return {"x": x, "sample_weight": settings.pop("sample_weight")}
 
 
 def _freeze(layer):

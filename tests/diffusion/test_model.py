@@ -96,6 +96,21 @@ def test_images_are_encoded_on_the_fly_and_the_autoencoder_stays_frozen():
     ]
 
 
+@pytest.mark.once
+def test_a_model_takes_another_kind_of_input_than_before():
+    """TensorFlow would share one traced step of unknown shape between uint8 images and codes."""
+    model = compiled_model(autoencoder=PixelAutoencoder())
+    codes = striped_codes(4)
+    images = (255 * model.autoencoder.decode(codes)).astype("uint8")
+    for x in (pack(codes), images, codes.astype("uint8"), ops.convert_to_tensor(images)):
+        assert np.isfinite(model.train_on_batch(x)).all()
+        assert np.isfinite(model.test_on_batch(x)).all()
+        if isinstance(x, np.ndarray):
+            model.fit(x, batch_size=2, verbose=0)
+    no_weight = np.zeros(4)
+    assert model.train_on_batch(images, sample_weight=no_weight, return_dict=True)["loss"] == 0.0
+
+
 def test_bits_of_training_images_are_sampled():
     """Algorithm 1 draws the code from the encoder's probabilities."""
     model = tiny_model(LinearDenoiser(), autoencoder=PixelAutoencoder())
@@ -435,9 +450,9 @@ IMAGES = np.zeros((4, *IMAGE_SHAPE), "float32")
 )
 def test_refuses_inputs(x, message):
     model = compiled_model(autoencoder=PixelAutoencoder())
-    for call in (model.fit, model.evaluate):
+    for call in (model.fit, model.evaluate, model.train_on_batch, model.test_on_batch):
         with pytest.raises(ValueError, match=message):
-            call(x, verbose=0)
+            call(x)
 
 
 @pytest.mark.once
