@@ -6,6 +6,7 @@ import sys
 # Name -> "module:function". The function's arguments are the options, its docstring the help. Its
 # module imports at the top only what is cheap, because `--help` imports all of them.
 COMMANDS = {
+    "benchmark": "keras_bld.benchmark.command:benchmark_command",
     "convert": "keras_bld.conversion.command:convert_command",
     "encode": "keras_bld.training.encode_command:encode_command",
     "generate": "keras_bld.training.generate_command:generate_command",

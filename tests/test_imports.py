@@ -23,7 +23,9 @@ ARROWS = {
     "conversion": BELOW_CONVERSION,
     "serving": BELOW_CONVERSION,
     "training": BELOW_TRAINING,
-    "front": BELOW_TRAINING | {"training"},
+    # Beside training, of whose tools for commands it takes the form of its errors.
+    "benchmark": BELOW_TRAINING | {"training"},
+    "front": BELOW_TRAINING | {"training", "benchmark"},
     "recipes": {"data", "training"},
 }
 # The models' convenience methods reach up, from inside the function's body only.
@@ -42,7 +44,9 @@ NEVER_AT_IMPORT = BACKENDS | {
     "sklearn",
     "tensorflow_datasets",
 }
-# A backend is imported only by a file whose name says so, or for one of these reasons.
+# A plain PyTorch program, imported like torch itself: inside the function that needs it.
+PEER = "keras_bld.benchmark.torch_peer"
+# A backend is imported only by a file or folder whose name says so, or for one of these reasons.
 BACKEND_IMPORTS_ALLOWED = {
     ("keras_bld.autoencoder.lpips", "torch"): "its published weights are a .pth; weights_only",
     ("keras_bld.evaluation.inception", "torch"): "its published weights are a .pth; weights_only",
@@ -101,10 +105,13 @@ def wrong_arrows(source, module):
 
 
 def heavy_at_import(source, module):
+    in_peer = module.startswith(PEER)
+    heavy = NEVER_AT_IMPORT - {"torch"} if in_peer else NEVER_AT_IMPORT
     return [
         f"{module}:{line}: import {imported} inside the function that needs it"
         for imported, in_function, line in imports_of(source, module.rpartition(".")[0])
-        if not in_function and imported.split(".")[0] in NEVER_AT_IMPORT
+        if not in_function
+        and (imported.split(".")[0] in heavy or (imported.startswith(PEER) and not in_peer))
     ]
 
 
@@ -112,7 +119,7 @@ def backend_in_the_wrong_file(source, module):
     wrong = []
     for imported, _, line in imports_of(source, module.rpartition(".")[0]):
         library = imported.split(".")[0]
-        named = library in module.rpartition(".")[2]
+        named = any(library in part for part in module.split("."))
         if library in BACKENDS and not named and (module, library) not in BACKEND_IMPORTS_ALLOWED:
             wrong.append(f"{module}:{line}: {library} belongs into a file whose name says so")
     return wrong
@@ -197,6 +204,16 @@ def test_arrow_rule_on_snippets(module, source, fine):
 )
 def test_heavy_rule_on_snippets(source, fine):
     assert (heavy_at_import(source, "keras_bld.data.folders") == []) is fine
+
+
+@pytest.mark.once
+def test_the_peer_counts_as_torch():
+    assert not heavy_at_import("import torch", f"{PEER}.denoiser")
+    assert heavy_at_import("import openvino", f"{PEER}.denoiser")
+    source = f"from {PEER} import denoiser"
+    assert heavy_at_import(source, "keras_bld.benchmark.worker")
+    assert not heavy_at_import(source, f"{PEER}.cases")
+    assert not heavy_at_import(f"def serve():\n  {source}", "keras_bld.benchmark.worker")
 
 
 @pytest.mark.once

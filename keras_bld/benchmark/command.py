@@ -1,0 +1,59 @@
+"""`python -m keras_bld benchmark`."""
+
+from typing import Literal
+
+Section = Literal["denoise", "generate", "encode", "decode", "train", "data", "start", "linearity"]
+
+
+def benchmark_command(
+    *,
+    model: Literal["unconditional_256", "imagenet_256", "tiny"] = "unconditional_256",
+    only: tuple[Section, ...] = (),
+    batch: tuple[int, ...] = (),
+    num_steps: tuple[int, ...] = (16, 64),
+    num_repeats: int = 5,
+    peer: bool = True,
+    json: str | None = None,
+    chart: str | None = None,
+):
+    """Measure speed and memory, beside a plain PyTorch peer and this machine's matrix products.
+
+    Ours and the peer run in turn, each in a process of its own, so that all see the same load;
+    medians count. Weights are random. docs/performance.md says how each number comes about.
+
+    Args:
+        model: the paper's unconditional 256 x 256 model, its ImageNet model, or a toy for tests.
+        only: sections to measure; by default all but linearity.
+        batch: batch sizes; by default those of each section.
+        num_steps: steps of whole generation.
+        num_repeats: timed runs of each path, after one that compiles.
+        peer: also run the peer (--no-peer leaves it out).
+        json: write one JSON object to this path; - prints it, and nothing else, to standard output.
+        chart: write a chart to this picture file.
+    """
+    from keras_bld import checks
+    from keras_bld.benchmark import report, sections
+    from keras_bld.benchmark.data_section import data
+    from keras_bld.benchmark.start_section import start
+    from keras_bld.training.command_tools import short_errors
+
+    functions = {"data": data, "start": start}
+    names = only or tuple(name for name in Section.__args__ if name != "linearity")
+    with short_errors():
+        checks.check_integer("num_repeats", num_repeats, 1)
+        for value in batch:
+            checks.check_integer("batch", value, 1)
+        paths = [path for path in report.PATHS if peer or not path.startswith("peer")]
+        benchmark = sections.Benchmark(model, batch, num_steps, num_repeats, tuple(paths))
+        numbers = {**report.machine(), "model": model, "medians_of": num_repeats}
+        numbers["sections"] = {
+            name: (functions.get(name) or getattr(sections, name))(benchmark) for name in names
+        }
+        numbers["notes"] = benchmark.notes
+        numbers |= report.headline(numbers)
+        if json is not None:
+            report.write_json(numbers, json)
+        if chart is not None:
+            report.save_chart(numbers, chart)
+        if json != "-":
+            report.print_tables(numbers)

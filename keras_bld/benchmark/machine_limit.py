@@ -1,0 +1,67 @@
+"""What the machine can do: the fastest matrix products, at the shapes of a denoiser's layers."""
+
+import importlib.util
+
+import numpy as np
+
+_NUM_PAIRS = 6  # of an expanding and a contracting product, so that ends weigh little
+LIBRARIES = ("torch", "openvino")
+
+
+class LimitCases:
+    """Cases of the path "limit"; see `KerasCases`."""
+
+    def __init__(self, path):
+        self.notes = {}
+
+    def product(self, library, precision, rows, width):
+        """Products (rows, width) x (width, 4 width) and back, `_NUM_PAIRS` times."""
+        matrices = _matrices(width)
+        if library == "torch":
+            from keras_bld.benchmark.torch_peer.gemm import product_chain
+
+            chain = product_chain(matrices, rows, precision)
+        else:
+            chain = _openvino_chain(matrices, rows, precision)
+
+        def run(lap):
+            chain()
+            return {}
+
+        return run
+
+
+def product_flops(rows, width):
+    """Operations of one run of the case `product`."""
+    return 2 * _NUM_PAIRS * 2 * rows * width * 4 * width
+
+
+def available_libraries():
+    """Names of the libraries that are installed."""
+    return [name for name in LIBRARIES if importlib.util.find_spec(name)]
+
+
+def _matrices(width):
+    generator = np.random.default_rng(0)
+
+    def matrix(inputs, outputs):
+        return (generator.standard_normal((inputs, outputs)) * inputs**-0.5).astype("float32")
+
+    pairs = [(matrix(width, 4 * width), matrix(4 * width, width)) for _ in range(_NUM_PAIRS)]
+    return [matrix for pair in pairs for matrix in pair]
+
+
+def _openvino_chain(matrices, rows, precision):
+    import openvino
+    from openvino import opset13 as ops
+
+    start = ops.parameter([rows, len(matrices[0])], np.float32)
+    x = start
+    for matrix in matrices:
+        x = ops.matmul(x, ops.constant(matrix), False, False)
+    hint = "bf16" if precision == "bfloat16" else "f32"
+    settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    compiled = openvino.Core().compile_model(openvino.Model([x], [start]), "CPU", settings)
+    request = compiled.create_infer_request()
+    ones = np.ones((rows, len(matrices[0])), "float32")
+    return lambda: request.infer({0: ones}, share_inputs=True, share_outputs=True)

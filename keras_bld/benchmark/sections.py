@@ -1,0 +1,273 @@
+"""The sections of the benchmark, one function each: which rows, at which sizes."""
+
+import statistics
+from dataclasses import dataclass, field
+
+from keras_bld.benchmark import machine_limit
+from keras_bld.benchmark.flops import decoder_flops, denoiser_flops, encoder_flops
+from keras_bld.benchmark.layers import AutoencoderSizes
+from keras_bld.benchmark.measure import Team, comparison, measured_row
+from keras_bld.benchmark.models import large_model, model_sizes
+from keras_bld.benchmark.settings import PATHS
+
+_STEPS_FOR_ONE_STEP = 4  # a step's seconds are those of a chain of 4, divided
+
+
+@dataclass
+class Benchmark:
+    """What to measure, and what was found on the way.
+
+    Attributes:
+        model: one of `MODELS`.
+        batches: batch sizes asked for; empty takes those of each section.
+        num_steps: steps of whole generation.
+        num_repeats: timed runs of each path.
+        paths: names of paths.
+        notes: messages and settings that the tables do not hold.
+    """
+
+    model: str
+    batches: tuple = ()
+    num_steps: tuple = (16, 64)
+    num_repeats: int = 5
+    paths: tuple = PATHS
+    notes: dict = field(default_factory=dict)
+
+    def team(self, *more, paths=None):
+        """A `Team` of the paths asked for (those in `paths`, if given) and `more`."""
+        wanted = [path for path in self.paths if paths is None or path in paths]
+        return Team([*wanted, *more])
+
+    def row(self, team, name, case, settings, **options):
+        """`measured_row` without further jobs."""
+        row, _ = measured_row(team, name, case, settings, self.num_repeats, **options)
+        return row
+
+    def remember(self, team):
+        """Keep a team's failures, settings and peak memory; call it before the team ends."""
+        self.notes.setdefault("failures", {}).update(team.failures)
+        for path, said in team.describe().items():
+            self.notes.setdefault(path, {}).update(said["notes"])
+
+    @property
+    def denoiser(self):
+        """Arguments of the denoiser."""
+        return model_sizes(self.model)["denoiser"]
+
+    @property
+    def is_conditional(self):
+        """Whether the model has classes."""
+        return self.denoiser.get("num_classes") is not None
+
+
+def denoise(benchmark):
+    """A step at several batch sizes, beside the machine's matrix products."""
+    flop = denoiser_flops(benchmark.denoiser, benchmark.is_conditional)
+    length, width = _num_tokens(benchmark), benchmark.denoiser["width"]
+    rows = []
+    with benchmark.team("limit") as team:
+        for batch in benchmark.batches or (1, 8, 32):
+            chain = min(_STEPS_FOR_ONE_STEP, max(1, 32 // batch))
+            products = _prepare_products(team, batch * length, width)
+            row, answers = measured_row(
+                team,
+                f"denoise step, batch {batch}",
+                "denoise",
+                {"model": benchmark.model, "batch": batch, "num_steps": chain},
+                benchmark.num_repeats,
+                divide_by=chain,
+                gflop=batch * flop / 1e9,
+                also=[("limit", name) for name in products],
+            )
+            row |= {"batch": batch, "steps_in_a_run": chain}
+            limits = _limits(products, answers, batch * length, width)
+            row["gemm_gflops"] = limits
+            row["share_of_limit"] = {
+                path: round(gflops / limits[precision], 3)
+                for path, gflops in row["gflops"].items()
+                for precision in [_precision_of(path)]
+                if precision in limits
+            }
+            rows.append(row)
+        benchmark.remember(team)
+    return rows
+
+
+def generate(benchmark):
+    """Whole generation: denoising and decoding, with guidance where there are classes."""
+    sizes = _autoencoder_sizes(benchmark.model)
+    step = denoiser_flops(benchmark.denoiser, benchmark.is_conditional)
+    rows = []
+    with benchmark.team() as team:
+        for batch in benchmark.batches or (8,):
+            for num_steps in benchmark.num_steps:
+                plain = None
+                for guided in (False, True) if benchmark.is_conditional else (False,):
+                    flop = num_steps * step * (2 if guided else 1) + decoder_flops(sizes)
+                    name = f"generate, {num_steps} steps, batch {batch}"
+                    row = benchmark.row(
+                        team,
+                        name + (", guided" if guided else ""),
+                        "generate",
+                        {
+                            "model": benchmark.model,
+                            "batch": batch,
+                            "num_steps": num_steps,
+                            "guided": guided,
+                        },
+                        gflop=batch * flop / 1e9,
+                    )
+                    row |= {"batch": batch, "num_steps": num_steps, "guided": guided}
+                    row |= _denoising_ratio(row)
+                    if guided:
+                        row["times_unguided"] = _times(row, plain)
+                    plain = row
+                    rows.append(row)
+        benchmark.remember(team)
+    return rows
+
+
+def encode(benchmark):
+    """Encoding of uint8 images, at the model's size and at 1024."""
+    return _autoencoding(benchmark, "encode", encoder_flops)
+
+
+def decode(benchmark):
+    """Decoding of bits, at the model's size and at 1024."""
+    return _autoencoding(benchmark, "decode", decoder_flops)
+
+
+def train(benchmark):
+    """A training step of stage 1 (2 images) and of stage 2 (8 codes), float32."""
+    rows = []
+    side = _autoencoder_sizes(benchmark.model).image_shape[0]
+    num_layers = max(n for n in (1, 2, 3) if n == 1 or side // 2**n >= 3)
+    for batch in benchmark.batches or (2,):
+        settings = {"model": benchmark.model, "batch": batch, "num_critic_layers": num_layers}
+        with benchmark.team(paths=("keras", "peer")) as team:
+            name = f"train stage 1, batch {batch}"
+            rows.append({**benchmark.row(team, name, "train_autoencoder", settings)})
+            rows[-1]["batch"] = batch
+            rows[-1]["peak_gib"] = _peaks(team)
+            benchmark.remember(team)
+    for batch in benchmark.batches or (8,):
+        with benchmark.team(paths=("keras", "peer")) as team:
+            name, settings = f"train stage 2, batch {batch}", {"model": benchmark.model}
+            row = benchmark.row(team, name, "train_diffusion", settings | {"batch": batch})
+            rows.append({**row, "batch": batch, "peak_gib": _peaks(team)})
+            benchmark.remember(team)
+    return rows
+
+
+def linearity(benchmark):
+    """Straight lines through seconds over steps, and over the batch: 4 points each."""
+    batches, steps = (1, 2, 4, 8), (4, 8, 12, 16)
+    rows = []
+    with benchmark.team() as team:
+        for what, points in (
+            ("batch", [(batch, 4) for batch in batches]),
+            ("steps", [(2, num_steps) for num_steps in steps]),
+        ):
+            measured = []
+            for batch, num_steps in points:
+                settings = {"model": benchmark.model, "batch": batch, "num_steps": num_steps}
+                name = f"{num_steps} steps, batch {batch}, over {what}"
+                measured.append(benchmark.row(team, name, "denoise", settings))
+            values = [point[0 if what == "batch" else 1] for point in points]
+            paths = set.intersection(*(set(row["seconds"]) for row in measured))
+            for path in sorted(paths):
+                seconds = [row["seconds"][path] for row in measured]
+                rows.append({"name": f"seconds over {what}, {path}", **fit(values, seconds)})
+        benchmark.remember(team)
+    return rows
+
+
+def fit(x, y):
+    """Least-squares line through points: its slope, its value at 0, and R^2."""
+    slope, intercept = statistics.linear_regression(x, y)
+    r_squared = statistics.correlation(x, y) ** 2
+    return {
+        "x": list(x),
+        "seconds": [round(value, 6) for value in y],
+        "slope": round(slope, 6),
+        "intercept": round(intercept, 6),
+        "r_squared": round(r_squared, 5),
+    }
+
+
+def _autoencoding(benchmark, way, flops):
+    rows = []
+    for model, batches in (
+        (benchmark.model, benchmark.batches or (8,)),
+        (large_model(benchmark.model), (1,)),
+    ):
+        sizes = _autoencoder_sizes(model)
+        with benchmark.team() as team:
+            for batch in batches:
+                row = benchmark.row(
+                    team,
+                    f"{way} {sizes.image_shape[0]}, batch {batch}",
+                    way,
+                    {"model": model, "batch": batch},
+                    gflop=batch * flops(sizes) / 1e9,
+                )
+                row |= {"batch": batch, "image_size": sizes.image_shape[0]}
+                rows.append({**row, "peak_gib": _peaks(team)})
+            benchmark.remember(team)
+    return rows
+
+
+def _prepare_products(team, rows, width):
+    """Name -> (library, precision) of the products that the limit's worker can do."""
+    products = {}
+    for library in machine_limit.available_libraries():
+        for precision in ("float32", "bfloat16"):
+            name = f"{library} {precision}, {rows} rows"
+            settings = {"library": library, "precision": precision, "rows": rows, "width": width}
+            if team.prepare(name, "product", settings, paths=["limit"]):
+                products[name] = precision
+    return products
+
+
+def _limits(products, answers, rows, width):
+    """Precision -> GFLOP/s of the fastest library."""
+    gflop = machine_limit.product_flops(rows, width) / 1e9
+    limits = {}
+    for (_, name), runs in answers.items():
+        gflops = gflop / statistics.median(run["seconds"] for run in runs)
+        precision = products[name]
+        limits[precision] = round(max(limits.get(precision, 0.0), gflops), 1)
+    return limits
+
+
+def _precision_of(path):
+    return "bfloat16" if path in ("openvino", "peer_bfloat16") else "float32"
+
+
+def _denoising_ratio(row):
+    parts = row.get("parts", {})
+    if "peer" not in parts or "fastest" not in row:
+        return {}
+    seconds = {path: [part["denoise"]] for path, part in parts.items()}
+    return {"denoising_" + key: value for key, value in comparison(seconds).items()}
+
+
+def _times(guided, plain):
+    return {
+        path: round(guided["seconds"][path] / plain["seconds"][path], 3)
+        for path in guided["seconds"]
+        if path in plain["seconds"]
+    }
+
+
+def _peaks(team):
+    return {path: said["peak_gib"] for path, said in team.describe().items()}
+
+
+def _num_tokens(benchmark):
+    height, columns, _ = benchmark.denoiser["code_shape"]
+    return height * columns + (2 if benchmark.is_conditional else 1)
+
+
+def _autoencoder_sizes(model):
+    return AutoencoderSizes(**model_sizes(model)["autoencoder"])

@@ -1,0 +1,25 @@
+"""Inputs that ours and the peer share: what they hold does not change what a step costs."""
+
+import numpy as np
+
+GUIDANCE_SCALE = 2.0  # the authors' for ImageNet
+PATHS = ("keras", "openvino", "peer", "peer_bfloat16")
+OURS = ("keras", "openvino")
+
+
+def random_codes(code_shape, batch):
+    """Fair bits, float32 {0, 1} (batch, *code_shape)."""
+    return np.random.default_rng(0).integers(0, 2, (batch, *code_shape)).astype("float32")
+
+
+def random_images(image_shape, batch):
+    """Smooth uint8 pictures (batch, height, width, 3): a coarse grid of colours, repeated."""
+    height, width, channels = image_shape
+    coarse = np.random.default_rng(0).integers(0, 256, (batch, 8, 8, channels), "uint8")
+    return np.repeat(np.repeat(coarse, height // 8, axis=1), width // 8, axis=2)
+
+
+def some_labels(denoiser_sizes, batch):
+    """int32 (batch,) in turn, or None for an unconditional denoiser."""
+    num_classes = denoiser_sizes.get("num_classes")
+    return None if num_classes is None else (np.arange(batch) % num_classes).astype("int32")

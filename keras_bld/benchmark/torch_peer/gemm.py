@@ -1,0 +1,25 @@
+"""How fast torch multiplies matrices."""
+
+import torch
+
+
+def product_chain(matrices, rows, precision):
+    """A callable that sends a (rows, width) matrix through a chain of products.
+
+    Args:
+        matrices: float32 arrays (inputs, outputs), each fitting the one before.
+        rows: rows of the first matrix.
+        precision: "float32" or "bfloat16".
+    """
+    dtype = getattr(torch, precision)
+    # (outputs, inputs), as torch.nn.Linear keeps them.
+    weights = [torch.from_numpy(matrix.T.copy()).to(dtype) for matrix in matrices]
+    start = torch.ones(rows, len(matrices[0]), dtype=dtype)
+
+    def run():
+        with torch.inference_mode():
+            x = start
+            for weight in weights:
+                x = torch.nn.functional.linear(x, weight)
+
+    return run

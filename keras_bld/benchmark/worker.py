@@ -1,0 +1,143 @@
+"""A process that times one path: its own thread pools, its own peak memory.
+
+The parent writes requests, one JSON object a line, to standard input; answers come back the same
+way. Whatever else is printed goes to standard error.
+
+    {"prepare": NAME, "case": CASE, "settings": {...}}  builds it, runs it once to compile
+    {"run": NAME}                                       runs it once
+    {"save": NAME, "path": PATH}                        writes the last run's results (.npz)
+    {"describe": true}                                  peak memory and notes
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+
+class WorkerError(RuntimeError):
+    """A request that the worker could not fulfil; the message is the worker's."""
+
+
+class Worker:
+    """The parent's side.
+
+    Args:
+        path: "keras", "openvino", "peer", "peer_bfloat16" or "limit".
+    """
+
+    def __init__(self, path):
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        if path in ("peer", "peer_bfloat16", "limit"):
+            environment["KERAS_BACKEND"] = "torch"  # else a second framework loads beside torch
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "keras_bld.benchmark.worker", path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self.path = path
+
+    def ask(self, **request):
+        """Send a request and return the answer.
+
+        Raises:
+            WorkerError: the worker failed, or is gone.
+        """
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise WorkerError(f"the process ended with status {self._process.wait()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        return answer
+
+    def close(self):
+        """End the process."""
+        self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class _Server:
+    def __init__(self, path):
+        self._cases = _cases_of(path)
+        self._functions, self._results = {}, {}
+
+    def answer(self, request):
+        if "prepare" in request:
+            return self._prepare(request["prepare"], request["case"], request["settings"])
+        if "run" in request:
+            return self._run(request["run"])
+        if "save" in request:
+            import numpy as np
+
+            np.savez(request["path"], **self._results[request["save"]])
+            return {}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+        return {"peak_gib": round(peak / 2**30, 3), "notes": self._cases.notes}
+
+    def _prepare(self, name, case, settings):
+        begun = time.perf_counter()
+        self._functions[name] = getattr(self._cases, case)(**settings)
+        built = time.perf_counter() - begun
+        return {"build_seconds": built, "first_seconds": self._run(name)["seconds"]}
+
+    def _run(self, name):
+        parts = {}
+        begun = last = time.perf_counter()
+
+        def lap(part):
+            nonlocal last
+            now = time.perf_counter()
+            parts[part], last = now - last, now
+
+        self._results[name] = self._functions[name](lap)
+        return {"seconds": time.perf_counter() - begun, "parts": parts}
+
+
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def _cases_of(path):
+    if path in ("keras", "openvino"):
+        from keras_bld.benchmark.keras_cases import KerasCases
+
+        return KerasCases(path)
+    if path == "limit":
+        from keras_bld.benchmark.machine_limit import LimitCases
+
+        return LimitCases(path)
+    from keras_bld.benchmark.torch_peer.cases import PeerCases
+
+    return PeerCases(path)
+
+
+def _serve(path):
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    server = None
+    for line in sys.stdin:
+        try:
+            server = server or _Server(path)
+            answer = server.answer(json.loads(line))
+        except Exception as error:  # the parent decides what a failure means
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
