@@ -9,6 +9,7 @@ COMMANDS = {
     "benchmark": "keras_bld.benchmark.command:benchmark_command",
     "convert": "keras_bld.conversion.command:convert_command",
     "encode": "keras_bld.training.encode_command:encode_command",
+    "evaluate": "keras_bld.training.evaluate_command:evaluate_command",
     "generate": "keras_bld.training.generate_command:generate_command",
     "presets": "keras_bld.zoo.presets_command:presets_command",
 }

@@ -23,6 +23,7 @@ class CelebaHq1024(Recipe):
     """The paper's setting for 1024 x 1024."""
 
     name = "celeba_hq_1024"
+    data_name = "tfds:celeb_a_hq/1024"
     image_size: int = 1024
     code_channels: int = 64
     width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # one more level

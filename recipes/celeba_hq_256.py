@@ -23,6 +23,7 @@ class CelebaHq256(Recipe):
     """The paper's unconditional setting, which is the default of `Recipe`."""
 
     name = "celeba_hq_256"
+    data_name = "tfds:celeb_a_hq/256"
 
     def source(self, split):
         """TFDS; the last 5 % are held out."""

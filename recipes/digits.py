@@ -19,6 +19,7 @@ class Digits(Recipe):
     """Settings that fit 1,437 small images and two CPU cores."""
 
     name = "digits"
+    data_name = "digits"
     image_size: int = 16
     image_channels: int = 1
     random_flip: bool = False  # a mirrored 3 is no digit

@@ -53,13 +53,18 @@ class FashionMnist(Recipe):
     num_evaluation_images: int = 10_000
     evaluation_epochs: int = 3
 
+    @property
+    def data_name(self):
+        """None where `data_dir` holds the four original files."""
+        has_files = self.data_dir and any(pathlib.Path(self.data_dir).glob("*-idx3-ubyte*"))
+        return None if has_files else "tfds:fashion_mnist"
+
     def source(self, split):
         """The four original files where `data_dir` holds them, else TFDS; test is held out."""
         split = {"train": "train", "held_out": "test"}[split]
         preprocessing = ImagePreprocessing(self.image_size, num_channels=1)
-        folder = pathlib.Path(self.data_dir or "")
-        if self.data_dir and any(folder.glob("*-idx3-ubyte*")):
-            return fashion_mnist_source(folder, split, preprocessing)
+        if self.data_name is None:
+            return fashion_mnist_source(self.data_dir, split, preprocessing)
         return tfds_source("fashion_mnist", split, preprocessing, self.data_dir)
 
 

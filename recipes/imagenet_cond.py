@@ -23,6 +23,7 @@ class ImagenetCond(Recipe):
     """The paper's class-conditional setting."""
 
     name = "imagenet_cond"
+    data_name = "tfds:imagenet2012"
     class_conditional: bool = True
     code_channels: int = 64
     width: int = 768

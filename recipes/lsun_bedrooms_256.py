@@ -23,6 +23,7 @@ class LsunBedrooms256(Recipe):
     """The paper's unconditional setting, which is the default of `Recipe`."""
 
     name = "lsun_bedrooms_256"
+    data_name = "tfds:lsun/bedroom"
 
     def source(self, split):
         """TFDS; its validation split is held out."""

@@ -23,6 +23,7 @@ class LsunChurches256(Recipe):
     """The paper's unconditional setting, which is the default of `Recipe`."""
 
     name = "lsun_churches_256"
+    data_name = "tfds:lsun/church_outdoor"
 
     def source(self, split):
         """TFDS; its validation split is held out."""

@@ -13,7 +13,7 @@ BASE = {"base", "preset_methods"}
 STAGES = {"autoencoder", "diffusion", "evaluation", "data"}  # siblings
 BELOW_ZOO = BASE | STAGES
 BELOW_CONVERSION = BELOW_ZOO | {"zoo"}
-BELOW_TRAINING = BELOW_CONVERSION | {"conversion", "serving"}
+BELOW_TRAINING = BELOW_CONVERSION | {"conversion", "serving", "scoring"}
 # Room -> rooms that it may import beside itself. "front" is keras_bld/__init__.py and __main__.py.
 ARROWS = {
     "base": set(),
@@ -22,6 +22,7 @@ ARROWS = {
     "zoo": BELOW_ZOO,
     "conversion": BELOW_CONVERSION,
     "serving": BELOW_CONVERSION,
+    "scoring": BELOW_CONVERSION,
     "training": BELOW_TRAINING,
     # Beside training, of whose tools for commands it takes the form of its errors.
     "benchmark": BELOW_TRAINING | {"training"},
@@ -31,7 +32,7 @@ ARROWS = {
 # The models' convenience methods reach up, from inside the function's body only.
 ARROWS_IN_FUNCTIONS = {
     "autoencoder": {"serving"},
-    "diffusion": {"serving"},
+    "diffusion": {"data", "serving", "zoo"},  # zoo: fingerprints in a store's header
     "preset_methods": {"zoo"},
 }
 

@@ -67,6 +67,7 @@ class ArraySource(ImageSource):
 
     def __init__(self, images, labels=None, class_names=None, preprocessing=None):
         self.images = _as_uint8(np.asarray(images))
+        self.preprocessing = preprocessing
         if preprocessing is not None:
             self.images = np.stack([preprocessing(image) for image in self.images])
         self.image_shape = self.images.shape[1:]

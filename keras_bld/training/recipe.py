@@ -140,6 +140,8 @@ class Recipe:
     """Batch of the exported SavedModel."""
 
     name: ClassVar[str] = "recipe"
+    # The data set as `python -m keras_bld evaluate --data` names it, where it is no folder.
+    data_name: ClassVar[str | None] = None
     # Fields that a finished or interrupted run may change: they decide what is done, not what
     # the trained models are.
     free_fields: ClassVar[tuple[str, ...]] = (

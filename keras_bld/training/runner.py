@@ -313,6 +313,7 @@ class Runner:
         settings = {k: v for k, v in dataclasses.asdict(recipe).items() if v is not None}
         return {
             "recipe": recipe.name,
+            "data_name": recipe.data_name or recipe.data_dir,
             "training_steps": num_steps,
             "last_logs": logs or {},
             "settings": json.loads(json.dumps(settings)),

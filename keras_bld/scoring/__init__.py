@@ -1,0 +1,18 @@
+"""Scores of a trained preset on a data set: the evaluation card and sweeps over samplers."""
+
+from keras_bld.scoring.card import CardSettings, evaluate_model
+from keras_bld.scoring.card_files import write_card
+from keras_bld.scoring.data_sets import open_data_set
+from keras_bld.scoring.networks import domain_network, open_network
+from keras_bld.scoring.sweep import sweep_samplers, write_sweep
+
+__all__ = [
+    "CardSettings",
+    "domain_network",
+    "evaluate_model",
+    "open_data_set",
+    "open_network",
+    "sweep_samplers",
+    "write_card",
+    "write_sweep",
+]

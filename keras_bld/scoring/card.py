@@ -1,0 +1,273 @@
+"""The evaluation card: every number of one preset on one data set, and what it depends on."""
+
+import dataclasses
+import importlib.metadata
+import platform
+
+import keras
+import numpy as np
+
+from keras_bld import __version__, checks
+from keras_bld.data import pack_codes, random_subset
+from keras_bld.evaluation import extract_features
+from keras_bld.scoring import measures
+from keras_bld.scoring.arrays import empty_images, to_arrays, to_uint8
+from keras_bld.scoring.flip_calibration import flip_calibration
+from keras_bld.scoring.memorisation import comparable_pixels, memorisation
+
+_PIXELS_IN_A_BATCH = 32 * 256 * 256
+_LARGEST_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class CardSettings:
+    """What the numbers depend on beside model and data.
+
+    Args:
+        num_images: generated images, and the most held-out and training images that are used for
+            distances and neighbours.
+        num_steps, temperature, guidance_scale, posterior, final, seed: as in `generate`.
+        num_likelihood_images: held-out images for likelihood and calibration.
+        classifier_epochs: passes over the larger set for the classification accuracy score; 0
+            leaves it out.
+        classifier_seeds: trainings of each classifier.
+    """
+
+    num_images: int = 10_000
+    num_steps: int = 16
+    temperature: float = 0.9
+    guidance_scale: float = 0.0
+    posterior: str = "exact"
+    final: str = "threshold"
+    seed: int = 0
+    num_likelihood_images: int = 1000
+    classifier_epochs: int = 5
+    classifier_seeds: int = 1
+
+    def __post_init__(self):
+        checks.check_integer("num_images", self.num_images, 20)
+        checks.check_integer("num_likelihood_images", self.num_likelihood_images, 2)
+        checks.check_integer("classifier_epochs", self.classifier_epochs, 0)
+        checks.check_integer("classifier_seeds", self.classifier_seeds, 1)
+
+    def sampler(self, num_steps):
+        """Arguments of `generate`, for a model that was trained with `num_steps` steps."""
+        return {
+            "num_steps": min(self.num_steps, num_steps),
+            "temperature": self.temperature,
+            "guidance_scale": self.guidance_scale,
+            "posterior": self.posterior,
+            "final": self.final,
+            "seed": self.seed,
+        }
+
+
+@dataclasses.dataclass
+class _Set:
+    """One set of images with everything that metrics compare."""
+
+    images: np.ndarray  # uint8
+    labels: np.ndarray
+    features: np.ndarray
+    codes: np.ndarray  # packed
+
+    def spaces(self):
+        return {
+            "pixels": comparable_pixels(self.images),
+            "features": self.features,
+            "codes": self.codes,
+        }
+
+
+def evaluate_model(model, train, held_out, network, settings=None, say=lambda message: None):
+    """Measure a model: reconstruction, likelihood, distribution, accuracy, memorisation.
+
+    Args:
+        model: a `BinaryLatentDiffusion` with its autoencoder; unconditional or by class.
+        train: source of the images it was trained on.
+        held_out: source of images of the same distribution that no model has seen.
+        network: `FeatureNetwork` of all distances (`open_network`).
+        settings: `CardSettings`; None takes its defaults.
+        say: function that is told what is being measured.
+
+    Returns:
+        (card, pictures): a dictionary of plain values, ready for JSON, with `metrics`
+        (name -> value, error, num_samples, note), `likelihood_profile`, `calibration`,
+        `memorisation` and everything the numbers depend on; and the arrays for plots and sheets.
+
+    Raises:
+        ValueError: a model without autoencoder or conditioned on text, labels that do not fit.
+    """
+    settings = settings or CardSettings()
+    _check(model, train)
+    batch_size = comfortable_batch(model.autoencoder.image_shape)
+    say(f"features of real images ({network.name})")
+    real = _real(model, held_out, network, settings, batch_size)
+    known = _real(model, train, network, settings, batch_size)
+    sampler = settings.sampler(model.num_steps)
+    say(f"generating {settings.num_images} images: {sampler}")
+    made = _generated(model, network, settings.num_images, sampler, batch_size)
+    metrics = {}
+    say("distances between generated and real images")
+    metrics |= measures.distribution_scores(
+        made.features, real.features, known.features, network, settings.seed
+    )
+    if model.is_conditional and network.kernel is not None:
+        metrics |= measures.recognition_scores(network, made.features, made.labels)
+    if model.is_conditional and settings.classifier_epochs:
+        say("classification accuracy score")
+        metrics |= measures.accuracy_scores(
+            (made.images, made.labels),
+            to_arrays(train),
+            to_arrays(held_out),
+            train.num_classes,
+            settings.classifier_epochs,
+            [settings.seed + index for index in range(settings.classifier_seeds)],
+        )
+    say("reconstruction")
+    metrics |= measures.reconstruction_scores(
+        model.autoencoder, real.images, network, real.features, batch_size
+    )
+    say("likelihood and calibration")
+    few = slice(settings.num_likelihood_images)
+    codes = model.autoencoder.encode(real.images[few], batch_size=batch_size)
+    labels = real.labels[few]
+    likelihood, profile = measures.likelihood_scores(
+        model, codes, labels, settings.seed, min(batch_size, len(codes))
+    )
+    metrics |= likelihood
+    calibration = flip_calibration(model, codes, labels, settings.seed, min(batch_size, len(codes)))
+    if calibration:
+        error = float(np.mean([row["error"] for row in calibration]))
+        note = f"expected calibration error of flips, mean over {len(calibration)} time steps"
+        metrics["calibration_error"] = measures.score(error, num_samples=len(codes), note=note)
+    say("nearest training images")
+    neighbors = memorisation(made.spaces(), real.spaces(), known.spaces())
+    for space, found in neighbors.items():
+        share = found["nearer_than_held_out"]
+        metrics[f"nearer_than_held_out_{space}"] = measures.score(
+            share, measures.share_error(share, len(made.images)), len(made.images), "0.01 expected"
+        )
+    card = {
+        "model": {
+            "bits_per_image": int(np.prod(model.code_shape)),
+            "num_training_steps_T": model.num_steps,
+            "denoiser_weights": model.denoiser.count_params(),
+        },
+        "real": _describe(held_out, len(real.images)),
+        "train": _describe(train, len(known.images)),
+        "settings": {**dataclasses.asdict(settings), **sampler},
+        "feature_network": {
+            "name": network.name,
+            "weights_sha256": network.weights_sha256,
+            "is_standard": network.is_standard,
+            "num_features": int(made.features.shape[1]),
+        },
+        "versions": versions(),
+        "metrics": metrics,
+        "likelihood_profile": profile,
+        "calibration": calibration,
+        "memorisation": {
+            space: {key: found[key] for key in ("generated", "held_out", "nearer_than_held_out")}
+            for space, found in neighbors.items()
+        },
+    }
+    return card, {"made": made, "real": real, "train": known, "neighbors": neighbors}
+
+
+def versions():
+    """Versions that a number may depend on."""
+    backend = keras.backend.backend()
+    return {
+        "keras_bld": __version__,
+        "keras": keras.__version__,
+        "backend": backend,
+        backend: importlib.metadata.version(backend),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def generated_images(model, num_images, sampler, batch_size, labels=None):
+    """Images as uint8, and their codes packed; in constant memory beyond these."""
+    codes = model.generate_codes(num_images, labels=labels, batch_size=batch_size, **sampler)
+    images = empty_images(num_images, model.autoencoder.image_shape)
+    for first in range(0, num_images, batch_size):
+        rows = slice(first, first + batch_size)
+        images[rows] = to_uint8(model.autoencoder.decode(codes[rows], batch_size=batch_size))
+    return images, pack_codes(codes)
+
+
+def asked_labels(model, num_images):
+    """Label of each generated image: all classes in turn; None without classes."""
+    return np.arange(num_images) % model.denoiser.num_classes if model.is_conditional else None
+
+
+def _generated(model, network, num_images, sampler, batch_size):
+    labels = asked_labels(model, num_images)
+    images, codes = generated_images(model, num_images, sampler, batch_size, labels)
+    return _Set(images, labels, extract_features(images, network, batch_size), codes)
+
+
+def _real(model, source, network, settings, batch_size):
+    images, labels = to_arrays(_limited(source, settings))
+    codes = np.concatenate(
+        [
+            pack_codes(model.autoencoder.encode(images[first : first + batch_size]))
+            for first in range(0, len(images), batch_size)
+        ]
+    )
+    return _Set(images, labels, extract_features(images, network, batch_size), codes)
+
+
+def limited_images(source, settings):
+    """At most `settings.num_images` images of a source, drawn by its seed; uint8."""
+    return to_arrays(_limited(source, settings))[0]
+
+
+def _limited(source, settings):
+    if len(source) <= settings.num_images:
+        return source
+    return random_subset(source, settings.num_images, seed=settings.seed)
+
+
+def _describe(source, num_used):
+    preprocessing = getattr(source, "preprocessing", None)
+    return {
+        "source": type(source).__name__,
+        "fingerprint": source.fingerprint(),
+        "preprocessing": dataclasses.asdict(preprocessing) if preprocessing else "none recorded",
+        "num_images": len(source),
+        "num_used": num_used,
+        "num_classes": source.num_classes,
+    }
+
+
+def comfortable_batch(image_shape):
+    """Images in one batch: as many as fit beside the paper's networks."""
+    pixels = image_shape[0] * image_shape[1]
+    return int(np.clip(_PIXELS_IN_A_BATCH // pixels, 1, _LARGEST_BATCH))
+
+
+def _check(model, train):
+    if model.autoencoder is None:
+        raise checks.error(
+            "model",
+            "a model without an autoencoder",
+            "a BinaryLatentDiffusion that makes images",
+            "build or save the model with its autoencoder",
+        )
+    if model.denoiser.condition_kind not in (None, "class"):
+        raise checks.error(
+            "model",
+            f"a model conditioned by {model.denoiser.condition_kind}",
+            "an unconditional or class-conditional model",
+            "generate images from your texts and use the functions of keras_bld.evaluation",
+        )
+    if model.is_conditional and model.denoiser.num_classes != train.num_classes:
+        raise checks.error(
+            "train",
+            f"a data set of {train.num_classes} classes",
+            f"the {model.denoiser.num_classes} classes of the model",
+            "evaluate on the data set that the model was trained on",
+        )

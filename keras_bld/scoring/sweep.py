@@ -1,0 +1,158 @@
+"""The same scores for many samplers: steps x temperature x guidance x posterior."""
+
+import csv
+import io
+import itertools
+import json
+import pathlib
+
+import numpy as np
+
+from keras_bld import checks
+from keras_bld.evaluation import extract_features
+from keras_bld.evaluation.features import hash_weights
+from keras_bld.scoring import card as cards
+from keras_bld.scoring import measures
+from keras_bld.scoring.card_files import write_text
+from keras_bld.scoring.plots import heat_map, steps_plot
+
+AXES = ("num_steps", "temperature", "guidance_scale", "posterior")
+_METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "recognised_as_asked")
+
+
+def sweep_samplers(
+    model,
+    train,
+    held_out,
+    network,
+    settings,
+    num_steps=(),
+    temperature=(),
+    guidance_scale=(),
+    posterior=(),
+    folder=None,
+    say=lambda message: None,
+):
+    """Score every combination of sampler settings on the same held-out images and noise.
+
+    Args:
+        model, train, held_out, network, settings, say: as in `evaluate_model`; `settings` holds
+            the values of axes that are not swept.
+        num_steps, temperature, guidance_scale, posterior: values to try; none tries the one
+            of `settings`.
+        folder: where finished combinations are kept (sweep.json), so that an interrupted sweep
+            goes on; None keeps nothing.
+
+    Returns:
+        List of dictionaries: the four settings and `metrics`, one for each combination.
+
+    Raises:
+        ValueError: values that the sampler does not take.
+    """
+    given = (num_steps, temperature, guidance_scale, posterior)
+    for steps in num_steps:
+        checks.check_integer("num_steps", steps, 1, model.num_steps)
+    base = settings.sampler(model.num_steps)
+    grid = [tuple(values) or (base[axis],) for axis, values in zip(AXES, given, strict=True)]
+    path = None if folder is None else pathlib.Path(folder) / "sweep.json"
+    key = {
+        "settings": {name: value for name, value in base.items() if name not in AXES},
+        "num_images": settings.num_images,
+        "network": network.weights_sha256,
+        "real": held_out.fingerprint(),
+        "weights": hash_weights(model.denoiser),
+    }
+    rows = _earlier(path, key)
+    batch_size = cards.comfortable_batch(model.autoencoder.image_shape)
+    real = extract_features(cards.limited_images(held_out, settings), network, batch_size)
+    known = extract_features(cards.limited_images(train, settings), network, batch_size)
+    labels = cards.asked_labels(model, settings.num_images)
+    for values in itertools.product(*grid):
+        choice = dict(zip(AXES, values, strict=True))
+        if any(all(row[axis] == choice[axis] for axis in AXES) for row in rows):
+            continue
+        images, _ = cards.generated_images(
+            model, settings.num_images, {**base, **choice}, batch_size, labels
+        )
+        features = extract_features(images, network, batch_size)
+        metrics = measures.distribution_scores(features, real, known, network, settings.seed)
+        if labels is not None and network.kernel is not None:
+            metrics |= measures.recognition_scores(network, features, labels)
+        rows.append({**choice, "metrics": metrics})
+        say(f"{choice}: Frechet distance {metrics['frechet_distance']['value']:.4g}")
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps({"key": key, "rows": rows}, indent=2) + "\n")
+    order = {values: index for index, values in enumerate(itertools.product(*grid))}
+    chosen = [row for row in rows if tuple(row[axis] for axis in AXES) in order]
+    return sorted(chosen, key=lambda row: order[tuple(row[axis] for axis in AXES)])
+
+
+def write_sweep(rows, folder):
+    """Write sweep.csv, figure7.png, and a heat map for each pair of axes that was swept.
+
+    Args:
+        rows: list of `sweep_samplers`.
+        folder: directory, made where it is missing.
+
+    Returns:
+        Names of the files.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ["sweep.csv"]
+    write_text(folder / "sweep.csv", _table(rows))
+    swept = [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
+    if "num_steps" in swept:
+        steps_plot(_curves(rows, swept), "Frechet distance", folder / "figure7.png")
+        names.append("figure7.png")
+    for row_axis, column_axis in itertools.combinations(swept, 2):
+        for metric in ("frechet_distance", "recognised_as_asked"):
+            if any(metric not in row["metrics"] for row in rows):
+                continue
+            name = f"{metric}_{row_axis}_{column_axis}.png"
+            _heat_map(rows, row_axis, column_axis, metric, folder / name)
+            names.append(name)
+    return names
+
+
+def _heat_map(rows, row_axis, column_axis, metric, path):
+    """Best value over the axes that are not shown."""
+    best = np.nanmax if metric == "recognised_as_asked" else np.nanmin
+    row_values, column_values = (
+        list(dict.fromkeys(row[axis] for row in rows)) for axis in (row_axis, column_axis)
+    )
+    table = np.full((len(row_values), len(column_values)), np.nan)
+    for row in rows:
+        place = (row_values.index(row[row_axis]), column_values.index(row[column_axis]))
+        table[place] = best([table[place], row["metrics"][metric]["value"]])
+    title = metric.replace("_", " ")
+    heat_map(table, row_values, column_values, row_axis, column_axis, title, path)
+
+
+def _curves(rows, swept):
+    others = [axis for axis in swept if axis != "num_steps"]
+    curves = {}
+    for row in rows:
+        label = ", ".join(f"{axis} {row[axis]}" for axis in others) or "samples"
+        entry = row["metrics"]["frechet_distance"]
+        curves.setdefault(label, []).append((row["num_steps"], entry["value"], entry.get("error")))
+    return {label: sorted(points) for label, points in curves.items()}
+
+
+def _table(rows):
+    text = io.StringIO()
+    names = [name for name in _METRICS if name in rows[0]["metrics"]]
+    writer = csv.writer(text)
+    writer.writerow([*AXES, *names])
+    for row in rows:
+        values = [row["metrics"][name]["value"] for name in names]
+        writer.writerow([*(row[axis] for axis in AXES), *(f"{value:.6g}" for value in values)])
+    return text.getvalue()
+
+
+def _earlier(path, key):
+    if path is None or not path.is_file():
+        return []
+    earlier = json.loads(path.read_text())
+    return earlier["rows"] if earlier["key"] == key else []

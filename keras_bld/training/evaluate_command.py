@@ -1,0 +1,148 @@
+"""`python -m keras_bld evaluate`."""
+
+import pathlib
+import shlex
+import sys
+from typing import Literal
+
+from keras_bld import checks
+from keras_bld.scoring import (
+    CardSettings,
+    evaluate_model,
+    open_data_set,
+    open_network,
+    sweep_samplers,
+    write_card,
+    write_sweep,
+)
+from keras_bld.training.command_tools import short_errors
+from keras_bld.training.fitting import say
+from keras_bld.zoo import load_preset, read_metadata
+
+
+def evaluate_command(
+    preset: str,
+    /,
+    *,
+    data: str | None = None,
+    out: str | None = None,
+    data_dir: str | None = None,
+    network: str = "domain",
+    network_epochs: int = 5,
+    num_images: int = 10_000,
+    num_steps: int | None = None,
+    temperature: float | None = None,
+    guidance_scale: float | None = None,
+    posterior: Literal["exact", "plug_in"] = "exact",
+    final: Literal["threshold", "sample"] = "threshold",
+    seed: int = 0,
+    num_likelihood_images: int = 1000,
+    classifier_epochs: int = 5,
+    classifier_seeds: int = 1,
+    sweep_num_steps: tuple[int, ...] = (),
+    sweep_temperature: tuple[float, ...] = (),
+    sweep_guidance_scale: tuple[float, ...] = (),
+    sweep_posterior: tuple[Literal["exact", "plug_in"], ...] = (),
+):
+    """Measure a trained model on held-out images: an evaluation card, or a sweep of samplers.
+
+    The card (card.json, card.md, pictures) has reconstruction, likelihood, distances,
+    classification accuracy score and nearest training images, with errors and everything they
+    depend on. With one of the --sweep options the distances are measured for each combination
+    instead: sweep.json, sweep.csv, heat maps and a curve over the steps; interrupted, the same
+    command goes on with what is missing.
+
+    Args:
+        preset: name or directory of a BinaryLatentDiffusion with its autoencoder.
+        data: a folder (with train/ and val/, or Fashion-MNIST's four files), digits, or
+            tfds:NAME; by default what the preset was trained on.
+        out: directory to write; by default runs/evaluation/ and the preset's name.
+        data_dir: where TFDS has its prepared data sets.
+        network: feature network: domain (a classifier trained here on the training images),
+            inception (the standard one), a .keras classifier, a .pth of Inception weights, or a
+            name in keras.applications.
+        network_epochs: passes of the domain network over the training images.
+        num_images: generated images, and the most real ones in a comparison.
+        num_steps: denoising steps; by default the preset's, or 16.
+        temperature: by default the preset's, or 0.9.
+        guidance_scale: by default the preset's, or 0.
+        posterior: exact or plug_in.
+        final: threshold or sample.
+        seed: of samples, noise and classifiers.
+        num_likelihood_images: held-out images for likelihood and calibration.
+        classifier_epochs: of the classification accuracy score; 0 leaves it out.
+        classifier_seeds: trainings of each of its classifiers.
+        sweep_num_steps: numbers of steps to try.
+        sweep_temperature: temperatures to try.
+        sweep_guidance_scale: guidance scales to try.
+        sweep_posterior: posteriors to try.
+    """
+    with short_errors(resumable=True):
+        metadata = read_metadata(preset)
+        trained = metadata.get("settings", {})
+
+        def chosen(value, name, otherwise):
+            return trained.get(name, otherwise) if value is None else value
+
+        settings = CardSettings(
+            num_images=num_images,
+            num_steps=chosen(num_steps, "sampling_steps", 16),
+            temperature=chosen(temperature, "temperature", 0.9),
+            guidance_scale=chosen(guidance_scale, "guidance_scale", 0.0),
+            posterior=posterior,
+            final=final,
+            seed=seed,
+            num_likelihood_images=num_likelihood_images,
+            classifier_epochs=classifier_epochs,
+            classifier_seeds=classifier_seeds,
+        )
+        name = pathlib.Path(preset).name
+        if name == "preset":  # runs/NAME/preset
+            name = pathlib.Path(preset).resolve().parent.name
+        folder = pathlib.Path(out or f"runs/evaluation/{name}")
+        data = _data(data, metadata)
+        model = load_preset(preset, expected_class="BinaryLatentDiffusion")
+        if model.autoencoder is None:
+            raise checks.error(
+                "preset",
+                f"{preset!r}, a model of codes without an autoencoder",
+                "a model that makes images",
+                "save the BinaryLatentDiffusion with its autoencoder",
+            )
+        sources = {
+            split: open_data_set(
+                data, split, model.autoencoder.image_shape, data_dir, work_dir=folder
+            )
+            for split in ("train", "held_out")
+        }
+        features = open_network(network, sources["train"], folder, network_epochs, seed)
+        sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
+        if any(sweep):
+            rows = sweep_samplers(
+                model, *sources.values(), features, settings, *sweep, folder=folder, say=say
+            )
+            say("\n".join(f"{folder / name}" for name in write_sweep(rows, folder)))
+            return
+        card, sets = evaluate_model(model, *sources.values(), features, settings, say)
+        card = {
+            "preset": {"name": name, "files": metadata["files"]},
+            "command": f"python -m keras_bld {shlex.join(sys.argv[1:])}",
+            **card,
+        }
+        write_card(card, sets, folder)
+        for metric, entry in card["metrics"].items():
+            error = f" ± {entry['error']:.2g}" if entry.get("error") is not None else ""
+            say(f"  {metric}: {entry['value']:.5g}{error}")
+        say(f"{folder / 'card.md'}")
+
+
+def _data(data, metadata):
+    data = data or metadata.get("data_name")
+    if not data:
+        raise checks.error(
+            "data",
+            "no --data, and a preset that does not say what it was trained on",
+            "a folder of images, 'digits' or 'tfds:NAME'",
+            "pass --data",
+        )
+    return data

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+from scoring.conftest import data_folder, model, shapes  # noqa: F401
+
+from keras_bld.__main__ import main
+from keras_bld.zoo import save_preset
+
+
+def evaluate(*arguments):
+    main(["evaluate", *map(str, arguments)])
+
+
+SMALL = ("--num-images", 24, "--network-epochs", 1, "--num-likelihood-images", 4)
+
+
+@pytest.mark.slow
+def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):  # noqa: F811
+    metadata = {
+        "data_name": str(data_folder),
+        "settings": {"sampling_steps": 3, "temperature": 0.7},
+    }
+    save_preset(model, tmp_path / "tiny", metadata)
+    out = tmp_path / "out"
+    evaluate(tmp_path / "tiny", "--out", out, "--classifier-epochs", 0, *SMALL)
+    card = json.loads((out / "card.json").read_text())
+    # What the preset says of itself holds where the command says nothing.
+    assert card["settings"]["num_steps"] == 3 and card["settings"]["temperature"] == 0.7
+    assert card["preset"]["name"] == "tiny" and "sha256" in json.dumps(card["preset"]["files"])
+    assert card["real"]["num_images"] == 36 and card["train"]["num_images"] == 48
+    assert "recall" in capsys.readouterr().out
+    evaluate(tmp_path / "tiny", "--out", out, "--sweep-num-steps", 2, 4, *SMALL)
+    assert (out / "figure7.png").is_file()
+    assert len(json.loads((out / "sweep.json").read_text())["rows"]) == 2
+
+
+def test_what_is_missing_is_said(model, tmp_path):  # noqa: F811
+    save_preset(model, tmp_path / "tiny")
+    for arguments, message in (
+        ((tmp_path / "tiny",), "pass --data"),
+        ((tmp_path / "tiny", "--data", "nowhere"), "no folder"),
+        ((tmp_path / "absent", "--data", "digits"), "absent"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            evaluate(*arguments, "--out", tmp_path / "out")
+        assert message in str(caught.value.code)
+    assert not (tmp_path / "out").exists()
