@@ -1,4 +1,4 @@
-"""The code store, read: bit-packed codes of a data set in ArrayRecord shards.
+"""The code store, read: bit-packed codes, of a data set or generated, in ArrayRecord shards.
 
 A store is a folder with `header.json` and shards `codes-00000-of-00004.array_record`. Record i of
 the shards laid end to end belongs to image i, so the order of the images does not depend on how
@@ -15,7 +15,7 @@ import numpy as np
 from keras_bld import checks
 from keras_bld.data.loader import check_batches, reading
 from keras_bld.data.optional import import_optional
-from keras_bld.data.packing import packed_shape
+from keras_bld.data.packing import packed_shape, unpack_codes
 from keras_bld.random import resolve_seed
 
 HEADER = "header.json"
@@ -24,7 +24,7 @@ LABEL_TYPE = np.dtype("<i4")
 
 
 class CodeStore:
-    """A finished store of codes; written by `write_code_store`.
+    """A finished store of codes; `write_code_store` and `generate_to_store` write them.
 
     Args:
         path: folder of the store.
@@ -56,7 +56,7 @@ class CodeStore:
         self.header = read_header(self.path)
         if not self.header["complete"]:
             raise FileNotFoundError(
-                f"The code store `{self.path}` is not finished. Fix: run the same encoding again; "
+                f"The code store `{self.path}` is not finished. Fix: run what wrote it again; "
                 "it goes on where it stopped."
             )
         if autoencoder_fingerprint not in (None, self.header["autoencoder_fingerprint"]):
@@ -190,6 +190,35 @@ class CodeStore:
             dataset = dataset.repeat()
         return dataset[start_batch:].to_iter_dataset(reading(grain, num_threads, prefetch_batches))
 
+    def decoded_batches(self, decode, batch_size=32, labels=False):
+        """Iterate over the images of all codes in order, in constant memory.
+
+        Args:
+            decode: callable from codes float32 {0, 1} (batch, *code_shape) to images, such as the
+                autoencoder's `decode`.
+            batch_size: images in a batch; the last one may be smaller.
+            labels: whether to give (images, labels) or images alone.
+
+        Returns:
+            An iterator of what `decode` returns, which the functions of `keras_bld.evaluation`
+            accept for images, or of tuples with int32 labels (batch,).
+
+        Raises:
+            ValueError: a batch size below 1, or labels of a store without.
+
+        Example:
+            >>> images = store.decoded_batches(model.autoencoder.decode)  # doctest: +SKIP
+            >>> statistics = feature_statistics(images, inception_fid())  # doctest: +SKIP
+        """
+        check_batches(self, "store", batch_size, labels, repeat=False)
+        return self._decoded_batches(decode, batch_size, labels)
+
+    def _decoded_batches(self, decode, batch_size, labels):
+        for start in range(0, len(self), batch_size):
+            packed, numbers = self.read(np.arange(start, min(start + batch_size, len(self))))
+            images = decode(unpack_codes(packed, self.code_shape[-1]))
+            yield (images, numbers) if labels else images
+
     def _read(self, indices):
         """Return codes (count, versions, *packed_shape) and labels (count,)."""
         shards = np.searchsorted(self._starts, indices, side="right") - 1
@@ -236,7 +265,7 @@ def read_header(path):
     if not file.is_file():
         raise FileNotFoundError(
             f"There is no code store in `{path}` (no `{HEADER}`). Fix: write one with "
-            "`write_code_store` (`python -m keras_bld encode`), or correct the path."
+            "`python -m keras_bld encode`, or `generate --out-store`, or correct the path."
         )
     try:
         header = json.loads(file.read_text(encoding="utf-8"))

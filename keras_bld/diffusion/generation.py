@@ -1,45 +1,28 @@
-"""Sampling methods of `BinaryLatentDiffusion`: one compiled loop each, fed batch by batch."""
+"""Sampling methods of `BinaryLatentDiffusion`: what users call, and what it means."""
 
-import math
-from dataclasses import dataclass
-
-import keras
 import numpy as np
-from keras import ops
 
 from keras_bld import checks
 from keras_bld import random as bld_random
-from keras_bld.backend import compile_function
-from keras_bld.diffusion.conditioning import check_condition
+from keras_bld.diffusion.compiled_sampling import CompiledSampling, SamplerSettings
+from keras_bld.diffusion.generation_store import write_generated_codes
 from keras_bld.diffusion.inpainting import code_mask, composite, pixel_mask
 from keras_bld.diffusion.likelihood import Likelihood
-from keras_bld.diffusion.posterior import POSTERIORS
-from keras_bld.diffusion.sampler import FINALS, guided_flip_predictor, sample_chain
+from keras_bld.diffusion.sampling_plan import (
+    SamplingOptions,
+    check_batch_size,
+    check_num_steps,
+    condition_of,
+    plan_sampling,
+)
 
-_DEFAULT_BATCH_SIZE = 32
-
-
-@dataclass(frozen=True)
-class SamplerSettings:
-    """What a compiled sampler depends on; all else is an input of it."""
-
-    num_steps: int
-    batch_size: int
-    posterior: str
-    final: str
-    conditional: bool
-    explicit_noise: bool = False
-    inpaints: bool = False
-    return_trajectory: bool = False
+__all__ = ["Generation", "SamplerSettings"]
 
 
-class Generation:
-    """Mixin: `generate`, `generate_batches`, `generate_codes`, `inpaint`, `likelihood`."""
-
-    def _prepare_generation(self):
-        self._compiled_samplers = {}
-        # Set by `compile_for_inference`: has `sampler(settings)` and `num_traces`.
-        self._inference_engine = None
+class Generation(CompiledSampling):
+    """Mixin: `generate`, `generate_batches`, `generate_codes`, `generate_to_store`, `inpaint`,
+    `likelihood`.
+    """
 
     def generate(
         self,
@@ -81,28 +64,11 @@ class Generation:
         Raises:
             ValueError: an argument outside its range, or labels that do not fit the model.
         """
-        batches = self.generate_batches(
-            num_images,
-            labels=labels,
-            num_steps=num_steps,
-            temperature=temperature,
-            guidance_scale=guidance_scale,
-            posterior=posterior,
-            final=final,
-            seed=seed,
-            batch_size=batch_size,
-            progress=progress,
-            text_embeddings=text_embeddings,
-            drop_condition=drop_condition,
-        )
-        return np.concatenate(list(batches), axis=0)
+        return np.concatenate(list(self._image_batches(num_images, SamplingOptions.of(locals()))))
 
-    def generate_batches(self, num_images, **settings):
+    def generate_batches(self, num_images, **options):
         """Like `generate`, but an iterator of image batches: constant memory for any number."""
-        self._need_autoencoder("generate")
-        # Codes start now, so that bad arguments raise here and not at the first `next`.
-        codes = self._code_batches(num_images, **settings)
-        return (self.autoencoder.decode(batch) for batch in codes)
+        return self._image_batches(num_images, SamplingOptions(**options))
 
     def generate_codes(
         self,
@@ -147,23 +113,65 @@ class Generation:
         Raises:
             ValueError: as `generate`; noise of the wrong shape or range.
         """
-        batches = self._code_batches(
-            num_images,
-            labels=labels,
-            num_steps=num_steps,
-            temperature=temperature,
-            guidance_scale=guidance_scale,
-            posterior=posterior,
-            final=final,
-            seed=seed,
-            batch_size=batch_size,
-            progress=progress,
-            text_embeddings=text_embeddings,
-            drop_condition=drop_condition,
-            noise=noise,
-            return_trajectory=return_trajectory,
+        options = SamplingOptions.of(locals())
+        plan = plan_sampling(
+            self, num_images, options, noise=noise, return_trajectory=return_trajectory
         )
-        return np.concatenate(list(batches), axis=1 if return_trajectory else 0)
+        return np.concatenate(list(self.code_batches(plan)), axis=1 if return_trajectory else 0)
+
+    def generate_to_store(
+        self,
+        directory,
+        num_images,
+        labels=None,
+        num_steps=None,
+        temperature=0.9,
+        guidance_scale=0.0,
+        posterior="exact",
+        final="threshold",
+        seed=0,
+        batch_size=None,
+        progress=False,
+        text_embeddings=None,
+        drop_condition=False,
+        num_shards=None,
+        on_progress=None,
+    ):
+        """Make codes of any number of images straight into a sharded store on disk.
+
+        The store holds bit-packed codes and labels: 2 KB an image at 16 x 16 x 64 bits. After an
+        interruption the same call goes on behind the last finished shard, and ends with the very
+        same bits. A finished store is returned as it is. Memory grows by the labels alone.
+
+        Args:
+            directory: folder of the store.
+            num_images: how many.
+            labels: as in `generate`, as all arguments not named here.
+            num_steps: as in `generate`.
+            temperature: as in `generate`.
+            guidance_scale: as in `generate`.
+            posterior: as in `generate`.
+            final: as in `generate`.
+            seed: int in [0, 2**31); one has to be given, or an interrupted run could not go on.
+            batch_size: codes in one compiled batch; may differ between the calls.
+            progress: show a progress bar.
+            text_embeddings: as in `generate`.
+            drop_condition: as in `generate`.
+            num_shards: number of files; by default one for each 512 images, the most that an
+                interruption costs.
+            on_progress: callable of (images done, images in all), called after each batch.
+
+        Returns:
+            The finished `keras_bld.data.CodeStore`; its method
+            `decoded_batches(model.autoencoder.decode)` gives the images, batch by batch.
+
+        Raises:
+            ValueError: as `generate`; a folder with codes of another model or other settings.
+            ImportError: array_record is not installed.
+        """
+        seed = checks.check_integer("seed", seed, 0, bld_random.MAX_SEED)
+        options = SamplingOptions.of(locals())
+        return write_generated_codes(self, directory, num_images, options, num_shards, on_progress)
 
     def inpaint(
         self,
@@ -178,6 +186,7 @@ class Generation:
         final="threshold",
         seed=None,
         batch_size=None,
+        progress=False,
         text_embeddings=None,
         drop_condition=False,
     ):
@@ -200,6 +209,7 @@ class Generation:
             final: as in `generate`.
             seed: as in `generate`.
             batch_size: as in `generate`.
+            progress: as in `generate`.
             text_embeddings: as in `generate`, one for each image.
             drop_condition: as in `generate`.
 
@@ -210,27 +220,22 @@ class Generation:
         Raises:
             ValueError: bad images, a mask of the wrong shape or with values other than 0 and 1.
         """
+        options = SamplingOptions.of(locals())
         self._need_autoencoder("inpaint")
         image_shape = tuple(self.autoencoder.image_shape)
         images = checks.check_images(np.asarray(images), image_shape)
         pixels = pixel_mask(mask, len(images), image_shape, self.code_shape)
         repeats = 1 if num_results is None else checks.check_integer("num_results", num_results, 1)
-        condition = self._condition(labels, text_embeddings, len(images), drop_condition)
+        condition = condition_of(self, options, len(images))
         known = (self.autoencoder.encode(images), 1.0 - code_mask(pixels, self.code_shape))
-        batches = self._code_batches(
+        plan = plan_sampling(
+            self,
             len(images) * repeats,
+            options,
             condition=None if condition is None else np.repeat(condition, repeats, axis=0),
             known=[np.repeat(part, repeats, axis=0) for part in known],
-            num_steps=num_steps,
-            temperature=temperature,
-            guidance_scale=guidance_scale,
-            posterior=posterior,
-            final=final,
-            seed=seed,
-            batch_size=batch_size,
-            drop_condition=drop_condition,
         )
-        made = np.concatenate([self.autoencoder.decode(codes) for codes in batches], axis=0)
+        made = np.concatenate([self.autoencoder.decode(part) for part in self.code_batches(plan)])
         made = made.reshape(len(images), repeats, *image_shape)
         results = composite(images[:, None], made, pixels[:, None])
         return results[:, 0] if num_results is None else results
@@ -265,186 +270,26 @@ class Generation:
             ValueError: codes that are not binary, missing or surplus labels.
         """
         codes = checks.check_codes(np.asarray(codes), self.code_shape)
-        condition = self._condition(labels, text_embeddings, len(codes), drop_condition)
+        options = SamplingOptions(
+            labels=labels, text_embeddings=text_embeddings, drop_condition=drop_condition
+        )
         return Likelihood(self)(
             codes,
-            condition,
+            condition_of(self, options, len(codes)),
             checks.check_integer("num_samples", num_samples, 1),
             bld_random.resolve_seed(seed),
-            _batch_size(batch_size, len(codes)),
+            check_batch_size(batch_size, len(codes)),
         )
-
-    # The compiled loop ---------------------------------------------------------------------
-
-    def sampler_function(self, settings):
-        """The pure sampling function of `settings`, to be compiled here or exported.
-
-        Returns:
-            Callable of tensors (seed, first_index, temperature, guidance_scale, *rest) -> codes;
-            `rest` holds, where `settings` says so: condition, noise, known codes, known mask.
-        """
-        batch_shape = (settings.batch_size, *self.code_shape)
-
-        def sample(seed, first_index, temperature, guidance_scale, *rest):
-            rest = list(rest)
-            condition = rest.pop(0) if settings.conditional else None
-            explicit = rest.pop(0) if settings.explicit_noise else None
-            known = rest if settings.inpaints else None
-            indices = first_index + ops.arange(settings.batch_size, dtype="int32")
-
-            def noise(step):
-                if explicit is not None:
-                    return ops.take(explicit, step, axis=0)
-                return bld_random.uniforms(seed, indices, step, self.code_shape)
-
-            return sample_chain(
-                guided_flip_predictor(
-                    self.denoiser, self.target, temperature, guidance_scale, condition
-                ),
-                noise,
-                self.schedule,
-                batch_shape,
-                settings.num_steps,
-                settings.posterior,
-                settings.final,
-                direct=self.target == "previous",
-                known=known,
-                return_trajectory=settings.return_trajectory,
-            )
-
-        return sample
-
-    def compiled_sampler(self, settings):
-        """The compiled `sampler_function(settings)`, made once, or the inference engine's."""
-        if self._inference_engine is not None:
-            return self._inference_engine.sampler(settings)
-        if settings not in self._compiled_samplers:
-            self._compiled_samplers[settings] = compile_function(
-                self.sampler_function(settings), lambda: self.denoiser.variables
-            )
-        return self._compiled_samplers[settings]
-
-    @property
-    def num_traces(self):
-        """How many times sampling was traced (TensorFlow, JAX) since the model was made."""
-        traces = sum(sampler.num_traces for sampler in self._compiled_samplers.values())
-        return traces + getattr(self._inference_engine, "num_traces", 0)
-
-    def _code_batches(
-        self,
-        num_images,
-        labels=None,
-        num_steps=None,
-        temperature=0.9,
-        guidance_scale=0.0,
-        posterior="exact",
-        final="threshold",
-        seed=None,
-        batch_size=None,
-        progress=False,
-        text_embeddings=None,
-        drop_condition=False,
-        noise=None,
-        return_trajectory=False,
-        condition=None,
-        known=None,
-    ):
-        num_images = checks.check_integer("num_images", num_images, 1)
-        if condition is None:
-            condition = self._condition(labels, text_embeddings, num_images, drop_condition)
-        settings = SamplerSettings(
-            num_steps=self.check_num_steps(num_steps),
-            batch_size=_batch_size(batch_size, num_images),
-            posterior=posterior,
-            final=final,
-            conditional=condition is not None,
-            explicit_noise=noise is not None,
-            inpaints=known is not None,
-            return_trajectory=bool(return_trajectory),
-        )
-        checks.check_choice("posterior", posterior, POSTERIORS)
-        checks.check_choice("final", final, FINALS)
-        temperature = checks.check_number("temperature", temperature, 0.0, exclusive=True)
-        guidance_scale = checks.check_number("guidance_scale", guidance_scale, 0.0)
-        if guidance_scale > 0 and condition is None:
-            raise checks.error(
-                "guidance_scale",
-                f"{guidance_scale} without a condition",
-                "0 for an unconditional sample",
-                "use a conditional model with its labels, or guidance_scale=0",
-            )
-        if noise is not None:
-            noise = self._check_noise(noise, settings.num_steps, num_images, seed)
-        scalars = (np.float32(temperature), np.float32(guidance_scale))
-        seed = np.int32(bld_random.resolve_seed(seed))
-        rest = [] if condition is None else [(condition, 0)]
-        rest += [] if noise is None else [(noise, 1)]
-        rest += [] if known is None else [(part, 0) for part in known]
-        return self._run_batches(settings, num_images, seed, scalars, rest, progress)
-
-    def _run_batches(self, settings, num_images, seed, scalars, rest, progress):
-        sampler = self.compiled_sampler(settings)
-        size = settings.batch_size
-        bar = keras.utils.Progbar(num_images, unit_name="image") if progress else None
-        for first in range(0, num_images, size):
-            count = min(size, num_images - first)
-            rows = np.minimum(np.arange(first, first + size), num_images - 1)  # pads the last batch
-            parts = [np.take(array, rows, axis=axis) for array, axis in rest]
-            codes = ops.convert_to_numpy(sampler(seed, np.int32(first), *scalars, *parts))
-            if bar:
-                bar.add(count)
-            yield codes[:, :count] if settings.return_trajectory else codes[:count]
-
-    # Checks --------------------------------------------------------------------------------
 
     def check_num_steps(self, num_steps):
         """Return the number of sampling steps, T for None; raise ValueError where it is bad."""
-        steps = len(self.schedule.sampling_steps(num_steps))
-        if self.target == "previous" and steps != self.num_steps:
-            raise checks.error(
-                "num_steps",
-                f"{steps}",
-                f"{self.num_steps} for a model with target='previous'",
-                "sample all steps, or train with target='residual' or 'z0' to skip some",
-            )
-        return steps
+        return check_num_steps(self, num_steps)
 
-    def _condition(self, labels, text_embeddings, num_samples, drop_condition):
-        if drop_condition:
-            return None
-        kind = self.denoiser.condition_kind
-        if kind in ("token", "cross_attention"):
-            if labels is not None:
-                raise checks.error(
-                    "labels", "labels", "text_embeddings", "the model is conditioned on text"
-                )
-            return check_condition(self.denoiser, text_embeddings, num_samples)
-        if text_embeddings is not None:
-            raise checks.error(
-                "text_embeddings",
-                "text embeddings",
-                "none",
-                "leave them out, the model is not conditioned on text",
-            )
-        return check_condition(self.denoiser, labels, num_samples)
-
-    def _check_noise(self, noise, num_steps, num_images, seed):
-        shape = (num_steps + 1, num_images, *self.code_shape)
-        noise = np.asarray(noise, "float32")
-        if seed is not None:
-            raise checks.error("noise", "noise and a seed", "one of them", "leave one out")
-        if noise.shape != shape:
-            raise checks.error(
-                "noise", f"shape {noise.shape}", f"shape {shape}", "give one draw per state"
-            )
-        if not (noise.min() >= 0.0 and noise.max() < 1.0):
-            raise checks.error(
-                "noise",
-                f"values from {noise.min()} to {noise.max()}",
-                "uniforms in [0, 1)",
-                "draw with numpy's Generator.random",
-            )
-        return noise
+    def _image_batches(self, num_images, options):
+        self._need_autoencoder("generate")
+        # Planned now, so that bad arguments raise here and not at the first `next`.
+        plan = plan_sampling(self, num_images, options)
+        return (self.autoencoder.decode(codes) for codes in self.code_batches(plan))
 
     def _need_autoencoder(self, purpose):
         if self.autoencoder is None:
@@ -454,10 +299,3 @@ class Generation:
                 "a model with one",
                 "pass autoencoder=... when building the model, or call generate_codes",
             )
-
-
-def _batch_size(batch_size, num_images):
-    if batch_size is None:
-        # Equal batches, so that little of the last one is padding.
-        return math.ceil(num_images / math.ceil(num_images / _DEFAULT_BATCH_SIZE))
-    return checks.check_integer("batch_size", batch_size, 1)

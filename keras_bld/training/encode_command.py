@@ -1,6 +1,5 @@
 """`python -m keras_bld encode`."""
 
-import contextlib
 import pathlib
 import time
 from typing import Literal
@@ -14,7 +13,7 @@ from keras_bld.data import (
     tfds_source,
     write_code_store,
 )
-from keras_bld.data.code_store import HEADER, shard_name, shard_starts
+from keras_bld.data.code_store import shard_name, shard_starts
 from keras_bld.data.folders import UNREADABLE_LIST
 from keras_bld.training.command_tools import comfortable_batch_size, progress_bar, short_errors
 from keras_bld.zoo import load_preset
@@ -69,7 +68,7 @@ def encode_command(
             batch_size = comfortable_batch_size(image_shape, _LARGEST_BATCH)
         there = {path.name for path in pathlib.Path(out).glob("*.array_record")}
         begun = time.monotonic()
-        with progress_bar("encoding", len(source)) as show, _no_claim_without_codes(out):
+        with progress_bar("encoding", len(source)) as show:
             store = write_code_store(
                 out,
                 source,
@@ -138,21 +137,6 @@ def _source(image_shape, out, data_dir, tfds, split, classes, crop, on_error):
         on_error=on_error,
         work_dir=out,
     )
-
-
-@contextlib.contextmanager
-def _no_claim_without_codes(out):
-    """Where encoding fails before its first shard, let the next command have other settings.
-
-    So that, after a file that cannot be read, the same command with --on-error skip works.
-    """
-    try:
-        yield
-    except BaseException:
-        folder = pathlib.Path(out)
-        if not any(folder.glob("*.array_record")):
-            (folder / HEADER).unlink(missing_ok=True)
-        raise
 
 
 def _report(store, source, there, seconds):

@@ -1,10 +1,12 @@
-"""What identifies a trained autoencoder, so that a store of codes knows whose codes it holds."""
+"""What identifies trained networks, so that a store of codes knows whose codes it holds."""
 
 import hashlib
 import json
 
 import numpy as np
 from keras import ops
+
+from keras_bld.autoencoder import BinaryAutoencoder
 
 # Of a layer's config: how it is called and run, not what it computes.
 _NOT_THE_NETWORK = ("name", "trainable", "dtype")
@@ -18,7 +20,8 @@ def autoencoder_fingerprint(autoencoder):
     backend or in another precision, has one fingerprint.
 
     Args:
-        autoencoder: a `BinaryAutoencoder`.
+        autoencoder: a `BinaryAutoencoder`; of another model with `image_shape` and `code_shape`
+            all weights count.
 
     Returns:
         sha256 as 64 hexadecimal digits.
@@ -32,16 +35,37 @@ def autoencoder_fingerprint(autoencoder):
     >>> len(autoencoder_fingerprint(model))
     64
     """
-    parts = [autoencoder.encoder, autoencoder.code_logits, autoencoder.decoder]
-    networks = [
-        {key: value for key, value in part.get_config().items() if key not in _NOT_THE_NETWORK}
-        for part in (autoencoder.encoder, autoencoder.decoder)
-    ]
-    shapes = [list(variable.shape) for part in parts for variable in part.weights]
     sizes = [list(autoencoder.image_shape), list(autoencoder.code_shape)]
+    if not isinstance(autoencoder, BinaryAutoencoder):
+        return _digest(sizes, [_network(autoencoder)], autoencoder.weights)
+    parts = [autoencoder.encoder, autoencoder.code_logits, autoencoder.decoder]
+    networks = [_network(autoencoder.encoder), _network(autoencoder.decoder)]
+    return _digest(sizes, networks, [weight for part in parts for weight in part.weights])
+
+
+def diffusion_fingerprint(model):
+    """Return a hash of what generates codes: denoiser, schedule and target, no autoencoder.
+
+    Like `autoencoder_fingerprint` it depends on values, not on a file, backend or precision.
+
+    Args:
+        model: a `BinaryLatentDiffusion`.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    networks = [_network(model.denoiser), _network(model.schedule)]
+    return _digest([model.target, list(model.code_shape)], networks, model.denoiser.weights)
+
+
+def _network(layer):
+    return {key: value for key, value in layer.get_config().items() if key not in _NOT_THE_NETWORK}
+
+
+def _digest(sizes, networks, weights):
+    shapes = [list(weight.shape) for weight in weights]
     digest = hashlib.sha256(json.dumps([sizes, networks, shapes], sort_keys=True).encode())
-    for part in parts:
-        for variable in part.weights:
-            values = ops.convert_to_numpy(ops.cast(variable, "float32"))
-            digest.update(np.ascontiguousarray(values, "<f4"))
+    for weight in weights:
+        values = ops.convert_to_numpy(ops.cast(weight, "float32"))
+        digest.update(np.ascontiguousarray(values, "<f4"))
     return digest.hexdigest()

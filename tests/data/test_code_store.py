@@ -141,7 +141,7 @@ def test_an_interrupted_encoding_resumes(tmp_path):
     files = sorted(file.name for file in tmp_path.iterdir())
     assert files == ["codes-00000-of-00004.array_record", "header.json"]
     kept = (tmp_path / files[0]).stat()
-    with pytest.raises(FileNotFoundError, match="not finished. Fix: run the same encoding again"):
+    with pytest.raises(FileNotFoundError, match="not finished. Fix: run what wrote it again"):
         CodeStore(tmp_path)
     (tmp_path / "codes-00001-of-00004.array_record.1.unfinished").write_bytes(b"of a killed run")
     progress = []

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.diffusion import BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.zoo import load_preset, save_preset
-from keras_bld.zoo.fingerprint import autoencoder_fingerprint
+from keras_bld.zoo.fingerprint import autoencoder_fingerprint, diffusion_fingerprint
 
 
 @pytest.mark.once
@@ -51,3 +52,19 @@ def test_it_stays_the_same_between_backends_and_versions(make_autoencoder):
     assert autoencoder_fingerprint(autoencoder) == (
         "5ab279084dcbcf2a34f2553beb975feabf4561f55a9fd82765281c7e0a72c393"
     )
+
+
+@pytest.mark.once
+def test_of_a_diffusion_it_is_what_generates_codes(make_autoencoder, make_diffusion, tmp_path):
+    model = make_diffusion(make_autoencoder(), num_classes=3)
+    expected = diffusion_fingerprint(model)
+    save_preset(model, tmp_path / "preset")
+    assert diffusion_fingerprint(load_preset(tmp_path / "preset", "mixed_bfloat16")) == expected
+    without = BinaryLatentDiffusion(model.denoiser, model.schedule)
+    assert diffusion_fingerprint(without) == expected
+    others = [
+        BinaryLatentDiffusion(model.denoiser, BernoulliNoiseSchedule(4, kind="cos")),
+        BinaryLatentDiffusion(model.denoiser, model.schedule, target="z0"),
+        make_diffusion(num_classes=3),  # other initial weights
+    ]
+    assert len({expected, *map(diffusion_fingerprint, others)}) == 4

@@ -1,0 +1,88 @@
+"""Many generated images as a store of codes on disk: sharded, resumable, in constant memory."""
+
+import dataclasses
+import hashlib
+
+import keras
+import numpy as np
+
+from keras_bld import checks
+from keras_bld.diffusion.sampling_plan import check_batch_size, plan_sampling
+
+IMAGES_PER_SHARD = 512
+_NO_LABEL = -1
+# Of the plan: what decides which codes come out. The size of a batch does not.
+_LOOP_SETTINGS = ("num_steps", "posterior", "final")
+
+
+def write_generated_codes(model, directory, num_images, options, num_shards, on_progress):
+    """Write the store; see `BinaryLatentDiffusion.generate_to_store`."""
+    from keras_bld.data.code_shards import store_header, write_code_shards
+
+    num_images = checks.check_integer("num_images", num_images, 1)
+    default_num_shards = -(-num_images // IMAGES_PER_SHARD)
+    if options.batch_size is None:
+        # All shards share one compiled program, and little of each shard's last batch is padding.
+        largest_shard = -(-num_images // (num_shards or default_num_shards))
+        batch_size = check_batch_size(None, largest_shard)
+        options = dataclasses.replace(options, batch_size=batch_size)
+    plan = plan_sampling(model, num_images, options)
+    plan = dataclasses.replace(plan, progress=False)  # one bar for all shards
+    labels = np.full(num_images, _NO_LABEL, "int32")
+    class_names = []
+    if plan.condition is not None and model.denoiser.condition_kind == "class":
+        labels = plan.condition
+        class_names = [str(number) for number in range(model.denoiser.num_classes)]
+    header = store_header(
+        code_shape=model.code_shape,
+        num_images=num_images,
+        num_shards=default_num_shards if num_shards is None else num_shards,
+        class_names=class_names,
+        has_flips=False,
+        **_what_decides_the_codes(model, plan),
+    )
+
+    def batches_of(start, stop):
+        first = start
+        for codes in model.code_batches(plan, start, stop):
+            yield labels[first : first + len(codes)], [codes]
+            first += len(codes)
+
+    bar = keras.utils.Progbar(num_images, unit_name="image") if options.progress else None
+
+    def report(done, total):
+        if bar:
+            bar.update(done)
+        if on_progress is not None:
+            on_progress(done, total)
+
+    return write_code_shards(directory, header, batches_of, num_shards is None, report)
+
+
+def _what_decides_the_codes(model, plan):
+    """Entries of the header; where one differs, a store is not gone on with."""
+    from keras_bld.zoo.fingerprint import autoencoder_fingerprint, diffusion_fingerprint
+
+    condition = plan.condition
+    has_autoencoder = model.autoencoder is not None
+    engine = model._inference_engine
+    return {
+        "autoencoder_fingerprint": (
+            autoencoder_fingerprint(model.autoencoder) if has_autoencoder else None
+        ),
+        "diffusion_fingerprint": diffusion_fingerprint(model),
+        "computed_in": model.denoiser.dtype_policy.name if engine is None else _name_of(engine),
+        "seed": plan.seed,
+        "temperature": plan.temperature,
+        "guidance_scale": plan.guidance_scale,
+        **{name: getattr(plan.settings, name) for name in _LOOP_SETTINGS},
+        "condition_sha256": None if condition is None else _sha256(condition),
+    }
+
+
+def _name_of(engine):
+    return " ".join([type(engine).__name__, getattr(engine, "precision", "")]).strip()
+
+
+def _sha256(array):
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
