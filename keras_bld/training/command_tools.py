@@ -4,6 +4,8 @@ import contextlib
 
 import numpy as np
 
+from keras_bld.data.code_store import shard_name, shard_starts
+
 # 32 images of 256 x 256: some gigabytes of activations in the paper's autoencoder.
 _PIXELS_IN_A_BATCH = 32 * 256 * 256
 
@@ -11,6 +13,17 @@ _PIXELS_IN_A_BATCH = 32 * 256 * 256
 def comfortable_batch_size(image_shape, largest):
     """A batch size for images of this shape: at most `largest`, fewer where they are big."""
     return int(np.clip(_PIXELS_IN_A_BATCH // (image_shape[0] * image_shape[1]), 1, largest))
+
+
+def images_written(store, earlier_files):
+    """How many images of a `CodeStore` are in other shards than those `earlier_files` names."""
+    num_shards = store.header["num_shards"]
+    starts = [*shard_starts(len(store), num_shards), len(store)]
+    return sum(
+        starts[shard + 1] - starts[shard]
+        for shard in range(num_shards)
+        if shard_name(shard, num_shards) not in earlier_files
+    )
 
 
 @contextlib.contextmanager

@@ -13,9 +13,13 @@ from keras_bld.data import (
     tfds_source,
     write_code_store,
 )
-from keras_bld.data.code_store import shard_name, shard_starts
 from keras_bld.data.folders import UNREADABLE_LIST
-from keras_bld.training.command_tools import comfortable_batch_size, progress_bar, short_errors
+from keras_bld.training.command_tools import (
+    comfortable_batch_size,
+    images_written,
+    progress_bar,
+    short_errors,
+)
 from keras_bld.zoo import load_preset
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
@@ -140,13 +144,7 @@ def _source(image_shape, out, data_dir, tfds, split, classes, crop, on_error):
 
 
 def _report(store, source, there, seconds):
-    num_shards = store.header["num_shards"]
-    starts = [*shard_starts(len(store), num_shards), len(store)]
-    encoded = sum(
-        starts[shard + 1] - starts[shard]
-        for shard in range(num_shards)
-        if shard_name(shard, num_shards) not in there
-    )
+    encoded = images_written(store, there)
     left_out = len(getattr(source, "unreadable", ()))
     if left_out:
         print(f"{left_out} files cannot be read and were left out: {store.path / UNREADABLE_LIST}")
@@ -158,6 +156,7 @@ def _report(store, source, there, seconds):
     versions = "code and mirrored image's code" if store.has_flips else "code"
     shape = " x ".join(map(str, store.code_shape))
     print(
-        f"{store.path}: {len(store):,} images, classes: {store.num_classes}, shards: {num_shards}"
+        f"{store.path}: {len(store):,} images, classes: {store.num_classes}, "
+        f"shards: {store.header['num_shards']}"
     )
     print(f"{size:,.0f} bytes an image: {versions} of {shape} bits")

@@ -11,7 +11,12 @@ from keras_bld import checks
 from keras_bld.evaluation import save_image_grid
 from keras_bld.evaluation.pictures import save_picture
 from keras_bld.random import resolve_seed, uniforms
-from keras_bld.training.command_tools import comfortable_batch_size, progress_bar, short_errors
+from keras_bld.training.command_tools import (
+    comfortable_batch_size,
+    images_written,
+    progress_bar,
+    short_errors,
+)
 from keras_bld.training.fitting import write_json
 from keras_bld.zoo import load_preset, read_metadata
 
@@ -33,6 +38,7 @@ def generate_command(
     num_images: int = 64,
     out: str | None = None,
     out_dir: str | None = None,
+    out_store: str | None = None,
     labels: tuple[int, ...] = (),
     num_steps: int | None = None,
     temperature: float = 0.9,
@@ -41,17 +47,19 @@ def generate_command(
     batch_size: int | None = None,
     columns: int | None = None,
 ):
-    """Make new images with a trained model: one sheet (--out), or a file for each (--out-dir).
+    """Make new images: one sheet (--out), a file for each (--out-dir), or codes (--out-store).
 
     Image i depends on the model, the seed, the settings and i alone. So the same command with
     --out-dir makes only the files that are missing, after an interruption or for a larger
-    --num-images.
+    --num-images; with --out-store it makes the shards that are missing.
 
     Args:
         preset: name or directory of a BinaryLatentDiffusion with its autoencoder.
         num_images: how many.
         out: picture file for a sheet of all images.
         out_dir: directory for 000000.png, 000001.png, ...
+        out_store: directory for a store of packed codes and labels, 512 images a file; reading it
+            decodes them (keras_bld.data.CodeStore.decoded_batches).
         labels: classes, taken in turn: image i gets number i modulo their number; by default
             all classes of the model. Not for an unconditional model.
         num_steps: denoising steps, 1 ... T; by default 16, or T where that is less.
@@ -61,8 +69,8 @@ def generate_command(
         batch_size: images in one compiled batch; by default up to 32, fewer if they are big.
         columns: images in a row of the sheet; by default one for each class, or a square.
     """
-    with short_errors(resumable=out_dir is not None):
-        _check_outputs(out, out_dir)
+    with short_errors(resumable=out is None):
+        _check_outputs(out, out_dir, out_store)
         num_images = checks.check_integer("num_images", num_images, 1)
         model = load_preset(preset, expected_class="BinaryLatentDiffusion")
         _check_model(model, preset)
@@ -81,8 +89,10 @@ def generate_command(
         }
         if out is not None:
             _make_sheet(model, out, num_images, cycle, seed, settings, columns)
-        else:
+        elif out_dir is not None:
             _make_files(model, preset, pathlib.Path(out_dir), num_images, cycle, seed, settings)
+        else:
+            _make_store(model, pathlib.Path(out_store), num_images, cycle, seed, settings)
 
 
 def _make_sheet(model, out, num_images, cycle, seed, settings, columns):
@@ -123,6 +133,26 @@ def _make_files(model, preset, folder, num_images, cycle, seed, settings):
     _report(len(missing), begun, folder)
 
 
+def _make_store(model, folder, num_images, cycle, seed, settings):
+    begun = time.monotonic()
+    there = {path.name for path in folder.glob("*.array_record")}
+    labels = _labels(cycle, np.arange(num_images))
+    with progress_bar("generating", num_images) as show:
+        store = model.generate_to_store(
+            folder,
+            num_images,
+            labels=labels,
+            seed=seed,
+            on_progress=lambda done, _: show(done),
+            **settings,
+        )
+        show(num_images)
+    made = images_written(store, there)
+    if made < num_images:
+        print(f"{num_images - made} images were there already.")
+    _report(made, begun, folder)
+
+
 def _images(model, indices, cycle, seed, settings):
     """The images with these indices, whatever stands between them, as uint8."""
     seed = resolve_seed(seed)
@@ -159,7 +189,7 @@ def _claim(folder, preset, settings):
     wanted = {key: value for key, value in settings.items() if key != "batch_size"}
     wanted["model"] = read_metadata(preset)["files"]
     path = folder / _SETTINGS
-    if path.is_file():
+    if path.is_file() and any(folder.glob("*.png")):
         there = json.loads(path.read_text())
         different = [key for key in wanted if there.get(key) != wanted[key]]
         if different:
@@ -176,13 +206,16 @@ def _claim(folder, preset, settings):
     write_json(path, wanted)
 
 
-def _check_outputs(out, out_dir):
-    if (out is None) == (out_dir is None):
+def _check_outputs(out, out_dir, out_store):
+    outputs = {"--out": out, "--out-dir": out_dir, "--out-store": out_store}
+    given = [name for name, value in outputs.items() if value is not None]
+    if len(given) != 1:
         raise checks.error(
             "out",
-            "neither --out nor --out-dir" if out is None else "both --out and --out-dir",
-            "one of them",
-            "pass --out sheet.png for one picture, or --out-dir DIR for a file for each image",
+            " and ".join(given) or "no output",
+            "one of --out, --out-dir and --out-store",
+            "pass --out sheet.png for one picture, --out-dir DIR for a file for each image, or "
+            "--out-store DIR for codes",
         )
     if out is not None:
         # Before the work, not after it.

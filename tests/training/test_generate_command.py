@@ -4,8 +4,10 @@ from PIL import Image
 
 from keras_bld.__main__ import main
 from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.data import CodeStore
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.zoo import save_preset
+from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
 pytestmark = pytest.mark.usefixtures("numpy_initial_weights")
 once = pytest.mark.once
@@ -90,6 +92,24 @@ def test_one_file_an_image_and_only_those_that_are_missing(models, presets, tmp_
     assert made.std(axis=0).max() > 1  # not all the same
 
 
+def test_a_store_of_codes_decodes_to_the_same_images(models, presets, tmp_path, capsys):
+    pytest.importorskip("array_record")
+    command = (presets / "classes", "--num-images", 7, "--out-store", tmp_path, "--seed", 5)
+    generate(*command)
+    assert "7 images in" in capsys.readouterr().out
+    store = CodeStore(tmp_path, autoencoder_fingerprint(models["autoencoder"]))
+    decode = models["classes"].autoencoder.decode
+    batches = list(store.decoded_batches(decode, batch_size=4, labels=True))
+    assert np.concatenate([labels for _, labels in batches]).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    made = np.round(255 * np.concatenate([images for images, _ in batches])).astype(int)
+    assert np.abs(made - expected(models["classes"], 7, np.arange(7) % 3, seed=5)).max() <= 1
+    generate(*command)
+    assert "7 images were there already" in capsys.readouterr().out
+    assert "for seed 6; expected" in refusal(*command[:-1], 6)
+    message = refusal(presets / "plain", *command[1:])
+    assert "which holds another store" in message and "diffusion_fingerprint" in message
+
+
 @once
 def test_options_reach_the_sampler(models, presets, tmp_path):
     options = {"num_steps": 2, "temperature": 0.5, "guidance_scale": 3.0, "seed": 9}
@@ -124,16 +144,26 @@ def test_images_of_other_settings_are_not_mixed(presets, tmp_path):
 
 
 @once
+def test_a_folder_without_images_may_be_begun_anew(presets, tmp_path):
+    command = (presets / "plain", "--num-images", 1, "--out-dir", tmp_path)
+    assert "temperature" in refusal(*command, "--temperature", 0)
+    generate(*command)
+    assert (tmp_path / "000000.png").is_file()
+
+
+@once
 @pytest.mark.parametrize(
     ("preset", "options", "message"),
     [
-        ("plain", (), "neither --out nor --out-dir"),
-        ("plain", ("--out", "a.png", "--out-dir", "b"), "both --out and --out-dir"),
+        ("plain", (), "received no output"),
+        ("plain", ("--out", "a.png", "--out-dir", "b"), "--out and --out-dir"),
+        ("plain", ("--out-dir", "a", "--out-store", "b"), "--out-dir and --out-store"),
         ("plain", ("--out", "a.pgn"), "'.png'"),
         ("plain", ("--out", "a.png", "--num-images", "0"), "num_images"),
         ("plain", ("--out", "a.png", "--num-steps", "5"), "[1, 4]"),
         ("plain", ("--out-dir", "b", "--temperature", "0"), "temperature"),
         ("plain", ("--out-dir", "b", "--seed", "-1"), "seed"),
+        ("plain", ("--out-store", "b", "--seed", "-1"), "seed"),
         ("plain", ("--out", "a.png", "--labels", "1"), "unconditional"),
         ("classes", ("--out", "a.png", "--labels", "0", "3"), "[0, 2]"),
         ("text", ("--out", "a.png"), "text_embeddings"),
@@ -145,4 +175,4 @@ def test_bad_input(preset, options, message, presets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = presets / preset if preset != "nothing" else preset
     assert message in refusal(path, *options)
-    assert not list(tmp_path.rglob("*.png"))
+    assert not list(tmp_path.rglob("*.png")) and not list(tmp_path.rglob("header.json"))
