@@ -13,7 +13,7 @@ BASE = {"base", "preset_methods"}
 STAGES = {"autoencoder", "diffusion", "evaluation", "data"}  # siblings
 BELOW_ZOO = BASE | STAGES
 BELOW_CONVERSION = BELOW_ZOO | {"zoo"}
-BELOW_TRAINING = BELOW_CONVERSION | {"conversion", "serving", "scoring"}
+BELOW_TRAINING = BELOW_CONVERSION | {"conversion", "serving", "scoring", "baselines"}
 # Room -> rooms that it may import beside itself. "front" is keras_bld/__init__.py and __main__.py.
 ARROWS = {
     "base": set(),
@@ -23,6 +23,7 @@ ARROWS = {
     "conversion": BELOW_CONVERSION,
     "serving": BELOW_CONVERSION,
     "scoring": BELOW_CONVERSION,
+    "baselines": BELOW_CONVERSION,
     "training": BELOW_TRAINING,
     # Beside training, of whose tools for commands it takes the form of its errors.
     "benchmark": BELOW_TRAINING | {"training"},

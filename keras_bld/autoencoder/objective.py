@@ -51,8 +51,7 @@ class AutoencoderObjective(keras.Model):
         self.critic = critic or None
         self._reconstruction_metric = keras.metrics.Mean(name="reconstruction")
         self._psnr_metric = keras.metrics.Mean(name="psnr")
-        self._dead_bits_metric = DeadBits(self.code_shape)
-        self._bit_entropy_metric = keras.metrics.Mean(name="bit_entropy")
+        self._create_code_metrics()
         if self.perceptual is not None:
             self._perceptual_metric = keras.metrics.Mean(name="perceptual")
         if self.critic is not None:
@@ -139,10 +138,18 @@ class AutoencoderObjective(keras.Model):
         if self.critic is not None:
             loss = loss + self._adversarial_terms(images, for_critic, gate, training)
         self._psnr_metric.update_state(mean_psnr(images, ops.stop_gradient(reconstruction)))
+        self._update_code_metrics(y_pred)
+        return loss
+
+    def _create_code_metrics(self):
+        """Metrics of the code; a subclass with other codes than bits has its own."""
+        self._dead_bits_metric = DeadBits(self.code_shape)
+        self._bit_entropy_metric = keras.metrics.Mean(name="bit_entropy")
+
+    def _update_code_metrics(self, y_pred):
         probabilities = ops.stop_gradient(y_pred["probabilities"])
         self._dead_bits_metric.update_state(probabilities)
         self._bit_entropy_metric.update_state(mean_bit_entropy(probabilities))
-        return loss
 
     def _reconstruction_terms(self, images, reconstruction):
         loss = reconstruction_loss(images, reconstruction, self.reconstruction)

@@ -1,0 +1,21 @@
+"""What the paper compares with: other bottlenecks (Table 4), other priors (Table 5)."""
+
+from keras_bld.baselines.bottleneck_autoencoder import BottleneckAutoencoder
+from keras_bld.baselines.continuous import GaussianBottleneck
+from keras_bld.baselines.finite_scalar import FiniteScalarQuantizer
+from keras_bld.baselines.sign_quantizers import (
+    BinarySphericalQuantizer,
+    LookupFreeQuantizer,
+    TanhBernoulli,
+)
+from keras_bld.baselines.vector_quantizer import VectorQuantizer
+
+__all__ = [
+    "BinarySphericalQuantizer",
+    "BottleneckAutoencoder",
+    "FiniteScalarQuantizer",
+    "GaussianBottleneck",
+    "LookupFreeQuantizer",
+    "TanhBernoulli",
+    "VectorQuantizer",
+]

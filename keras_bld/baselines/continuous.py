@@ -1,0 +1,58 @@
+"""Real-valued codes with a small KL term, as in latent diffusion."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_bld import checks
+from keras_bld.baselines.bottleneck import Bottleneck
+
+
+@keras.saving.register_keras_serializable("keras_bld")
+class GaussianBottleneck(Bottleneck):
+    """The KL-regularised real-valued code of latent diffusion (the paper's "real value").
+
+    The encoder gives mean and log-variance of each channel; training samples, evaluation takes
+    the mean.
+
+    Source: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022).
+
+    Args:
+        code_channels: real numbers in a cell.
+        kl_weight: of KL(N(mean, variance) || N(0, 1)) per number, >= 0.
+        seed: of the layer's own generator.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+
+    bits_per_cell = math.inf
+
+    def __init__(self, code_channels, kl_weight=1e-6, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.code_channels = checks.check_integer("code_channels", code_channels, 1)
+        self.num_inputs = 2 * self.code_channels
+        self.kl_weight = checks.check_number("kl_weight", kl_weight, 0.0)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def to_codes(self, inputs, training):
+        """Sample, or take the mean."""
+        mean, log_variance = ops.split(inputs, 2, axis=-1)
+        log_variance = ops.clip(log_variance, -30.0, 20.0)
+        codes = mean
+        if training:
+            noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=self.seed_generator)
+            codes = mean + ops.exp(0.5 * log_variance) * noise
+        kl = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)
+        return codes, self.kl_weight * ops.mean(kl)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "code_channels": self.code_channels,
+            "kl_weight": self.kl_weight,
+            "seed": self.seed,
+        }

@@ -1,0 +1,114 @@
+"""Vector quantisation with a learned codebook."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_bld import checks
+from keras_bld.baselines.bottleneck import Bottleneck, straight_through
+
+
+@keras.saving.register_keras_serializable("keras_bld")
+class VectorQuantizer(Bottleneck):
+    """The nearest of `codebook_size` vectors for each cell; the codebook is a moving average.
+
+    A codeword whose moving count falls below `revival_threshold` is replaced by an encoder
+    output of the current batch, so that no codeword stays dead.
+
+    Source: van den Oord et al., "Neural Discrete Representation Learning" (2017), appendix A.1
+    (moving averages); revival as in Dhariwal et al., "Jukebox" (2020).
+
+    Args:
+        codebook_size: number of vectors (the paper compares with 1024).
+        code_channels: their width.
+        commitment_weight: of the distance from encoder outputs to their codewords.
+        momentum: of the moving averages, in [0, 1).
+        revival_threshold: smallest moving count of a living codeword; 0 revives none.
+        seed: of the layer's own generator.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+
+    def __init__(
+        self,
+        codebook_size=1024,
+        code_channels=16,
+        commitment_weight=0.25,
+        momentum=0.99,
+        revival_threshold=0.1,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.codebook_size = checks.check_integer("codebook_size", codebook_size, 2)
+        self.code_channels = checks.check_integer("code_channels", code_channels, 1)
+        self.num_inputs = self.code_channels
+        self.bits_per_cell = math.log2(self.codebook_size)
+        self.commitment_weight = checks.check_number("commitment_weight", commitment_weight, 0.0)
+        self.momentum = checks.check_number("momentum", momentum, 0.0, maximum=1.0)
+        self.revival_threshold = checks.check_number("revival_threshold", revival_threshold, 0.0)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        shape = (self.codebook_size, self.code_channels)
+        self.codebook = self.add_weight(
+            name="codebook",
+            shape=shape,
+            initializer=keras.initializers.RandomNormal(stddev=0.1, seed=seed),
+            trainable=False,
+        )
+        self.counts = self.add_weight(
+            name="counts", shape=shape[:1], initializer="ones", trainable=False
+        )
+        self.sums = self.add_weight(name="sums", shape=shape, trainable=False)
+        self.sums.assign(ops.convert_to_tensor(self.codebook))
+        self.built = True
+
+    def to_codes(self, inputs, training):
+        """Nearest codewords; in training the codebook moves towards the inputs."""
+        cells = ops.reshape(inputs, (-1, self.code_channels))
+        indices = self.nearest(cells)
+        chosen = ops.reshape(ops.take(self.codebook, indices, axis=0), ops.shape(inputs))
+        commitment = ops.mean(ops.square(inputs - ops.stop_gradient(chosen)))
+        if training:
+            self._move_codebook(ops.stop_gradient(cells), indices)
+        return straight_through(chosen, inputs), self.commitment_weight * commitment
+
+    def nearest(self, cells):
+        """Indices of the nearest codewords of (num_cells, code_channels), int32."""
+        codebook = ops.convert_to_tensor(self.codebook)
+        # |x - c|^2 without the term of x, which is the same for all codewords.
+        distances = ops.sum(ops.square(codebook), axis=1) - 2.0 * ops.matmul(
+            ops.stop_gradient(cells), ops.transpose(codebook)
+        )
+        return ops.argmin(distances, axis=1)
+
+    def _move_codebook(self, cells, indices):
+        chosen = ops.one_hot(indices, self.codebook_size, dtype="float32")
+        momentum = self.momentum
+        counts = momentum * self.counts + (1.0 - momentum) * ops.sum(chosen, axis=0)
+        sums = momentum * self.sums + (1.0 - momentum) * ops.matmul(ops.transpose(chosen), cells)
+        dead = counts < self.revival_threshold
+        num_cells = ops.shape(cells)[0]
+        drawn = keras.random.uniform(
+            (self.codebook_size,), dtype="float32", seed=self.seed_generator
+        )
+        drawn = ops.cast(drawn * ops.cast(num_cells, "float32"), "int32")
+        fresh = ops.take(cells, ops.minimum(drawn, num_cells - 1), axis=0)
+        counts = ops.where(dead, 1.0, counts)
+        sums = ops.where(dead[:, None], fresh, sums)
+        self.counts.assign(counts)
+        self.sums.assign(sums)
+        self.codebook.assign(sums / counts[:, None])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "codebook_size": self.codebook_size,
+            "code_channels": self.code_channels,
+            "commitment_weight": self.commitment_weight,
+            "momentum": self.momentum,
+            "revival_threshold": self.revival_threshold,
+            "seed": self.seed,
+        }
