@@ -1,8 +1,11 @@
 """What the paper compares with: other bottlenecks (Table 4), other priors (Table 5)."""
 
+from keras_bld.baselines.absorbing import AbsorbingDiffusion
+from keras_bld.baselines.autoregressive import AutoregressivePrior, CausalTransformer
 from keras_bld.baselines.bottleneck_autoencoder import BottleneckAutoencoder
 from keras_bld.baselines.continuous import GaussianBottleneck
 from keras_bld.baselines.finite_scalar import FiniteScalarQuantizer
+from keras_bld.baselines.masked_bits import MaskedBitPrior
 from keras_bld.baselines.sign_quantizers import (
     BinarySphericalQuantizer,
     LookupFreeQuantizer,
@@ -11,11 +14,15 @@ from keras_bld.baselines.sign_quantizers import (
 from keras_bld.baselines.vector_quantizer import VectorQuantizer
 
 __all__ = [
+    "AbsorbingDiffusion",
+    "AutoregressivePrior",
     "BinarySphericalQuantizer",
     "BottleneckAutoencoder",
+    "CausalTransformer",
     "FiniteScalarQuantizer",
     "GaussianBottleneck",
     "LookupFreeQuantizer",
+    "MaskedBitPrior",
     "TanhBernoulli",
     "VectorQuantizer",
 ]

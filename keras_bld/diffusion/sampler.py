@@ -80,17 +80,15 @@ def sample_chain(
     return ops.concatenate([start[None], states], axis=0)
 
 
-def guided_flip_predictor(denoiser, target, temperature, guidance_scale, condition):
-    """Build `predict_flip` for `sample_chain` from a denoiser.
+def guided_logits(denoiser, guidance_scale, condition):
+    """Build a callable (codes, time_steps) -> logits with classifier-free guidance (appendix C).
 
-    Classifier-free guidance (appendix C): logits (1 + w) l_c - w l_u, divided by the temperature,
-    from one call on a doubled batch. Where w is 0 the doubled half is skipped, inside the graph,
-    so that a changed w never retraces.
+    Logits (1 + w) l_c - w l_u from one call on a doubled batch. Where w is 0 the doubled half is
+    skipped, inside the graph, so that a changed w never retraces.
 
     Args:
         denoiser: callable (codes, time_steps, condition, condition_present) -> logits.
-        target: what the logits mean, see `objective.py`.
-        temperature, guidance_scale: float32 scalars (may be traced).
+        guidance_scale: w, a float32 scalar (may be traced).
         condition: labels or text embeddings, leading axis batch; None for no condition.
     """
 
@@ -108,6 +106,19 @@ def guided_flip_predictor(denoiser, target, temperature, guidance_scale, conditi
             return denoiser(codes, time_steps, condition, None)
 
         return ops.cond(guidance_scale > 0.0, guided, plain)
+
+    return logits_of
+
+
+def guided_flip_predictor(denoiser, target, temperature, guidance_scale, condition):
+    """Build `predict_flip` for `sample_chain`: guided logits, divided by the temperature.
+
+    Args:
+        denoiser, guidance_scale, condition: as in `guided_logits`.
+        target: what the logits mean, see `objective.py`.
+        temperature: float32 scalar (may be traced).
+    """
+    logits_of = guided_logits(denoiser, guidance_scale, condition)
 
     def predict_flip(codes, time_steps):
         logits = logits_of(codes, time_steps) / temperature

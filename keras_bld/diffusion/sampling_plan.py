@@ -82,7 +82,7 @@ def plan_sampling(
     if condition is None:
         condition = condition_of(model, options, num_images)
     settings = SamplerSettings(
-        num_steps=check_num_steps(model, options.num_steps),
+        num_steps=model.check_num_steps(options.num_steps),
         batch_size=check_batch_size(options.batch_size, num_images),
         posterior=options.posterior,
         final=options.final,
