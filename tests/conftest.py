@@ -49,3 +49,19 @@ def _fresh_session():
     yield
     # Once a file: it collects garbage, which takes longer than most tests.
     keras.utils.clear_session()
+
+
+@pytest.fixture
+def make_autoencoder():
+    """Callable that builds a small `BinaryAutoencoder`."""
+    from small_models import small_autoencoder
+
+    return small_autoencoder
+
+
+@pytest.fixture
+def make_diffusion():
+    """Callable (autoencoder=None, **denoiser options) that builds a small diffusion."""
+    from small_models import small_diffusion
+
+    return small_diffusion
