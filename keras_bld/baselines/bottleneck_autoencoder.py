@@ -41,7 +41,8 @@ class BottleneckAutoencoder(BinaryAutoencoder):
                 "pass e.g. VectorQuantizer(1024, 16)",
                 kind=TypeError,
             )
-        self._given_bottleneck = bottleneck
+        # A function, because torch takes no layers before the constructor of its class ran.
+        self._given_bottleneck = lambda: bottleneck
         super().__init__(image_shape, bottleneck.code_channels, **options)
 
     @property
@@ -52,11 +53,11 @@ class BottleneckAutoencoder(BinaryAutoencoder):
 
     def _create_networks(self, image_channels):
         super()._create_networks(image_channels)
-        self.bottleneck = self._given_bottleneck
+        self.bottleneck = self._given_bottleneck()
         del self._given_bottleneck
 
     def _num_logits(self):
-        return self._given_bottleneck.num_inputs
+        return self._given_bottleneck().num_inputs
 
     def _create_code_metrics(self):
         self._bottleneck_metric = keras.metrics.Mean(name="bottleneck_loss")

@@ -37,11 +37,14 @@ class FiniteScalarQuantizer(Bottleneck):
         levels = np.array(self.levels, "float32")
         # An even number of levels lies half a step off zero.
         half_range = (levels - 1.0) * (1.0 + 1e-3) / 2.0
-        offset = np.where(levels % 2 == 0, 0.5, 0.0).astype("float32")
-        shift = np.arctanh(offset / half_range).astype("float32")
+        offset = np.where(levels % 2 == 0, 0.5, 0.0)
+        shift = np.arctanh(offset / half_range)
+        half_range, offset, shift, half_width = (
+            ops.convert_to_tensor(constant.astype("float32"))
+            for constant in (half_range, offset, shift, np.floor(levels / 2.0))
+        )
         bounded = ops.tanh(inputs + shift) * half_range - offset
-        codes = straight_through(ops.round(bounded), bounded) / np.floor(levels / 2.0)
-        return codes, ops.zeros(())
+        return straight_through(ops.round(bounded), bounded) / half_width, ops.zeros(())
 
     def get_config(self):
         return {**super().get_config(), "levels": self.levels}
