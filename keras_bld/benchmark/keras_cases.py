@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_bld import checks
-from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
+from keras_bld.autoencoder import BinaryAutoencoder, PatchCritic, PerceptualDistance
 from keras_bld.autoencoder.lpips import build_vgg16
 from keras_bld.benchmark.models import model_sizes
 from keras_bld.benchmark.settings import GUIDANCE_SCALE, random_codes, random_images, some_labels
@@ -47,7 +47,8 @@ class KerasCases:
     def generate_in_one_call(self, model, batch, num_steps):
         """`BinaryLatentDiffusion.generate` itself."""
         settings = _sampling(model, batch, num_steps, False)
-        return lambda lap: {"images": self._model(model).generate(batch, **settings)}
+        built = self._model(model)
+        return lambda lap: {"images": built.generate(batch, **settings)}
 
     def encode(self, model, batch):
         """Images -> thresholded bits."""
@@ -63,8 +64,6 @@ class KerasCases:
 
     def train_autoencoder(self, model, batch, num_critic_layers, adaptive_weight="image"):
         """A step of stage 1: one forward and one backward pass for both networks."""
-        from keras_bld.autoencoder import PatchCritic
-
         keras.utils.set_random_seed(0)
         autoencoder = BinaryAutoencoder(
             **model_sizes(model)["autoencoder"],
@@ -159,7 +158,11 @@ def _compile_for(model, engine):
             "a library whose models have `compile_for_inference`",
             "update keras_bld",
         )
-    model.compile_for_inference(target=engine, precision="bfloat16")
+    if not model.compile_for_inference(target=engine, precision="bfloat16"):
+        # It falls back to the backend with a warning: that would be the path "keras" again.
+        raise checks.error(
+            "path", engine, "an engine that runs the whole model", "read the warning above"
+        )
 
 
 def _sampling(model, batch, num_steps, guided):

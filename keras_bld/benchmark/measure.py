@@ -135,7 +135,7 @@ def measured_row(team, name, case, settings, num_repeats, divide_by=1, gflop=Non
     if any(parts.values()):
         row["parts"] = parts
     if gflop is not None:
-        row["gflop"] = round(gflop, 3)
+        row["gflop"] = rounded(gflop)
         row["gflops"] = {path: round(gflop / row["seconds"][path], 1) for path in done}
     quality = _quality(team, name, done)
     if quality:
@@ -147,8 +147,8 @@ def comparison(times):
     """Medians of each path's times, our fastest path, and the peer's seconds over it."""
     seconds = {path: statistics.median(values) for path, values in times.items()}
     row = {
-        "seconds": {path: round(value, 6) for path, value in seconds.items()},
-        "lowest_seconds": {path: round(min(values), 6) for path, values in times.items()},
+        "seconds": {path: rounded(value) for path, value in seconds.items()},
+        "lowest_seconds": {path: rounded(min(values)) for path, values in times.items()},
     }
     ours = {path: value for path, value in seconds.items() if path.split("+")[0] in OURS}
     if ours:
@@ -159,10 +159,15 @@ def comparison(times):
     return row
 
 
+def rounded(value):
+    """Six significant digits."""
+    return float(f"{value:.6g}")
+
+
 def _median_parts(answers):
     names = answers[0]["parts"]
     return {
-        name: round(statistics.median(answer["parts"][name] for answer in answers), 6)
+        name: rounded(statistics.median(answer["parts"][name] for answer in answers))
         for name in names
     }
 

@@ -48,7 +48,8 @@ def headline(numbers):
         "gflop_per_step": row["gflop"],
     }
     if flat["gemm_bfloat16_gflops"]:
-        share = row["gflops"][row["fastest"]] / flat["gemm_bfloat16_gflops"]
+        gflops = row["gflop"] / row["lowest_seconds"][row["fastest"]]
+        share = gflops / flat["gemm_bfloat16_gflops"]
         flat["denoise_share_of_bfloat16_limit"] = round(share, 3)
     for peer in ("peer", "peer_bfloat16"):
         if peer in row["seconds"]:
@@ -76,6 +77,8 @@ def print_tables(numbers):
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
     console.print({key: value for key, value in numbers.items() if key != "sections"})
     for section, rows in numbers["sections"].items():
         with_paths = [row for row in rows if isinstance(row.get("seconds"), dict)]
@@ -97,7 +100,11 @@ def print_tables(numbers):
                 for key, value in row.items()
                 if row not in with_paths or key in _SHOWN_BESIDE_SECONDS
             }
-            text = "\n".join(f"{key} {value}" for key, value in shown.items() if key != "name")
+            text = "\n".join(
+                f"{key.replace('_', ' ')}: {_text(value)}"
+                for key, value in shown.items()
+                if key != "name"
+            )
             if text:
                 details.add_row(row["name"], text)
         if details.row_count:
@@ -154,6 +161,12 @@ def save_chart(numbers, path):
     figure.savefig(beside, dpi=150)
     plt.close(figure)
     os.replace(beside, path)
+
+
+def _text(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _seconds(value):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from keras_bld.benchmark import machine_limit
 from keras_bld.benchmark.flops import decoder_flops, denoiser_flops, encoder_flops
 from keras_bld.benchmark.layers import AutoencoderSizes
-from keras_bld.benchmark.measure import Team, comparison, measured_row
+from keras_bld.benchmark.measure import Team, comparison, measured_row, rounded
 from keras_bld.benchmark.models import large_model, model_sizes
 from keras_bld.benchmark.settings import PATHS
 
@@ -82,9 +82,10 @@ def denoise(benchmark):
             row |= {"batch": batch, "steps_in_a_run": chain}
             limits = _limits(products, answers, batch * length, width)
             row["gemm_gflops"] = limits
+            # A limit is a best time, so it is compared with best times.
             row["share_of_limit"] = {
-                path: round(gflops / limits[precision], 3)
-                for path, gflops in row["gflops"].items()
+                path: round(row["gflop"] / seconds / limits[precision], 3)
+                for path, seconds in row["lowest_seconds"].items()
                 for precision in [_precision_of(path)]
                 if precision in limits
             }
@@ -188,9 +189,9 @@ def fit(x, y):
     r_squared = statistics.correlation(x, y) ** 2
     return {
         "x": list(x),
-        "seconds": [round(value, 6) for value in y],
-        "slope": round(slope, 6),
-        "intercept": round(intercept, 6),
+        "seconds": [rounded(value) for value in y],
+        "slope": rounded(slope),
+        "intercept": rounded(intercept),
         "r_squared": round(r_squared, 5),
     }
 
@@ -230,11 +231,11 @@ def _prepare_products(team, rows, width):
 
 
 def _limits(products, answers, rows, width):
-    """Precision -> GFLOP/s of the fastest library."""
+    """Precision -> GFLOP/s of the fastest chain of the fastest library."""
     gflop = machine_limit.product_flops(rows, width) / 1e9
     limits = {}
     for (_, name), runs in answers.items():
-        gflops = gflop / statistics.median(run["seconds"] for run in runs)
+        gflops = gflop / min(seconds for run in runs for seconds in run["parts"].values())
         precision = products[name]
         limits[precision] = round(max(limits.get(precision, 0.0), gflops), 1)
     return limits

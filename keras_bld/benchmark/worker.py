@@ -71,12 +71,25 @@ class Worker:
             self._process.wait()
 
 
-class _Server:
-    def __init__(self, path):
-        self._cases = _cases_of(path)
+class Server:
+    """The worker's side.
+
+    Args:
+        cases: object with a method for each case, such as a `KerasCases`, and `notes`.
+    """
+
+    def __init__(self, cases):
+        self._cases = cases
         self._functions, self._results = {}, {}
 
-    def answer(self, request):
+    def answer_or_error(self, request):
+        """The answer to one request; a failure becomes {"error": message}."""
+        try:
+            return self._answer(request)
+        except Exception as error:  # the parent decides what a failure means
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    def _answer(self, request):
         if "prepare" in request:
             return self._prepare(request["prepare"], request["case"], request["settings"])
         if "run" in request:
@@ -86,8 +99,7 @@ class _Server:
 
             np.savez(request["path"], **self._results[request["save"]])
             return {}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
-        return {"peak_gib": round(peak / 2**30, 3), "notes": self._cases.notes}
+        return {"peak_gib": round(_peak_bytes() / 2**30, 3), "notes": self._cases.notes}
 
     def _prepare(self, name, case, settings):
         begun = time.perf_counter()
@@ -108,7 +120,16 @@ class _Server:
         return {"seconds": time.perf_counter() - begun, "parts": parts}
 
 
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+def _peak_bytes():
+    """Most memory that this process held."""
+    try:
+        # getrusage counts what the parent held when it started this process, too.
+        with open("/proc/self/status") as file:
+            kilobytes = next(line.split()[1] for line in file if line.startswith("VmHWM:"))
+        return int(kilobytes) * 1024
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _cases_of(path):
@@ -120,22 +141,19 @@ def _cases_of(path):
         from keras_bld.benchmark.machine_limit import LimitCases
 
         return LimitCases(path)
-    from keras_bld.benchmark.torch_peer.cases import PeerCases
+    if path in ("peer", "peer_bfloat16"):
+        from keras_bld.benchmark.torch_peer.cases import PeerCases
 
-    return PeerCases(path)
+        return PeerCases(path)
+    raise SystemExit(f"unknown path {path!r}")
 
 
 def _serve(path):
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    server = None
+    server = Server(_cases_of(path))
     for line in sys.stdin:
-        try:
-            server = server or _Server(path)
-            answer = server.answer(json.loads(line))
-        except Exception as error:  # the parent decides what a failure means
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(server.answer_or_error(json.loads(line))) + "\n")
         answers.flush()
 
 

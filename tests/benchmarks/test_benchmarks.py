@@ -1,4 +1,4 @@
-"""The benchmarks run in small, and what they count (not: time) is right."""
+"""The benchmark command runs in small, in real processes; what it counts (not: time) is right."""
 
 import json
 import os
@@ -9,48 +9,63 @@ import keras
 import pytest
 from harness import PROJECT_ROOT
 
+from keras_bld.benchmark.sections import Benchmark
+from keras_bld.benchmark.start_section import imports, start
+
 pytestmark = pytest.mark.slow
+BACKEND = keras.config.backend()
 
 
-def run(name, *options):
-    """The JSON object that a benchmark prints."""
+def run(*words):
+    """The JSON object that the command prints."""
     finished = subprocess.run(
-        [sys.executable, f"tests/benchmarks/{name}.py", "--json", "-", *map(str, options)],
+        [sys.executable, "-m", "keras_bld", "benchmark", "--model", "tiny", "--json", "-", *words],
         capture_output=True,
         text=True,
         cwd=PROJECT_ROOT,
-        env={**os.environ, "KERAS_BACKEND": keras.config.backend()},
+        env={**os.environ, "KERAS_BACKEND": BACKEND},
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
     return json.loads(finished.stdout)
 
 
-def test_sampling_counts_one_denoiser_call_a_step():
-    small = ("--depth", 1, "--width", 16, "--num-heads", 2, "--code-shape", 2, 2, 4)
-    numbers = run("sampling", *small, "--batch-size", 3, "--num-repeats", 1)
-    assert numbers["backend"] == keras.config.backend()
-    assert numbers["denoiser_calls"] == {
-        "16_steps": ["16 calls of batch 3"],
-        "16_steps_guided": ["16 calls of batch 6"],
-        "32_steps": ["32 calls of batch 3"],
-        "32_steps_guided": ["32 calls of batch 6"],
-    }
-    assert numbers["traces_for_new_seed_temperature_guidance"] == 0
+def test_denoising_beside_the_peer_and_the_limit():
+    numbers = run("--only", "denoise", "--batch", "2", "--num-repeats", "2")
+    assert numbers["backend"] == BACKEND
+    failures = numbers["notes"]["failures"]
+    assert not [name for name in failures if not name.startswith("openvino")], failures
+    (row,) = numbers["sections"]["denoise"]
+    assert {"keras", "peer", "peer_bfloat16"} <= set(row["seconds"])
+    assert numbers["denoise_step_seconds"] == row["seconds"][numbers["denoise_path"]] > 0
+    ratio = row["seconds"]["peer"] / numbers["denoise_step_seconds"]
+    assert numbers["peer_denoise_ratio"] == pytest.approx(ratio, abs=0.02)
+    assert set(row["gemm_gflops"]) == {"float32", "bfloat16"}
 
 
-def test_code_store_measures_both_ways():
-    small = ("--image-size", 32, "--base-width", 8, "--depth", 1, "--width", 16, "--num-heads", 2)
-    numbers = run("code_store", *small, "--batch-size", 2, "--num-repeats", 2, "--num-batches", 2)
-    assert numbers["sizes"]["code_shape"] == [2, 2, 32]
-    steps = numbers["seconds_a_step"]
-    assert 0 < steps["code_store"] and 0 < steps["on_the_fly"]
-    ratio = steps["on_the_fly"] / steps["code_store"]
-    assert numbers["ratio_of_steps"] == pytest.approx(ratio, abs=0.01)
+def test_data_and_training_sections():
+    numbers = run("--only", "data", "train", "--batch", "2", "--num-repeats", "1")
+    assert numbers["notes"]["failures"] == {}
+    files, codes, from_store, on_the_fly = numbers["sections"]["data"]
+    assert files["images_per_second"]["keras"] > 0 and files["images_per_second"]["peer"] > 0
+    assert codes["batches_per_second"]["keras"] > 0
+    ratio = on_the_fly["seconds"]["keras"] / from_store["seconds"]["keras"]
+    assert on_the_fly["times_from_store"] == pytest.approx(ratio, abs=0.01)
+    stages = numbers["sections"]["train"]
+    assert [set(row["seconds"]) for row in stages] == [{"keras", "peer"}] * 2
+
+
+def test_starting_and_its_memory():
+    rows = start(Benchmark("tiny", (2,), num_repeats=1, paths=("keras",)))
+    calls = [row for row in rows if "first_call_seconds" in row]
+    assert [row["image_size"] for row in calls] == [16, 32]
+    for row in calls:
+        assert row["later_call_seconds"] < row["first_call_seconds"] or BACKEND == "torch"
+        assert 0.1 < row["peak_gib"] < 10
+    assert [row["retraces"] for row in rows if "retraces" in row] == [0]
 
 
 def test_import_loads_nothing_large():
-    backend = keras.config.backend()
-    numbers = run("import_time", "--num-repeats", 1, "--backends", backend)
-    assert numbers[backend]["large_packages_loaded"] == []
-    assert 0 < numbers[backend]["cpu_seconds_of_keras_bld"]
-    assert numbers[backend]["cpu_seconds_of_keras"] > 0.3
+    (row,) = imports(1, (BACKEND,))
+    assert row["large_packages_loaded"] == []
+    assert 0 < row["cpu_seconds_of_keras_bld"]
+    assert row["cpu_seconds_of_keras"] > 0.3

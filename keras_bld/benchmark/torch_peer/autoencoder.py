@@ -17,7 +17,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, images):
         """P(bit = 1) of images in [0, 1]."""
-        features = self.encoder(images)
+        features = self.encoder(images.to(self.last_kernel.dtype))
         return torch.sigmoid(self.quantize.proj(features).float())
 
     def decode(self, codes):

@@ -10,7 +10,7 @@ from keras_bld.benchmark.torch_peer.autoencoder import Autoencoder
 from keras_bld.benchmark.torch_peer.critic import Critic, PerceptualDistance
 from keras_bld.benchmark.torch_peer.denoiser import Denoiser
 from keras_bld.benchmark.torch_peer.diffusion import sample_codes
-from keras_bld.benchmark.torch_peer.inference import Inference
+from keras_bld.benchmark.torch_peer.inference import Inference, fastest_num_threads
 from keras_bld.benchmark.torch_peer.loading import loader_batches
 from keras_bld.benchmark.torch_peer.training import AutoencoderTraining, DiffusionTraining
 
@@ -85,7 +85,7 @@ class PeerCases:
         training = AutoencoderTraining(autoencoder, critic, PerceptualDistance())
         images = random_images(model_sizes(model)["autoencoder"]["image_shape"], batch)
         tensor = _channels_first(images.astype("float32") / 255.0)
-        return lambda lap: {"loss": np.array(training.step(tensor))}
+        return self._training_at_best_threads(lambda: training.step(tensor), "stage 1")
 
     def train_diffusion(self, model, batch):
         """A step of stage 2 on codes."""
@@ -94,7 +94,7 @@ class PeerCases:
         training = DiffusionTraining(Denoiser(**sizes).train())
         codes = torch.from_numpy(random_codes(sizes["code_shape"], batch)).flatten(1, 2)
         labels = _labels(sizes, batch)
-        return lambda lap: {"loss": np.array(training.step(codes, labels))}
+        return self._training_at_best_threads(lambda: training.step(codes, labels), "stage 2")
 
     def read_images(self, folder, image_size, batch, num_batches):
         """Batches of JPEG files, resized and cropped."""
@@ -106,6 +106,13 @@ class PeerCases:
             return {}
 
         return run
+
+    def _training_at_best_threads(self, step, name):
+        step()  # makes the optimizer's state
+        num_threads = fastest_num_threads(step)
+        self.notes[name] = f"float32, {num_threads} threads"
+        torch.set_num_threads(num_threads)
+        return lambda lap: {"loss": np.array(step())}
 
     def _denoiser(self, model, batch):
         sizes = model_sizes(model)["denoiser"]

@@ -1,0 +1,55 @@
+import json
+
+import numpy as np
+import pytest
+from benchmark import fake_team
+
+from keras_bld.__main__ import main
+
+pytestmark = pytest.mark.once
+
+
+class Cases:
+    notes = {}
+
+    def denoise(self, **settings):
+        return lambda lap: {"codes": np.zeros(2)}
+
+    def product(self, **settings):
+        def run(lap):
+            lap("0")
+            return {}
+
+        return run
+
+
+@pytest.fixture(autouse=True)
+def _no_processes(monkeypatch):
+    names = ("keras", "openvino", "peer", "peer_bfloat16", "limit")
+    fake_team.use(monkeypatch, **dict.fromkeys(names, Cases))
+
+
+def test_one_json_object_and_nothing_else(capsys):
+    main(["benchmark", "--only", "denoise", "--batch", "8", "--num-repeats", "1", "--json", "-"])
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["denoise_step_seconds"] > 0 and numbers["peer_denoise_step_seconds"] > 0
+    assert numbers["model"] == "unconditional_256" and list(numbers["sections"]) == ["denoise"]
+    assert numbers["gflop_per_step"] == pytest.approx(8 * 42, rel=0.01)
+
+
+def test_without_the_peer_and_with_tables(capsys, tmp_path):
+    words = "benchmark --model tiny --only denoise --batch 1 4 --num-repeats 1 --no-peer"
+    main([*words.split(), "--json", str(tmp_path / "n.json"), "--chart", str(tmp_path / "c.png")])
+    numbers = json.loads((tmp_path / "n.json").read_text())
+    rows = numbers["sections"]["denoise"]
+    assert [row["batch"] for row in rows] == [1, 4]
+    assert all(set(row["seconds"]) == {"keras", "openvino"} for row in rows)
+    assert "denoise step, batch 4" in capsys.readouterr().out
+    assert (tmp_path / "c.png").is_file()
+
+
+@pytest.mark.parametrize("words", ["--batch 0", "--num-repeats 0"])
+def test_bad_numbers_are_refused_before_any_work(words):
+    with pytest.raises(SystemExit) as caught:
+        main(["benchmark", *words.split()])
+    assert words.split()[0].removeprefix("--").replace("-", "_") in str(caught.value.code)
