@@ -20,14 +20,22 @@ class BatchedFunction:
             is the batch. `sample_indices` is int32 of shape (chunk,): positions in the whole
             input.
         variables: see `keras_bld.backend.compile_function`.
-        check: called with the first item and then with each chunk; returns what `function` gets.
+        check: called with each chunk; returns what `function` gets, or raises.
+        check_shape: optional; called with the whole array, before its length is relied on; raises
+            where the shape is wrong.
+
+    Attributes:
+        substitute: None, or a function on arrays that runs in place of `function`: called with
+            (sample_indices, chunk, *scalars), any number of items, it returns an array.
     """
 
-    def __init__(self, function, variables, check):
+    def __init__(self, function, variables, check, check_shape=None):
         self._function = function
         self._variables = variables
         self._check = check
+        self._check_shape = check_shape
         self._compiled = None
+        self.substitute = None
 
     @property
     def num_traces(self):
@@ -38,16 +46,21 @@ class BatchedFunction:
         """Return a float32 NumPy array with a result for each item of `array`."""
         batch_size = checks.check_integer("batch_size", batch_size, 1)
         array = np.asarray(array)
-        # Shape and dtype, before the size of the first axis is relied on.
-        self._check(array if array.ndim == 0 else array[:1])
-        if self._compiled is None:
-            self._compiled = compile_function(self._function, self._variables)
+        if self._check_shape is not None:
+            self._check_shape(array)
         num_items = len(array)
-        chunk_size = min(batch_size, 2 ** (num_items - 1).bit_length())
+        if self.substitute is None:
+            if self._compiled is None:
+                self._compiled = compile_function(self._function, self._variables)
+            run, chunk_size = self._compiled, min(batch_size, 2 ** (num_items - 1).bit_length())
+        else:
+            run, chunk_size = self.substitute, min(batch_size, num_items)
         results = []
         for start in range(0, num_items, chunk_size):
             indices = np.arange(start, start + chunk_size, dtype="int32")
+            if self.substitute is not None:
+                indices = indices[: num_items - start]
             chunk = self._check(array[np.minimum(indices, num_items - 1)])
-            result = self._compiled(indices, chunk, *scalars)
+            result = run(indices, chunk, *scalars)
             results.append(ops.convert_to_numpy(result)[: num_items - start])
         return np.concatenate(results).astype("float32", copy=False)

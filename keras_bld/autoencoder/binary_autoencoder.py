@@ -11,6 +11,7 @@ from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.objective import AutoencoderObjective
 from keras_bld.autoencoder.straight_through import BernoulliStraightThrough
+from keras_bld.backend import compile_function
 from keras_bld.preset_methods import PresetMethods
 
 
@@ -137,7 +138,7 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
         }
         self.encoder = Encoder(num_blocks=self.num_blocks, name="encoder", **shared)
         # Probabilities are float32 whatever the networks run in.
-        self.code_logits = pointwise(self.code_channels, dtype="float32")
+        self.code_logits = pointwise(self._num_logits(), dtype="float32")
         self.bernoulli = BernoulliStraightThrough(name="bernoulli")
         self.decoder = Decoder(
             image_channels,
@@ -150,6 +151,10 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
         self.code_logits.build((None, *self.code_shape[:2], self.embedding_width))
         self.decoder.build((None, *self.code_shape))
 
+    def _num_logits(self):
+        """Channels between encoder and code."""
+        return self.code_channels
+
     def _create_batched_functions(self):
         """What `encode` and `decode` run arrays through; compiled at the first use."""
 
@@ -157,7 +162,9 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
             return [*self.encoder.variables, *self.code_logits.variables]
 
         def encoding(function):
-            return BatchedFunction(function, encoder_variables, self._check_images)
+            return BatchedFunction(
+                function, encoder_variables, self._check_images, self._check_shape_of_images
+            )
 
         self._batched_probabilities = encoding(lambda indices, images: self._probabilities(images))
         self._batched_threshold = encoding(
@@ -170,7 +177,9 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
             lambda indices, codes: self._decode_clipped(codes),
             lambda: self.decoder.variables,
             self._check_codes,
+            lambda codes: checks.check_batch_shape("codes", codes, self.code_shape),
         )
+        self._inference_engine = None
 
     def encode_probabilities(self, images, batch_size=32):
         """P(bit = 1) for every bit: float32 (batch, *code_shape).
@@ -233,6 +242,48 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
         """Decode the thresholded codes of `images`; arguments and result as in `encode`."""
         return self.decode(self.encode(images, batch_size=batch_size), batch_size=batch_size)
 
+    def compile_for_inference(self, target="openvino", precision="bfloat16"):
+        """Encode and decode arrays on a faster path of the processor; same arguments as before.
+
+        The weights are compiled in. Weights that change afterwards are noticed at the next call
+        (see `serving.openvino_program.Program.refresh`) and compiled again. Tensors, training and
+        `call` stay on the backend's own path.
+
+        Args:
+            target: "openvino", or None to go back to the plain path.
+            precision: "bfloat16" (probabilities are float32), or "float32".
+
+        Returns:
+            Whether the fast path is on. Where OpenVINO is not installed or cannot run the model,
+            a warning says so and the plain path stays.
+
+        Raises:
+            ValueError: an unknown target or precision.
+        """
+        from keras_bld.serving.inference import inference_engine
+
+        engine = inference_engine(self, target, precision)
+        self._inference_engine = engine
+        if engine is None:
+            substitutes = (None,) * 4
+        else:
+            sampled = compile_function(self._bits, list)
+            substitutes = (
+                lambda indices, images: engine.probabilities(images),
+                lambda indices, images: self._bits(engine.probabilities(images)),
+                lambda indices, images, seed: sampled(engine.probabilities(images), seed, indices),
+                lambda indices, codes: engine.decode(codes),
+            )
+        functions = (
+            self._batched_probabilities,
+            self._batched_threshold,
+            self._batched_sample,
+            self._batched_decode,
+        )
+        for function, substitute in zip(functions, substitutes, strict=True):
+            function.substitute = substitute
+        return engine is not None
+
     def call(self, images, training=False):
         """Reconstruction, not clipped; with `training=True` from sampled bits.
 
@@ -269,6 +320,9 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
 
     def _check_images(self, images):
         return checks.check_images(images, self.image_shape)
+
+    def _check_shape_of_images(self, images):
+        checks.check_batch_shape("images", images, self.image_shape)
 
     def _check_codes(self, codes):
         return checks.check_codes(codes, self.code_shape)

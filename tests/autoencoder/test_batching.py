@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -45,3 +47,28 @@ def test_every_chunk_is_checked():
         function(array, 2)
     with pytest.raises(ValueError, match="batch_size.*received 0.*>= 1"):
         function(array[:2], 0)
+
+
+def test_the_shape_is_checked_as_the_caller_gave_it():
+    def refuse(array):
+        raise ValueError(f"shape {array.shape}")
+
+    function = BatchedFunction(add_index, list, lambda chunk: chunk, refuse)
+    for shape in ((5, 2), (0, 2), ()):
+        with pytest.raises(ValueError, match=re.escape(f"shape {shape}")):
+            function(np.zeros(shape), 2)
+
+
+@pytest.mark.once
+def test_a_substitute_gets_every_item_once():
+    def substitute(indices, chunk, offset):
+        seen.extend(indices)
+        return chunk + indices[:, None] + offset
+
+    seen = []
+    function = BatchedFunction(add_index, list, lambda chunk: chunk)
+    function.substitute = substitute
+    result = function(np.zeros((5, 2), "float32"), 2, 0.5)
+    np.testing.assert_array_equal(result, np.arange(5)[:, None] + [0.5, 0.5])
+    assert seen == [0, 1, 2, 3, 4] and result.dtype == np.float32
+    assert function.num_traces == 0

@@ -1,0 +1,70 @@
+"""The fast path of `compile_for_inference`, or a message that says why the plain one stays."""
+
+import warnings
+
+from keras_bld import checks
+from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.diffusion import BernoulliDenoiser
+from keras_bld.serving.openvino_codec import OpenVinoCodec
+from keras_bld.serving.openvino_program import PRECISIONS, has_bfloat16
+from keras_bld.serving.openvino_sampler import OpenVinoSampler
+
+TARGETS = ("openvino", None)
+
+
+def inference_engine(model, target="openvino", precision="bfloat16"):
+    """What runs a model's functions on arrays in place of the backend.
+
+    Args:
+        model: a `BinaryAutoencoder`, or a `BinaryLatentDiffusion`, of which the denoiser and the
+            sampling loop are taken.
+        target: "openvino", or None for the plain path.
+        precision: "bfloat16", or "float32".
+
+    Returns:
+        An `OpenVinoCodec` or `OpenVinoSampler`; None for the plain path. That is also what comes,
+        with a warning that says why, where OpenVINO is not installed or cannot run the model.
+
+    Raises:
+        ValueError: an unknown target or precision.
+    """
+    checks.check_choice("target", target, TARGETS)
+    checks.check_choice("precision", precision, tuple(PRECISIONS))
+    if target is None:
+        return None
+    try:
+        import openvino
+    except ImportError:
+        _stay("OpenVINO is not installed: pip install 'keras_bld[serve]'")
+        return None
+    try:
+        if precision == "bfloat16" and not has_bfloat16(openvino.Core()):
+            warnings.warn(
+                "This processor has no bfloat16: OpenVINO runs the model in float32.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        if isinstance(model, BinaryAutoencoder):
+            return OpenVinoCodec(model, precision)
+        _check_denoiser(model.denoiser)
+        return OpenVinoSampler(model, precision)
+    except Exception as reason:  # whatever it is, the model still runs without OpenVINO
+        _stay(f"OpenVINO cannot run {type(model).__name__}: {reason}")
+        return None
+
+
+def _check_denoiser(denoiser):
+    # The graph is built from the layers: a subclass may compute something else.
+    if type(denoiser) is not BernoulliDenoiser:
+        raise checks.error(
+            "denoiser",
+            f"a {type(denoiser).__name__}",
+            "a BernoulliDenoiser",
+            "run the model without compile_for_inference",
+            TypeError,
+        )
+
+
+def _stay(reason):
+    message = f"compile_for_inference: the plain path stays. {reason}"
+    warnings.warn(message, RuntimeWarning, stacklevel=4)

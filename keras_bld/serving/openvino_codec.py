@@ -1,0 +1,56 @@
+"""Encoding and decoding of arrays by OpenVINO."""
+
+import numpy as np
+
+from keras_bld.serving.openvino_autoencoder import decoder_graph, encoder_graph
+from keras_bld.serving.openvino_graph import values
+from keras_bld.serving.openvino_program import Program
+
+# Pixels in one run: bounds the memory, whatever the batch size. 16 images of 256 x 256.
+_MAX_PIXELS = 2**20
+
+
+class OpenVinoCodec:
+    """Stands in for the compiled functions of a `BinaryAutoencoder`.
+
+    Probabilities are float32: the encoder's last, pointwise layer runs in NumPy.
+
+    Args:
+        autoencoder: a `BinaryAutoencoder`.
+        precision: "bfloat16" or "float32".
+    """
+
+    def __init__(self, autoencoder, precision):
+        self._autoencoder = autoencoder
+        height, width, _ = autoencoder.image_shape
+        self._chunk_size = max(1, _MAX_PIXELS // (height * width))
+        self._decoder = Program(
+            lambda: decoder_graph(autoencoder), lambda: autoencoder.decoder.variables, precision
+        )
+        self._encoder = Program(
+            lambda: encoder_graph(autoencoder), lambda: autoencoder.encoder.variables, precision
+        )
+
+    @property
+    def num_traces(self):
+        """How many times a network was compiled: each once, and after a change of its weights."""
+        return self._decoder.num_compilations + self._encoder.num_compilations
+
+    def decode(self, codes):
+        """Codes {0, 1} (batch, h, w, bits) -> images in [0, 1]; checked arrays in, array out."""
+        self._decoder.refresh()
+        return self._in_chunks(lambda chunk: self._decoder(codes=chunk), codes)
+
+    def probabilities(self, images):
+        """Images in [0, 1] -> P(bit = 1); checked arrays in, array out."""
+        self._encoder.refresh()
+        features = self._in_chunks(lambda chunk: self._encoder(images=chunk), images)
+        layer = self._autoencoder.code_logits
+        logits = features @ values(layer.kernel) + values(layer.bias)
+        return 1.0 / (1.0 + np.exp(-logits))
+
+    def _in_chunks(self, function, array):
+        starts = range(0, len(array), self._chunk_size)
+        return np.concatenate(
+            [function(array[start : start + self._chunk_size]) for start in starts]
+        )
