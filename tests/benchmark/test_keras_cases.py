@@ -14,6 +14,7 @@ def cases():
     return KerasCases("keras")
 
 
+@pytest.mark.once
 def test_generation(cases):
     names, lap = laps()
     settings = {"model": "tiny", "batch": 2, "num_steps": 2}

@@ -7,6 +7,7 @@ import time
 import torch
 
 _NUM_PROBES = 3
+_LONG = 4.0  # seconds after which one probe is enough: starting up weighs little in it
 
 
 def fastest_num_threads(function):
@@ -43,6 +44,8 @@ class Inference:
                 for num_threads in sorted({1, os.cpu_count() or 1}):
                     self._way, self._num_threads = way, num_threads
                     seconds.setdefault((way, num_threads), []).append(self._timed(probe))
+            if min(map(min, seconds.values())) > _LONG:
+                break
         self._way, self._num_threads = min(seconds, key=lambda setting: min(seconds[setting]))
         self._networks = {self._way: self._networks[self._way]}  # frees the other
         self.setting = f"{self._way}, {self._num_threads} threads"
