@@ -27,8 +27,9 @@ ARROWS = {
     "training": BELOW_TRAINING,
     # Beside training, of whose tools for commands it takes the form of its errors.
     "benchmark": BELOW_TRAINING | {"training"},
+    "ablations": BELOW_TRAINING | {"training"},
     "front": BELOW_TRAINING | {"training", "benchmark"},
-    "recipes": {"data", "training"},
+    "recipes": {"ablations", "data", "training"},
 }
 # The models' convenience methods reach up, from inside the function's body only.
 ARROWS_IN_FUNCTIONS = {

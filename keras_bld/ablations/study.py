@@ -1,0 +1,315 @@
+"""Trains what a table needs, evaluates it, and writes the table; what is done is not redone."""
+
+import dataclasses
+import json
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_bld import checks
+from keras_bld.ablations.experiments import EXPERIMENTS, FIGURE_7_STEPS
+from keras_bld.ablations.tables import write_table
+from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.baselines import BottleneckAutoencoder
+from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
+from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+from keras_bld.evaluation import extract_features, psnr, ssim
+from keras_bld.scoring import (
+    CardSettings,
+    domain_network,
+    measures,
+    open_data_set,
+    sweep_samplers,
+    write_sweep,
+)
+from keras_bld.scoring import card as cards
+from keras_bld.training.fitting import fit_resumably, make_optimizer, say, write_json
+from keras_bld.zoo.fingerprint import autoencoder_fingerprint
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Sizes that all rows of all tables share; the defaults are small enough for two CPU cores."""
+
+    data: str = ""
+    """A folder of images with classes, Fashion-MNIST's four files, digits, or tfds:NAME."""
+    work_dir: str = "runs/ablations"
+    """Where models, codes and tables go; a second table finds the models of the first there."""
+    smoke: bool = False
+    """Shrink everything so that a table is made in seconds."""
+    seeds: tuple[int, ...] = (0,)
+    """One training of every row for each seed; tables show mean and spread."""
+    image_size: int = 32
+    """Pixels."""
+    image_channels: int = 1
+    """3 for RGB, 1 for gray."""
+    code_channels: int = 32
+    """Bits of a cell (the bits of a binary code; the other bottlenecks follow from it)."""
+    base_width: int = 24
+    """Of encoder and decoder, as all that follows."""
+    width_multipliers: tuple[int, ...] = (1, 2, 2, 4)
+    """Levels."""
+    embedding_width: int = 96
+    """Channels between encoder, code and decoder."""
+    num_groups: int = 8
+    """Groups of the normalisation."""
+    autoencoder_steps: int = 1000
+    """Training steps of stage 1."""
+    autoencoder_batch_size: int = 64
+    """Images in a batch."""
+    autoencoder_learning_rate: float = 1e-3
+    """Peak; cosine decay."""
+    depth: int = 4
+    """Transformer blocks of every prior."""
+    width: int = 128
+    """Channels of a token."""
+    num_heads: int = 4
+    """Attention heads."""
+    num_training_steps: int = 64
+    """T of the diffusions; figure7 takes 256."""
+    diffusion_steps: int = 1500
+    """Training steps of stage 2."""
+    diffusion_batch_size: int = 128
+    """Codes in a batch."""
+    diffusion_learning_rate: float = 1e-3
+    """Peak; cosine decay."""
+    sampling_steps: int = 16
+    """Denoising steps for the tables."""
+    temperature: float = 1.0
+    """The paper's Figure 7 takes 1."""
+    num_images: int = 2000
+    """Generated and real images of a comparison."""
+    network_epochs: int = 3
+    """Of the domain network."""
+    steps_per_epoch: int = 250
+    """Steps between two checkpoints."""
+
+    def shrunk(self):
+        """The study of a smoke run."""
+        return dataclasses.replace(
+            self, autoencoder_steps=4, diffusion_steps=4, steps_per_epoch=2, base_width=8,
+            embedding_width=16, num_groups=4, depth=1, width=16, num_heads=2, num_images=24,
+            code_channels=8, autoencoder_batch_size=8, diffusion_batch_size=8,
+            num_training_steps=min(self.num_training_steps, 8), sampling_steps=4,
+            network_epochs=1,
+        )  # fmt: skip
+
+
+def run_study(table, study):
+    """Make one table; run again after an interruption, it goes on.
+
+    Args:
+        table: "table4", "table5", "table7", "schedules" or "figure7".
+        study: `Study`.
+
+    Returns:
+        Path of the Markdown table (for figure7 of the sweep's folder).
+
+    Raises:
+        ValueError: an unknown table, or data without classes.
+    """
+    checks.check_choice("table", table, tuple(EXPERIMENTS))
+    return _Runner(study.shrunk() if study.smoke else study, study.smoke).run(table)
+
+
+class _Runner:
+    """One study in its folder."""
+
+    def __init__(self, study, smoke):
+        self.study = study
+        self.many_steps = 8 if smoke else max(FIGURE_7_STEPS)
+        self.folder = pathlib.Path(study.work_dir)
+        shape = (study.image_size, study.image_size, study.image_channels)
+        self.train, self.held_out = (
+            open_data_set(study.data, split, shape, work_dir=self.folder)
+            for split in ("train", "held_out")
+        )
+        if smoke:
+            self.train = random_subset(self.train, 64)
+        self.network = domain_network(self.train, self.folder, study.network_epochs)
+        self._real_features = None
+
+    def run(self, table):
+        stage, rows = EXPERIMENTS[table]
+        if stage == "steps":
+            return self._steps(rows[0])
+        found = []
+        for row in rows:
+            results = [self._result(table, stage, row, seed) for seed in self.study.seeds]
+            found.append((row, results))
+            say(f"{table}, {row.name}: {results[-1]}")
+            write_table(self.folder, table, self.study, self.network, found)
+        return self.folder / f"{table}.md"
+
+    def _result(self, table, stage, row, seed):
+        path = self.folder / stage / f"{row.same_as or row.name}-{seed}" / "result.json"
+        key = {"study": self._key(stage), "network": self.network.weights_sha256}
+        if path.is_file():
+            earlier = json.loads(path.read_text())
+            if earlier["key"] == json.loads(json.dumps(key)):
+                return earlier["result"]
+        measure = self._measure_autoencoder if stage == "autoencoder" else self._measure_prior
+        result = measure(row, seed)
+        write_json(path, {"key": key, "result": result})
+        return result
+
+    def _key(self, stage):
+        """The settings that a result depends on."""
+        left_out = {"work_dir", "smoke", "seeds", "data"}
+        if stage == "autoencoder":
+            left_out |= {"depth", "width", "num_heads", "sampling_steps", "temperature"}
+            left_out |= {name for name in dataclasses.asdict(self.study) if "diffusion" in name}
+        settings = dataclasses.asdict(self.study)
+        kept = {name: value for name, value in settings.items() if name not in left_out}
+        return {**kept, "train": self.train.fingerprint(), "held_out": self.held_out.fingerprint()}
+
+    # Stage 1 -------------------------------------------------------------------------------
+
+    def _autoencoder(self, row, seed):
+        """Train, or load, the autoencoder of a row."""
+        study = self.study
+        keras.utils.set_random_seed(seed)
+        options = {
+            "base_width": study.base_width,
+            "width_multipliers": study.width_multipliers,
+            "num_blocks": 1,
+            "attention_resolutions": (),
+            "embedding_width": study.embedding_width,
+            "num_groups": study.num_groups,
+        }
+        shape = self.train.image_shape
+        if row.build is None:
+            model = BinaryAutoencoder(shape, study.code_channels, **options)
+        else:
+            model = BottleneckAutoencoder(shape, row.build(study.code_channels), **options)
+        self._fit(
+            model,
+            self.folder / "autoencoder" / f"{row.same_as or row.name}-{seed}",
+            lambda start: image_batches(
+                self.train, study.autoencoder_batch_size, seed=seed, start_batch=start
+            ),
+            study.autoencoder_steps,
+            study.autoencoder_learning_rate,
+        )
+        return model
+
+    def _measure_autoencoder(self, row, seed):
+        model = self._autoencoder(row, seed)
+        images, _ = load_arrays(random_subset(self.held_out, self.study.num_images))
+        made = model.reconstruct(images)
+        pairs = [(images[i : i + 1], made[i : i + 1]) for i in range(len(images))]
+        values = {
+            "psnr": [psnr(*pair) for pair in pairs],
+            "ssim": [ssim(*pair) for pair in pairs],
+        }
+        bits = getattr(model, "bits_per_image", float(np.prod(model.code_shape)))
+        return {
+            "bits": bits if np.isfinite(bits) else None,
+            **{name: float(np.mean(each)) for name, each in values.items()},
+            **{f"{name}_spread": float(np.std(each)) for name, each in values.items()},
+        }
+
+    # Stage 2 -------------------------------------------------------------------------------
+
+    def _shared(self, seed):
+        """The binary autoencoder that all priors share, and the store of its codes."""
+        autoencoder = self._autoencoder(EXPERIMENTS["table4"][1][0], seed)
+        store = write_code_store(
+            self.folder / f"codes-{seed}",
+            self.train,
+            autoencoder.encode,
+            autoencoder.code_shape,
+            autoencoder_fingerprint(autoencoder),
+            flip=False,
+        )
+        return autoencoder, store
+
+    def _prior(self, row, seed, num_training_steps):
+        study = self.study
+        autoencoder, store = self._shared(seed)
+        keras.utils.set_random_seed(seed)
+        sizes = {
+            "code_shape": autoencoder.code_shape,
+            "depth": study.depth,
+            "width": study.width,
+            "num_heads": study.num_heads,
+            "num_steps": num_training_steps,
+            "num_classes": self.train.num_classes,
+        }
+        if row.build is not None:
+            model = row.build(sizes, autoencoder)
+        else:
+            options = dict(row.options)
+            schedule = BernoulliNoiseSchedule(num_training_steps, options.pop("schedule", "linear"))
+            model = BinaryLatentDiffusion(
+                BernoulliDenoiser(**sizes), schedule, autoencoder, **options
+            )
+        self._fit(
+            model,
+            self.folder / "diffusion" / f"{row.same_as or row.name}-{seed}",
+            lambda start: store.batches(
+                study.diffusion_batch_size, seed=seed, labels=True, start_batch=start
+            ),
+            study.diffusion_steps,
+            study.diffusion_learning_rate,
+        )
+        return model
+
+    def _measure_prior(self, row, seed):
+        study = self.study
+        model = self._prior(row, seed, study.num_training_steps)
+        labels = np.arange(study.num_images) % self.train.num_classes
+        takes_all = getattr(model, "target", None) == "previous" or row.name == "autoregressive"
+        num_steps = model.num_steps if takes_all else study.sampling_steps
+        batch_size = cards.comfortable_batch(self.train.image_shape)
+        images, _ = cards.generated_images(
+            model,
+            study.num_images,
+            {"num_steps": num_steps, "temperature": study.temperature, "seed": seed},
+            batch_size,
+            labels,
+        )
+        real, known = self._features()
+        features = extract_features(images, self.network, batch_size)
+        metrics = measures.distribution_scores(features, real, known, self.network, seed)
+        metrics |= measures.recognition_scores(self.network, features, labels)
+        names = ("frechet_distance", "frechet_distance_floor", "precision", "recall")
+        result = {name: metrics[name]["value"] for name in (*names, "recognised_as_asked")}
+        return {"steps": num_steps, **result}
+
+    def _steps(self, row):
+        """Figure 7: one model with T = 256, sampled with fewer steps under both posteriors."""
+        seed = self.study.seeds[0]
+        model = self._prior(row, seed, self.many_steps)
+        settings = CardSettings(
+            num_images=self.study.num_images, temperature=self.study.temperature, seed=seed
+        )
+        folder = self.folder / "figure7"
+        rows = sweep_samplers(
+            model,
+            self.train,
+            self.held_out,
+            self.network,
+            settings,
+            num_steps=[steps for steps in FIGURE_7_STEPS if steps <= self.many_steps],
+            posterior=("exact", "plug_in"),
+            folder=folder,
+            say=say,
+        )
+        write_sweep(rows, folder)
+        return folder
+
+    def _features(self):
+        if self._real_features is None:
+            settings = CardSettings(num_images=self.study.num_images)
+            batch_size = cards.comfortable_batch(self.train.image_shape)
+            self._real_features = [
+                extract_features(cards.limited_images(source, settings), self.network, batch_size)
+                for source in (self.held_out, self.train)
+            ]
+        return self._real_features
+
+    def _fit(self, model, folder, batches, num_steps, learning_rate):
+        model.compile(make_optimizer(learning_rate, 100, num_steps, "cosine", 0.999, 0.0))
+        fit_resumably(model, batches, folder, num_steps, self.study.steps_per_epoch)

@@ -1,0 +1,64 @@
+"""A table as Markdown and JSON, the paper's numbers beside ours."""
+
+import dataclasses
+import json
+
+import numpy as np
+
+from keras_bld.scoring.card_files import write_text
+
+_HEADS = {
+    "bits": "bits an image",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "steps": "sampling steps",
+    "frechet_distance": "Frechet distance (domain)",
+    "frechet_distance_floor": "its floor",
+    "precision": "precision",
+    "recall": "recall",
+    "recognised_as_asked": "recognised as asked",
+}
+
+
+def write_table(folder, name, study, network, found):
+    """Write NAME.md and NAME.json.
+
+    Args:
+        folder: of the study.
+        name: of the table.
+        study: `Study`.
+        network: the `FeatureNetwork` of the distances.
+        found: list of (row, one result for each seed).
+    """
+    columns = [column for column in _HEADS if column in found[0][1][0]]
+    lines = [
+        f"# {name}",
+        "",
+        f"Seeds: {list(study.seeds)}; features: {network.name}. Ours are small models on "
+        f"{study.image_size} x {study.image_size} images; compare the order, not the numbers.",
+        "",
+        "| | " + " | ".join(_HEADS[column] for column in columns) + " | the paper |",
+        "|---" * (len(columns) + 2) + "|",
+    ]
+    for row, results in found:
+        cells = [_cell(results, column) for column in columns]
+        lines.append(f"| {row.name.replace('_', ' ')} | {' | '.join(cells)} | {row.paper} |")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / f"{name}.md", "\n".join([*lines, ""]))
+    content = {
+        "study": dataclasses.asdict(study),
+        "network": {"name": network.name, "weights_sha256": network.weights_sha256},
+        "rows": {row.name: results for row, results in found},
+    }
+    write_text(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
+
+
+def _cell(results, column):
+    values = [result[column] for result in results]
+    if any(value is None for value in values):
+        return "real numbers"
+    mean = f"{np.mean(values):.4g}"
+    spread = results[0].get(f"{column}_spread")
+    if spread is not None:
+        return f"{mean} ± {spread:.2g} over images"
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.2g}"

@@ -1,0 +1,27 @@
+import json
+
+import pytest
+
+from keras_bld.ablations import Study, run_study
+
+
+def test_an_unknown_table():
+    with pytest.raises(ValueError, match="table4.*table9|table9.*table4"):
+        run_study("table9", Study(data="digits"))
+
+
+@pytest.mark.slow
+def test_tables_share_what_they_train(tmp_path, capsys):
+    study = Study(
+        data="digits", work_dir=str(tmp_path), smoke=True, image_size=16, width_multipliers=(1, 2)
+    )
+    page = run_study("schedules", study).read_text()
+    assert all(name in page for name in ("| linear |", "| cos |", "| sigmoid |"))
+    rows = json.loads((tmp_path / "schedules.json").read_text())["rows"]
+    assert rows["linear"][0]["steps"] == 4 and rows["linear"][0]["frechet_distance"] > 0
+    trained = {path.name for path in (tmp_path / "diffusion").iterdir()}
+    assert trained == {"binary_diffusion-0", "cos-0", "sigmoid-0"}
+    capsys.readouterr()
+    # The same command again trains nothing and gives the same table.
+    assert run_study("schedules", study).read_text() == page
+    assert "Epoch" not in capsys.readouterr().out
