@@ -11,6 +11,7 @@ from keras_bld import checks
 from keras_bld.ablations.experiments import EXPERIMENTS, FIGURE_7_STEPS
 from keras_bld.ablations.tables import write_table
 from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
@@ -262,7 +263,7 @@ class _Runner:
         labels = np.arange(study.num_images) % self.train.num_classes
         takes_all = getattr(model, "target", None) == "previous" or row.name == "autoregressive"
         num_steps = model.num_steps if takes_all else study.sampling_steps
-        batch_size = cards.comfortable_batch(self.train.image_shape)
+        batch_size = comfortable_batch_size(self.train.image_shape, cards.LARGEST_BATCH)
         images, _ = cards.generated_images(
             model,
             study.num_images,
@@ -303,7 +304,7 @@ class _Runner:
     def _features(self):
         if self._real_features is None:
             settings = CardSettings(num_images=self.study.num_images)
-            batch_size = cards.comfortable_batch(self.train.image_shape)
+            batch_size = comfortable_batch_size(self.train.image_shape, cards.LARGEST_BATCH)
             self._real_features = [
                 extract_features(cards.limited_images(source, settings), self.network, batch_size)
                 for source in (self.held_out, self.train)

@@ -6,6 +6,14 @@ from keras import ops
 from keras_bld import checks
 from keras_bld.backend import compile_function
 
+# 32 images of 256 x 256: some gigabytes of activations in the paper's autoencoder.
+_PIXELS_IN_A_BATCH = 32 * 256 * 256
+
+
+def comfortable_batch_size(image_shape, largest=32):
+    """A batch size for images of this shape: at most `largest`, fewer where they are big."""
+    return int(np.clip(_PIXELS_IN_A_BATCH // (image_shape[0] * image_shape[1]), 1, largest))
+
 
 class BatchedFunction:
     """A tensor function for NumPy arrays of any length, compiled when it is first used.
@@ -21,6 +29,7 @@ class BatchedFunction:
             input.
         variables: see `keras_bld.backend.compile_function`.
         check: called with each chunk; returns what `function` gets, or raises.
+        default_batch_size: items in a chunk where the caller does not say.
         check_shape: optional; called with the whole array, before its length is relied on; raises
             where the shape is wrong.
 
@@ -29,10 +38,11 @@ class BatchedFunction:
             (sample_indices, chunk, *scalars), any number of items, it returns an array.
     """
 
-    def __init__(self, function, variables, check, check_shape=None):
+    def __init__(self, function, variables, check, default_batch_size=32, check_shape=None):
         self._function = function
         self._variables = variables
         self._check = check
+        self._default_batch_size = default_batch_size
         self._check_shape = check_shape
         self._compiled = None
         self.substitute = None
@@ -44,6 +54,8 @@ class BatchedFunction:
 
     def __call__(self, array, batch_size, *scalars):
         """Return a float32 NumPy array with a result for each item of `array`."""
+        if batch_size is None:
+            batch_size = self._default_batch_size
         batch_size = checks.check_integer("batch_size", batch_size, 1)
         array = np.asarray(array)
         if self._check_shape is not None:

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_bld import checks, random
-from keras_bld.autoencoder.batching import BatchedFunction
+from keras_bld.autoencoder.batching import BatchedFunction, comfortable_batch_size
 from keras_bld.autoencoder.blocks import pointwise
 from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.encoder import Encoder
@@ -163,7 +163,11 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
 
         def encoding(function):
             return BatchedFunction(
-                function, encoder_variables, self._check_images, self._check_shape_of_images
+                function,
+                encoder_variables,
+                self._check_images,
+                comfortable_batch_size(self.image_shape),
+                self._check_shape_of_images,
             )
 
         self._batched_probabilities = encoding(lambda indices, images: self._probabilities(images))
@@ -177,18 +181,28 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
             lambda indices, codes: self._decode_clipped(codes),
             lambda: self.decoder.variables,
             self._check_codes,
+            comfortable_batch_size(self.image_shape),
             lambda codes: checks.check_batch_shape("codes", codes, self.code_shape),
         )
         self._inference_engine = None
 
-    def encode_probabilities(self, images, batch_size=32):
+    def _batched_functions(self):
+        return (
+            self._batched_probabilities,
+            self._batched_threshold,
+            self._batched_sample,
+            self._batched_decode,
+        )
+
+    def encode_probabilities(self, images, batch_size=None):
         """P(bit = 1) for every bit: float32 (batch, *code_shape).
 
         Args:
             images: uint8, or floating point in [0, 1], of shape (batch, *image_shape). NumPy
                 arrays (or lists) are checked, run in compiled batches, and give NumPy; backend
                 tensors are traced as they are and give a tensor.
-            batch_size: images in one compiled batch; for arrays only.
+            batch_size: images in one compiled batch; for arrays only. None: 32, fewer above
+                256 x 256 pixels, so that memory stays bounded.
 
         Raises:
             ValueError: wrong shape, empty batch, or values outside [0, 1].
@@ -197,7 +211,7 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
             return self._probabilities(self._check_images(images))
         return self._batched_probabilities(images, batch_size)
 
-    def encode(self, images, deterministic=True, seed=None, batch_size=32):
+    def encode(self, images, deterministic=True, seed=None, batch_size=None):
         """Images -> codes: float32 {0, 1} of shape (batch, *code_shape).
 
         Args:
@@ -223,7 +237,7 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
             return self._bits(probabilities, seed, indices)
         return self._batched_sample(images, batch_size, seed)
 
-    def decode(self, codes, batch_size=32):
+    def decode(self, codes, batch_size=None):
         """Codes -> images: float32 in [0, 1] of shape (batch, *image_shape).
 
         Args:
@@ -238,7 +252,7 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
             return self._decode_clipped(self._check_codes(codes))
         return self._batched_decode(codes, batch_size)
 
-    def reconstruct(self, images, batch_size=32):
+    def reconstruct(self, images, batch_size=None):
         """Decode the thresholded codes of `images`; arguments and result as in `encode`."""
         return self.decode(self.encode(images, batch_size=batch_size), batch_size=batch_size)
 
@@ -264,8 +278,9 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
 
         engine = inference_engine(self, target, precision)
         self._inference_engine = engine
+        functions = self._batched_functions()
         if engine is None:
-            substitutes = (None,) * 4
+            substitutes = (None,) * len(functions)
         else:
             sampled = compile_function(self._bits, list)
             substitutes = (
@@ -274,12 +289,6 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
                 lambda indices, images, seed: sampled(engine.probabilities(images), seed, indices),
                 lambda indices, codes: engine.decode(codes),
             )
-        functions = (
-            self._batched_probabilities,
-            self._batched_threshold,
-            self._batched_sample,
-            self._batched_decode,
-        )
         for function, substitute in zip(functions, substitutes, strict=True):
             function.substitute = substitute
         return engine is not None

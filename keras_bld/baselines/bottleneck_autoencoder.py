@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder
-from keras_bld.autoencoder.batching import BatchedFunction
+from keras_bld.autoencoder.batching import BatchedFunction, comfortable_batch_size
 from keras_bld.baselines.bottleneck import Bottleneck
 
 
@@ -87,14 +87,20 @@ class BottleneckAutoencoder(BinaryAutoencoder):
                 + list(self.bottleneck.variables)
             ),
             self._check_images,
+            comfortable_batch_size(self.image_shape),
         )
         self._batched_decode = BatchedFunction(
             lambda indices, codes: self._decode_clipped(codes),
             lambda: self.decoder.variables,
             self._check_codes,
+            comfortable_batch_size(self.image_shape),
         )
+        self._inference_engine = None
 
-    def encode(self, images, batch_size=32):
+    def _batched_functions(self):
+        return (self._batched_encode, self._batched_decode)
+
+    def encode(self, images, batch_size=None):
         """Images -> codes of the bottleneck: float32 (batch, *code_shape), not bits.
 
         Args:
@@ -103,7 +109,7 @@ class BottleneckAutoencoder(BinaryAutoencoder):
         """
         return self._batched_encode(images, batch_size)
 
-    def encode_probabilities(self, images, batch_size=32):
+    def encode_probabilities(self, images, batch_size=None):
         """Raise ValueError: codes of other bottlenecks are no coin flips."""
         raise checks.error(
             "bottleneck",

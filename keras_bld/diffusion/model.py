@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_bld import checks
-from keras_bld.backend import own_buffers
+from keras_bld.backend import own_buffers, prefers_xla
 from keras_bld.diffusion.conditioning import check_condition
 from keras_bld.diffusion.generation import Generation
 from keras_bld.diffusion.objective import NATS_PER_BIT, TARGETS, diffusion_losses
@@ -117,6 +117,22 @@ class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
         return self.denoiser.condition_kind is not None
 
     # Training ------------------------------------------------------------------------------
+
+    def compile(self, optimizer="rmsprop", *args, jit_compile="auto", **kwargs):
+        """`keras.Model.compile`; the objective is built in.
+
+        `jit_compile="auto"` takes XLA where that is faster for a large denoiser that trains on
+        codes (`backend.prefers_xla`). A model with an autoencoder may train on images, whose
+        encoding XLA slows down on a CPU: pass True if it trains on codes.
+        """
+        if jit_compile == "auto" and self.autoencoder is None:
+            jit_compile = prefers_xla(self.denoiser.count_params()) or "auto"
+        super().compile(optimizer, *args, jit_compile=jit_compile, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compile as the saved model was; Keras asks for it where `compile` is ours."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, **kwargs):
         """`keras.Model.fit`, after a check of images, codes and labels given as arrays."""

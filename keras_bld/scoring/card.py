@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_bld import __version__, checks
+from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.data import pack_codes, random_subset
 from keras_bld.evaluation import extract_features
 from keras_bld.scoring import measures
@@ -15,8 +16,7 @@ from keras_bld.scoring.arrays import empty_images, to_arrays, to_uint8
 from keras_bld.scoring.flip_calibration import flip_calibration
 from keras_bld.scoring.memorisation import comparable_pixels, memorisation
 
-_PIXELS_IN_A_BATCH = 32 * 256 * 256
-_LARGEST_BATCH = 64
+LARGEST_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ def evaluate_model(model, train, held_out, network, settings=None, say=lambda me
     """
     settings = settings or CardSettings()
     _check(model, train)
-    batch_size = comfortable_batch(model.autoencoder.image_shape)
+    batch_size = comfortable_batch_size(model.autoencoder.image_shape, LARGEST_BATCH)
     say(f"features of real images ({network.name})")
     real = _real(model, held_out, network, settings, batch_size)
     known = _real(model, train, network, settings, batch_size)
@@ -241,12 +241,6 @@ def _describe(source, num_used):
         "num_used": num_used,
         "num_classes": source.num_classes,
     }
-
-
-def comfortable_batch(image_shape):
-    """Images in one batch: as many as fit beside the paper's networks."""
-    pixels = image_shape[0] * image_shape[1]
-    return int(np.clip(_PIXELS_IN_A_BATCH // pixels, 1, _LARGEST_BATCH))
 
 
 def _check(model, train):

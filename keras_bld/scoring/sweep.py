@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from keras_bld import checks
+from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.evaluation import extract_features
 from keras_bld.evaluation.features import hash_weights
 from keras_bld.scoring import card as cards
@@ -63,7 +64,7 @@ def sweep_samplers(
         "weights": hash_weights(model.denoiser),
     }
     rows = _earlier(path, key)
-    batch_size = cards.comfortable_batch(model.autoencoder.image_shape)
+    batch_size = comfortable_batch_size(model.autoencoder.image_shape, cards.LARGEST_BATCH)
     real = extract_features(cards.limited_images(held_out, settings), network, batch_size)
     known = extract_features(cards.limited_images(train, settings), network, batch_size)
     labels = cards.asked_labels(model, settings.num_images)

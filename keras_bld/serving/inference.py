@@ -4,7 +4,7 @@ import warnings
 
 from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder
-from keras_bld.diffusion import BernoulliDenoiser
+from keras_bld.diffusion import BernoulliDenoiser, BinaryLatentDiffusion
 from keras_bld.serving.openvino_codec import OpenVinoCodec
 from keras_bld.serving.openvino_program import PRECISIONS, has_bfloat16
 from keras_bld.serving.openvino_sampler import OpenVinoSampler
@@ -45,21 +45,23 @@ def inference_engine(model, target="openvino", precision="bfloat16"):
                 stacklevel=3,
             )
         if isinstance(model, BinaryAutoencoder):
+            _check_type(model, BinaryAutoencoder)
             return OpenVinoCodec(model, precision)
-        _check_denoiser(model.denoiser)
+        _check_type(model, BinaryLatentDiffusion)
+        _check_type(model.denoiser, BernoulliDenoiser)
         return OpenVinoSampler(model, precision)
     except Exception as reason:  # whatever it is, the model still runs without OpenVINO
         _stay(f"OpenVINO cannot run {type(model).__name__}: {reason}")
         return None
 
 
-def _check_denoiser(denoiser):
-    # The graph is built from the layers: a subclass may compute something else.
-    if type(denoiser) is not BernoulliDenoiser:
+def _check_type(part, kind):
+    # Graph and loop are built for these classes: a subclass may compute something else.
+    if type(part) is not kind:
         raise checks.error(
-            "denoiser",
-            f"a {type(denoiser).__name__}",
-            "a BernoulliDenoiser",
+            "model",
+            f"a {type(part).__name__}",
+            f"a {kind.__name__}",
             "run the model without compile_for_inference",
             TypeError,
         )

@@ -22,6 +22,7 @@ class OpenVinoSampler:
     """
 
     def __init__(self, model, precision):
+        self.precision = precision
         self._denoiser = model.denoiser
         self._schedule = model.schedule
         self._target = model.target

@@ -2,17 +2,7 @@
 
 import contextlib
 
-import numpy as np
-
 from keras_bld.data.code_store import shard_name, shard_starts
-
-# 32 images of 256 x 256: some gigabytes of activations in the paper's autoencoder.
-_PIXELS_IN_A_BATCH = 32 * 256 * 256
-
-
-def comfortable_batch_size(image_shape, largest):
-    """A batch size for images of this shape: at most `largest`, fewer where they are big."""
-    return int(np.clip(_PIXELS_IN_A_BATCH // (image_shape[0] * image_shape[1]), 1, largest))
 
 
 def images_written(store, earlier_files):

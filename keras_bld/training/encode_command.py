@@ -6,6 +6,7 @@ from typing import Literal
 
 from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.data import (
     ImageFolder,
     ImagePreprocessing,
@@ -15,7 +16,6 @@ from keras_bld.data import (
 )
 from keras_bld.data.folders import UNREADABLE_LIST
 from keras_bld.training.command_tools import (
-    comfortable_batch_size,
     images_written,
     progress_bar,
     short_errors,

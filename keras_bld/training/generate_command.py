@@ -8,11 +8,11 @@ import numpy as np
 from keras import ops
 
 from keras_bld import checks
+from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.evaluation import save_image_grid
 from keras_bld.evaluation.pictures import save_picture
 from keras_bld.random import resolve_seed, uniforms
 from keras_bld.training.command_tools import (
-    comfortable_batch_size,
     images_written,
     progress_bar,
     short_errors,

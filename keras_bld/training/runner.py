@@ -8,10 +8,11 @@ import keras
 
 from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
+from keras_bld.autoencoder.batching import comfortable_batch_size
+from keras_bld.backend import prefers_xla
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.training import pictures, scores
-from keras_bld.training.command_tools import comfortable_batch_size
 from keras_bld.training.estimate import describe
 from keras_bld.training.fitting import fit_resumably, make_optimizer, say, write_json
 from keras_bld.training.recipe import STAGES
@@ -104,7 +105,8 @@ class Runner:
                 recipe.learning_rate_decay,
                 recipe.adam_beta_2,
                 recipe.diffusion_ema_momentum,
-            )
+            ),
+            jit_compile=self._prefers_xla(model) or "auto",
         )
         images, labels = self._validation_arrays()
         codes = model.autoencoder.encode(images, batch_size=self._encoding_batch_size)
@@ -254,6 +256,10 @@ class Runner:
         return lambda start: store.batches(
             recipe.diffusion_batch_size, seed=recipe.seed, labels=labels, start_batch=start
         )
+
+    def _prefers_xla(self, model):
+        reads_codes = self.recipe.codes == "store"
+        return reads_codes and prefers_xla(model.denoiser.count_params())
 
     # Work directory ------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_bld.autoencoder.batching import BatchedFunction
+from keras_bld.autoencoder.batching import BatchedFunction, comfortable_batch_size
 
 
 def add_index(indices, chunk, *scalars):
@@ -53,7 +53,7 @@ def test_the_shape_is_checked_as_the_caller_gave_it():
     def refuse(array):
         raise ValueError(f"shape {array.shape}")
 
-    function = BatchedFunction(add_index, list, lambda chunk: chunk, refuse)
+    function = BatchedFunction(add_index, list, lambda chunk: chunk, check_shape=refuse)
     for shape in ((5, 2), (0, 2), ()):
         with pytest.raises(ValueError, match=re.escape(f"shape {shape}")):
             function(np.zeros(shape), 2)
@@ -72,3 +72,13 @@ def test_a_substitute_gets_every_item_once():
     np.testing.assert_array_equal(result, np.arange(5)[:, None] + [0.5, 0.5])
     assert seen == [0, 1, 2, 3, 4] and result.dtype == np.float32
     assert function.num_traces == 0
+
+
+def test_large_images_go_few_at_a_time():
+    sizes = [comfortable_batch_size((side, side, 3)) for side in (32, 256, 512, 1024, 4096)]
+    assert sizes == [32, 32, 8, 2, 1]
+    seen = []
+    function = BatchedFunction(add_index, list, lambda chunk: chunk, default_batch_size=2)
+    function.substitute = lambda indices, chunk, scalar: seen.append(len(chunk)) or chunk
+    function(np.zeros((5, 2), "float32"), None, 0.5)
+    assert seen == [2, 2, 1]

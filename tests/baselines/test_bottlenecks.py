@@ -141,5 +141,8 @@ def test_spherical_codes_have_unit_length():
 def test_no_bottleneck():
     with pytest.raises(TypeError, match="Bottleneck"):
         baselines.BottleneckAutoencoder((8, 8, 1), keras.layers.Dense(3))
+    model = autoencoder("vector")
     with pytest.raises(ValueError, match="call encode"):
-        autoencoder("vector").encode_probabilities(np.zeros((1, 8, 8, 1)))
+        model.encode_probabilities(np.zeros((1, 8, 8, 1)))
+    with pytest.warns(RuntimeWarning, match="received a BottleneckAutoencoder"):
+        assert not model.compile_for_inference()

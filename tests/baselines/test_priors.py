@@ -56,6 +56,9 @@ def test_config_and_refusals(name):
         model.generate_codes(2, posterior="plug_in")
     with pytest.raises(ValueError, match="bits_per_dimension"):
         model.likelihood(codes)
+    # The fast path samples Bernoulli diffusions alone.
+    with pytest.warns(RuntimeWarning, match=f"received a {type(model).__name__}"):
+        assert not model.compile_for_inference()
 
 
 def predict(model, logit):

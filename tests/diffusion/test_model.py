@@ -210,6 +210,16 @@ def test_fit_on_codes_and_labels_from(kind):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the others have one way to compile")
+def test_large_denoisers_train_with_xla(monkeypatch):
+    model = tiny_model(tiny_denoiser())
+    monkeypatch.setattr("keras_bld.backend._LARGE", 1)
+    model.compile("adam")
+    assert model.jit_compile is True
+    model.compile("adam", jit_compile=False)
+    assert model.jit_compile is False
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the others have one way to compile")
 @pytest.mark.parametrize("jit_compile", [True, False])
 def test_xla_and_plain_graphs_both_train(jit_compile):
     model = tiny_model(LinearDenoiser(num_classes=2))
