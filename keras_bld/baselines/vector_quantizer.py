@@ -62,7 +62,8 @@ class VectorQuantizer(Bottleneck):
             name="counts", shape=shape[:1], initializer="ones", trainable=False
         )
         self.sums = self.add_weight(name="sums", shape=shape, trainable=False)
-        self.sums.assign(ops.convert_to_tensor(self.codebook))
+        # A copy: on JAX a shared buffer could not be donated to the training step.
+        self.sums.assign(ops.copy(self.codebook))
         self.built = True
 
     def to_codes(self, inputs, training):
