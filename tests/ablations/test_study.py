@@ -1,8 +1,11 @@
 import json
+import subprocess
+import sys
 
 import pytest
+from harness import PROJECT_ROOT
 
-from keras_bld.ablations import Study, run_study
+from keras_bld.ablations import EXPERIMENTS, Study, run_study
 
 
 def test_an_unknown_table():
@@ -25,3 +28,12 @@ def test_tables_share_what_they_train(tmp_path, capsys):
     # The same command again trains nothing and gives the same table.
     assert run_study("schedules", study).read_text() == page
     assert "Epoch" not in capsys.readouterr().out
+
+
+@pytest.mark.once
+def test_the_recipe_names_every_table():
+    command = [sys.executable, "recipes/ablations.py", "--help"]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for table in EXPERIMENTS:
+        assert f"python recipes/ablations.py {table} --data" in done.stdout and table in done.stdout
