@@ -3,14 +3,14 @@
 import importlib
 
 # These rooms register the Keras classes that `.keras` files and presets name.
-from keras_bld import evaluation
+from keras_bld import baselines, evaluation
 from keras_bld.autoencoder import BernoulliStraightThrough, BinaryAutoencoder
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 
 __version__ = "0.1.0"
 
 # Resolved at first use, so that `import keras_bld` stays as quick as `import keras`.
-_ROOMS = ("conversion", "data", "serving", "zoo")
+_ROOMS = ("conversion", "data", "scoring", "serving", "zoo")
 _ZOO_FUNCTIONS = ("load_preset", "presets")
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "BernoulliStraightThrough",
     "BinaryAutoencoder",
     "BinaryLatentDiffusion",
+    "baselines",
     "evaluation",
     *_ROOMS,
     *_ZOO_FUNCTIONS,
