@@ -6,7 +6,7 @@ from keras import ops
 from keras_bld import checks
 from keras_bld import random as bld_random
 from keras_bld.diffusion import BernoulliNoiseSchedule, BinaryLatentDiffusion
-from keras_bld.diffusion.objective import NATS_PER_BIT
+from keras_bld.diffusion.objective import NATS_PER_BIT, bce_with_logits
 from keras_bld.diffusion.sampler import guided_logits
 
 UNKNOWN = 0.5
@@ -69,19 +69,9 @@ class RivalPrior(BinaryLatentDiffusion):
 
     def call(self, inputs, training=False):
         """Corrupt and predict, as in `BinaryLatentDiffusion`."""
-        if not isinstance(inputs, dict):
-            inputs = {"x": inputs}
-        condition = inputs.get("condition")
-        codes = ops.stop_gradient(self._codes_of(inputs["x"]))
-        batch = ops.shape(codes)[0]
-        time_steps = keras.random.randint(
-            (batch,), 1, self.num_steps + 1, dtype="int32", seed=self.seed_generator
-        )
+        codes, time_steps, condition = self._codes_at_times(inputs)
         corrupted, weights = self.corrupt(codes, time_steps)
-        present = None
-        if condition is not None and training and self.label_dropout > 0:
-            draws = keras.random.uniform((batch,), dtype="float32", seed=self.seed_generator)
-            present = draws >= self.label_dropout
+        present = self._condition_present(condition, time_steps, training)
         logits = self.denoiser(corrupted, time_steps, condition, present)
         return {"logits": logits, "codes": codes, "weights": weights}
 
@@ -89,8 +79,7 @@ class RivalPrior(BinaryLatentDiffusion):
         """Weighted cross-entropy of the bits in nats; updates the metrics."""
         logits, codes = ops.cast(y_pred["logits"], "float32"), y_pred["codes"]
         axes = (1, 2, 3)
-        cross_entropy = ops.softplus(logits) - codes * logits
-        loss = ops.mean(y_pred["weights"] * cross_entropy, axis=axes)
+        loss = ops.mean(y_pred["weights"] * bce_with_logits(codes, logits), axis=axes)
         is_right = ops.cast(ops.equal(logits > 0.0, codes > 0.5), "float32")
         self._trackers["bce"].update_state(loss)
         self._trackers["bits_per_dimension"].update_state(loss / NATS_PER_BIT)

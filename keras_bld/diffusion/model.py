@@ -179,27 +179,35 @@ class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
         Returns:
             Dictionary of `logits`, `codes`, `noisy_codes` and `time_steps`.
         """
-        if not isinstance(inputs, dict):
-            inputs = {"x": inputs}
-        condition = inputs.get("condition")
-        codes = ops.stop_gradient(self._codes_of(inputs["x"]))
-        batch = ops.shape(codes)[0]
-        time_steps = keras.random.randint(
-            (batch,), 1, self.num_steps + 1, dtype="int32", seed=self.seed_generator
-        )
+        codes, time_steps, condition = self._codes_at_times(inputs)
         uniforms = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self.seed_generator)
         noisy_codes = self.schedule(codes, time_steps, uniforms)
-        condition_present = None
-        if condition is not None and training and self.label_dropout > 0:
-            draws = keras.random.uniform((batch,), dtype="float32", seed=self.seed_generator)
-            condition_present = draws >= self.label_dropout
-        logits = self.denoiser(noisy_codes, time_steps, condition, condition_present)
+        present = self._condition_present(condition, time_steps, training)
+        logits = self.denoiser(noisy_codes, time_steps, condition, present)
         return {
             "logits": logits,
             "codes": codes,
             "noisy_codes": noisy_codes,
             "time_steps": time_steps,
         }
+
+    def _codes_at_times(self, inputs):
+        """(codes, random time steps, condition or None) of what `call` was given."""
+        if not isinstance(inputs, dict):
+            inputs = {"x": inputs}
+        codes = ops.stop_gradient(self._codes_of(inputs["x"]))
+        time_steps = keras.random.randint(
+            (ops.shape(codes)[0],), 1, self.num_steps + 1, dtype="int32", seed=self.seed_generator
+        )
+        return codes, time_steps, inputs.get("condition")
+
+    def _condition_present(self, condition, time_steps, training):
+        """Which samples keep their condition; None for all."""
+        if condition is None or not training or self.label_dropout == 0:
+            return None
+        shape = ops.shape(time_steps)
+        draws = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        return draws >= self.label_dropout
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """BCE + vlb_weight * bound (Eq. 13), the mean over the batch; updates the metrics."""
