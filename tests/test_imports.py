@@ -90,7 +90,7 @@ def room_of(module):
         return "recipes"
     if first != "keras_bld":
         return None
-    if rest and rest[0] in ("checks", "random", "backend", "__version__"):
+    if rest and rest[0] in ("checks", "random", "backend", "files", "__version__"):
         return "base"  # the version is a constant
     return rest[0] if rest and rest[0] in ARROWS else "front"
 

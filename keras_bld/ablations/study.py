@@ -16,6 +16,7 @@ from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.evaluation import extract_features, psnr, ssim
+from keras_bld.files import write_json
 from keras_bld.scoring import (
     CardSettings,
     domain_network,
@@ -25,7 +26,7 @@ from keras_bld.scoring import (
     write_sweep,
 )
 from keras_bld.scoring import card as cards
-from keras_bld.training.fitting import fit_resumably, make_optimizer, say, write_json
+from keras_bld.training.fitting import fit_resumably, make_optimizer, say
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
 

@@ -1,11 +1,10 @@
 """A table as Markdown and JSON, the paper's numbers beside ours."""
 
 import dataclasses
-import json
 
 import numpy as np
 
-from keras_bld.scoring.card_files import write_text
+from keras_bld.files import write_json, write_text
 
 _HEADS = {
     "bits": "bits an image",
@@ -43,14 +42,13 @@ def write_table(folder, name, study, network, found):
     for row, results in found:
         cells = [_cell(results, column) for column in columns]
         lines.append(f"| {row.name.replace('_', ' ')} | {' | '.join(cells)} | {row.paper} |")
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{name}.md", "\n".join([*lines, ""]))
     content = {
         "study": dataclasses.asdict(study),
         "network": {"name": network.name, "weights_sha256": network.weights_sha256},
         "rows": {row.name: results for row, results in found},
     }
-    write_text(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
+    write_json(folder / f"{name}.json", content)
 
 
 def _cell(results, column):

@@ -4,10 +4,10 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import pathlib
 import platform
 import sys
 
+from keras_bld import files
 from keras_bld.benchmark.settings import PATHS
 
 
@@ -59,16 +59,11 @@ def headline(numbers):
 
 
 def write_json(numbers, destination):
-    """Write one JSON object to a path (beside it first, then renamed), or to "-", the output."""
-    text = json.dumps(numbers, indent=2) + "\n"
+    """Write one JSON object to a path (whole or not at all), or to "-", the output."""
     if destination == "-":
-        sys.stdout.write(text)
-        return
-    path = pathlib.Path(destination)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    beside.write_text(text)
-    os.replace(beside, path)
+        sys.stdout.write(json.dumps(numbers, indent=2) + "\n")
+    else:
+        files.write_json(destination, numbers)
 
 
 def print_tables(numbers):
@@ -156,11 +151,9 @@ def save_chart(numbers, path):
     if rows:
         axes.legend(fontsize=8)
     figure.tight_layout()
-    path = pathlib.Path(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    figure.savefig(beside, dpi=150)
+    with files.replacing(path) as new:
+        figure.savefig(new, dpi=150)
     plt.close(figure)
-    os.replace(beside, path)
 
 
 def _text(value):

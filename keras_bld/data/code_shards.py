@@ -1,6 +1,5 @@
 """A code store, written: wherever codes come from, an interruption costs one shard at most."""
 
-import json
 import os
 import pathlib
 
@@ -19,6 +18,7 @@ from keras_bld.data.code_store import (
 )
 from keras_bld.data.images import UnreadableImageError
 from keras_bld.data.packing import pack_codes
+from keras_bld.files import remove_leftovers, replacing, write_json
 
 # One record a group, as random access wants it; the bits of a good code do not compress.
 WRITER_OPTIONS = "group_size:1,uncompressed"
@@ -100,51 +100,46 @@ def write_code_shards(path, header, batches_of, any_num_shards=False, on_progres
         try:
             _write_shard(file, batches_of(start, stop), report)
         except UnreadableImageError as error:
-            _write_header(path, {**header, "unreadable": str(error)})
+            write_json(path / HEADER, {**header, "unreadable": str(error)})
             raise
-    for left_over in path.glob("*.unfinished"):
-        left_over.unlink(missing_ok=True)
+    remove_leftovers(path)
     sizes = [file.stat().st_size for file in files]
-    _write_header(path, {**header, "complete": True, "shard_bytes": sizes})
+    write_json(path / HEADER, {**header, "complete": True, "shard_bytes": sizes})
     return CodeStore(path)
 
 
 def _write_shard(file, batches, report):
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.unfinished")
-    writer = import_array_record().ArrayRecordWriter(str(unfinished), WRITER_OPTIONS)
-    done = 0
-    try:
-        for labels, versions in batches:
-            records = np.concatenate(
-                [
-                    np.asarray(labels, LABEL_TYPE)[:, None].view("uint8"),
-                    *(pack_codes(codes).reshape(len(labels), -1) for codes in versions),
-                ],
-                axis=1,
-            )
-            for record in records:
-                writer.write(record.tobytes())
-            done += len(labels)
-            report(done)
-        writer.close()
-        with open(unfinished, "rb") as written:
+    with replacing(file) as new:
+        writer = import_array_record().ArrayRecordWriter(str(new), WRITER_OPTIONS)
+        done = 0
+        try:
+            for labels, versions in batches:
+                records = np.concatenate(
+                    [
+                        np.asarray(labels, LABEL_TYPE)[:, None].view("uint8"),
+                        *(pack_codes(codes).reshape(len(labels), -1) for codes in versions),
+                    ],
+                    axis=1,
+                )
+                for record in records:
+                    writer.write(record.tobytes())
+                done += len(labels)
+                report(done)
+        finally:
+            writer.close()
+        with open(new, "rb") as written:
             # Renaming may reach the disk before the data does; a crash between would leave an
             # empty shard that looks finished.
             os.fsync(written.fileno())
-        os.replace(unfinished, file)
-    finally:
-        if writer.is_open():
-            writer.close()
-        unfinished.unlink(missing_ok=True)
 
 
 def _claim(path, header, any_num_shards):
     """Return the header to go on with; raise ValueError where the folder holds another store."""
-    shards = list(path.glob("*.array_record"))
+    shards = list(path.glob("codes-*.array_record"))
     there = read_header(path) if (path / HEADER).is_file() else None
     if there is None or not shards:
         # No shard, no claim: what failed at once may be begun with other settings.
-        _write_header(path, header)
+        write_json(path / HEADER, header)
         return header
     names = [name for name in header if name != "complete"]
     if any_num_shards:
@@ -157,7 +152,7 @@ def _claim(path, header, any_num_shards):
         # The store could not be finished with the images it was begun with.
         for shard in shards:
             shard.unlink()
-        _write_header(path, header)
+        write_json(path / HEADER, header)
         return header
     received = "; ".join(f"{name} {header[name]!r}" for name in different)
     expected = "; ".join(f"{name} {there.get(name)!r}" for name in different)
@@ -167,9 +162,3 @@ def _claim(path, header, any_num_shards):
         f"an empty folder, or {expected}",
         "choose another folder, or delete this one",
     )
-
-
-def _write_header(path, header):
-    unfinished = path / f"{HEADER}.{os.getpid()}.unfinished"
-    unfinished.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path / HEADER)

@@ -12,6 +12,7 @@ from keras_bld import checks
 from keras_bld.data.images import UnreadableImageError
 from keras_bld.data.preprocessing import fingerprint
 from keras_bld.data.sources import NO_LABEL, ImageSource
+from keras_bld.files import write_text
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 TRAIN_FOLDERS = ("train",)
@@ -220,7 +221,6 @@ def _find_unreadable(root, files, preprocessing, work_dir):
     if unreadable:
         logging.getLogger("keras_bld").warning("%s: %s", root, count)
     if list_file is not None:
-        list_file.parent.mkdir(parents=True, exist_ok=True)
         lines = [first_line, f"# {count}", *("\t".join(pair) for pair in unreadable)]
-        list_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(list_file, "\n".join(lines) + "\n")
     return unreadable

@@ -1,11 +1,13 @@
 """Images side by side in one picture, with labels, written whole or not at all."""
 
 import os
+import pathlib
 
 import numpy as np
 from keras import ops
 
 from keras_bld import checks
+from keras_bld.files import replacing
 
 _BACKGROUND = 255
 _LABEL_SIZE = 12  # pixels; the height of a row of text
@@ -138,23 +140,16 @@ def save_picture(path, picture):
     """Write a uint8 array (height, width, channels) as an image file, whole or not at all."""
     from PIL import Image
 
-    path = os.fspath(path)
-    root, suffix = os.path.splitext(path)
     Image.init()
-    if suffix.lower() not in Image.EXTENSION:
+    if pathlib.Path(path).suffix.lower() not in Image.EXTENSION:
         raise checks.error(
             "path",
-            repr(path),
+            repr(os.fspath(path)),
             "a file name with a picture suffix such as .png",
             "add `.png` to the name",
         )
-    beside = f"{root}.{os.getpid()}.partial{suffix}"
-    try:
-        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(beside)
-        os.replace(beside, path)
-    finally:
-        if os.path.exists(beside):
-            os.remove(beside)
+    with replacing(path) as new:
+        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(new)
 
 
 def _to_uint8(images, argument="images"):

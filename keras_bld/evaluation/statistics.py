@@ -1,11 +1,10 @@
 """Mean and covariance of features, gathered batch by batch in float64."""
 
-import os
-
 import numpy as np
 
 from keras_bld import checks
 from keras_bld.evaluation.arrays import check_features, to_float64
+from keras_bld.files import replacing
 
 
 class StreamingStatistics:
@@ -106,11 +105,9 @@ class StreamingStatistics:
 
         The file appears whole or not at all: it is written beside `path` and renamed.
         """
-        path = os.fspath(path)
-        beside = f"{path}.{os.getpid()}.partial"
-        with open(beside, "wb") as file:
+        # Opened here: NumPy would add .npz to a name without it.
+        with replacing(path) as new, open(new, "wb") as file:
             np.savez(file, mu=self.mean, sigma=self.covariance, count=self.count)
-        os.replace(beside, path)
 
     @classmethod
     def load(cls, path, count=None):

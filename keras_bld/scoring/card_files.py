@@ -1,9 +1,8 @@
 """A card as files: card.json, card.md and pictures."""
 
-import json
-import os
 import pathlib
 
+from keras_bld.files import write_json, write_text
 from keras_bld.scoring.plots import card_pictures
 
 # Beside other names than these the feature network is named: they are its numbers.
@@ -32,7 +31,7 @@ def write_card(card, sets, folder):
     folder.mkdir(parents=True, exist_ok=True)
     pictures = card_pictures(card, sets, folder)
     write_text(folder / "card.md", markdown(card, pictures))
-    write_text(folder / "card.json", json.dumps(card, indent=2) + "\n")
+    write_json(folder / "card.json", card)
 
 
 def markdown(card, pictures=()):
@@ -65,14 +64,6 @@ def markdown(card, pictures=()):
         lines += ["", "```sh", card["command"], "```"]
     lines += ["", *(f"![{name}]({name})" for name in pictures), ""]
     return "\n".join(lines)
-
-
-def write_text(path, text):
-    """Write beside the place, then rename."""
-    path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def _text(value):

@@ -11,6 +11,7 @@ from keras_bld.evaluation import (
     inception_fid,
     train_classifier,
 )
+from keras_bld.files import replacing
 from keras_bld.scoring.arrays import to_arrays
 
 DOMAIN = "domain"
@@ -81,8 +82,7 @@ def domain_network(train, folder, epochs=5, seed=0):
         images, labels = to_arrays(train)
         classifier = train_classifier(images, labels, train.num_classes, epochs, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name("partial." + path.name)
-        classifier.save(partial)
-        partial.replace(path)
+        with replacing(path) as new:
+            classifier.save(new)
     name = f"{train.num_classes}-class classifier of {len(train)} training images"
     return FeatureNetwork.from_classifier(classifier, name)

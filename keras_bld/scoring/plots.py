@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from keras_bld.evaluation import neighbor_sheet, save_image_grid
+from keras_bld.files import replacing
 
 _SMALLEST_VISIBLE_SIZE = 48
 _MOST_SAMPLES = 100
@@ -160,10 +161,8 @@ def _figure(columns=1):
 
 
 def _save(figure, path):
-    root, suffix = os.path.splitext(path)
-    partial = f"{root}.partial{suffix}"
-    figure.savefig(partial, dpi=110)
-    os.replace(partial, path)
+    with replacing(path) as new:
+        figure.savefig(new, dpi=110)
 
 
 def _colour(position):

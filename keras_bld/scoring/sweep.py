@@ -12,9 +12,9 @@ from keras_bld import checks
 from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.evaluation import extract_features
 from keras_bld.evaluation.features import hash_weights
+from keras_bld.files import write_json, write_text
 from keras_bld.scoring import card as cards
 from keras_bld.scoring import measures
-from keras_bld.scoring.card_files import write_text
 from keras_bld.scoring.plots import heat_map, steps_plot
 
 AXES = ("num_steps", "temperature", "guidance_scale", "posterior")
@@ -82,8 +82,7 @@ def sweep_samplers(
         rows.append({**choice, "metrics": metrics})
         say(f"{choice}: Frechet distance {metrics['frechet_distance']['value']:.4g}")
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps({"key": key, "rows": rows}, indent=2) + "\n")
+            write_json(path, {"key": key, "rows": rows})
     order = {values: index for index, values in enumerate(itertools.product(*grid))}
     chosen = [row for row in rows if tuple(row[axis] for axis in AXES) in order]
     return sorted(chosen, key=lambda row: order[tuple(row[axis] for axis in AXES)])

@@ -1,6 +1,5 @@
 """Fitting one model so that an interrupted run goes on where it stopped."""
 
-import json
 import os
 import pathlib
 import sys
@@ -51,6 +50,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Save; the number of the epoch is part of the file's name, so that both agree."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        # Not `files.replacing`: what a killed run leaves is large, and the next run overwrites it.
         partial = self._folder / f"partial.{_CHECKPOINT}"
         self.model.save_weights(partial)
         old = finished_epochs(self._folder)
@@ -110,15 +110,6 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
         ],
     )
     return {name: float(values[-1]) for name, values in history.history.items()}
-
-
-def write_json(path, content):
-    """Write JSON beside its place, then rename: the file is whole or not there."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
 
 
 def say(message):

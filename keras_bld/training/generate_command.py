@@ -11,13 +11,13 @@ from keras_bld import checks
 from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.evaluation import save_image_grid
 from keras_bld.evaluation.pictures import save_picture
+from keras_bld.files import write_json
 from keras_bld.random import resolve_seed, uniforms
 from keras_bld.training.command_tools import (
     images_written,
     progress_bar,
     short_errors,
 )
-from keras_bld.training.fitting import write_json
 from keras_bld.zoo import load_preset, read_metadata
 
 _LARGEST_BATCH = 32

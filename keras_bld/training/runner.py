@@ -12,9 +12,10 @@ from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.backend import prefers_xla
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+from keras_bld.files import write_json
 from keras_bld.training import pictures, scores
 from keras_bld.training.estimate import describe
-from keras_bld.training.fitting import fit_resumably, make_optimizer, say, write_json
+from keras_bld.training.fitting import fit_resumably, make_optimizer, say
 from keras_bld.training.recipe import STAGES
 from keras_bld.zoo import load_preset, save_preset
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint

@@ -143,7 +143,7 @@ def test_an_interrupted_encoding_resumes(tmp_path):
     kept = (tmp_path / files[0]).stat()
     with pytest.raises(FileNotFoundError, match="not finished. Fix: run what wrote it again"):
         CodeStore(tmp_path)
-    (tmp_path / "codes-00001-of-00004.array_record.1.unfinished").write_bytes(b"of a killed run")
+    (tmp_path / "partial.1.codes-00001-of-00004.array_record").write_bytes(b"of a killed run")
     progress = []
     # Without num_shards the count of the interrupted run stands.
     store = write_code_store(
@@ -158,7 +158,7 @@ def test_an_interrupted_encoding_resumes(tmp_path):
     assert progress == [(9, 23), (11, 23), (15, 23), (17, 23), (21, 23), (23, 23)]
     again = (tmp_path / files[0]).stat()
     assert (again.st_ino, again.st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
-    assert not list(tmp_path.glob("*.unfinished"))
+    assert not list(tmp_path.glob("partial.*"))
     whole = write(tmp_path / "whole")
     np.testing.assert_equal(list(store), list(whole))
 

@@ -8,7 +8,6 @@ from keras_bld.training.fitting import (
     finished_epochs,
     fit_resumably,
     make_optimizer,
-    write_json,
 )
 
 
@@ -84,10 +83,3 @@ def test_learning_rate_warms_up_and_decays(decay, last):
     schedule = make_optimizer(1e-3, 10, 100, decay, 0.999, 0.0)._learning_rate
     rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in (0, 5, 10, 100)]
     np.testing.assert_allclose(rates, [0.0, 5e-4, 1e-3, last], rtol=1e-4, atol=1e-9)
-
-
-def test_json_is_whole_or_not_there(tmp_path):
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "bad.json", {"value": object()})
-    write_json(tmp_path / "good.json", {"value": 1})
-    assert [path.name for path in tmp_path.iterdir()] == ["good.json"]
