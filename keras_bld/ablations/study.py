@@ -15,7 +15,7 @@ from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
-from keras_bld.evaluation import extract_features, psnr, ssim
+from keras_bld.evaluation import extract_features
 from keras_bld.files import write_json
 from keras_bld.scoring import (
     CardSettings,
@@ -199,12 +199,7 @@ class _Runner:
     def _measure_autoencoder(self, row, seed):
         model = self._autoencoder(row, seed)
         images, _ = load_arrays(random_subset(self.held_out, self.study.num_images))
-        made = model.reconstruct(images)
-        pairs = [(images[i : i + 1], made[i : i + 1]) for i in range(len(images))]
-        values = {
-            "psnr": [psnr(*pair) for pair in pairs],
-            "ssim": [ssim(*pair) for pair in pairs],
-        }
+        values = measures.image_similarity(images, model.reconstruct(images))
         bits = getattr(model, "bits_per_image", float(np.prod(model.code_shape)))
         return {
             "bits": bits if np.isfinite(bits) else None,

@@ -43,24 +43,40 @@ def reconstruction_scores(autoencoder, images, network, real_features, batch_siz
         real_features: features of `images`.
         batch_size: images at a time.
     """
-    signal, structure, features = [], [], []
+    similarity, features = {}, []
     for first in range(0, len(images), batch_size):
         batch = images[first : first + batch_size]
         made = autoencoder.reconstruct(batch)
-        pairs = [(batch[row : row + 1], made[row : row + 1]) for row in range(len(batch))]
-        signal += [psnr(*pair) for pair in pairs]
-        if min(batch.shape[1:3]) >= _SMALLEST_FOR_SSIM:
-            structure += [ssim(*pair) for pair in pairs]
+        for name, values in image_similarity(batch, made).items():
+            similarity.setdefault(name, []).extend(values)
         features.append(extract_features(made, network, batch_size))
     features = np.concatenate(features)
     scores = {}
-    for name, values in (("psnr_db", signal), ("ssim", structure)):
-        if values:
-            mean, error = mean_and_error(values)
-            scores[f"reconstruction_{name}"] = score(mean, error, len(images))
+    for name, values in similarity.items():
+        mean, error = mean_and_error(values)
+        label = {"psnr": "psnr_db"}.get(name, name)
+        scores[f"reconstruction_{label}"] = score(mean, error, len(images))
     distance = frechet_distance(features, real_features)
     scores["reconstruction_frechet_distance"] = score(distance, num_samples=len(images))
     return scores
+
+
+def image_similarity(images, made):
+    """PSNR (decibels) and SSIM of each image and its counterpart.
+
+    Args:
+        images: (num_images, height, width, channels), uint8 or floating in [0, 1].
+        made: their reconstructions.
+
+    Returns:
+        Dictionary of "psnr" and, for images that hold SSIM's window of 11 x 11 pixels, "ssim":
+        lists of one number an image.
+    """
+    pairs = [(images[row : row + 1], made[row : row + 1]) for row in range(len(images))]
+    found = {"psnr": [psnr(*pair) for pair in pairs]}
+    if min(images.shape[1:3]) >= _SMALLEST_FOR_SSIM:
+        found["ssim"] = [ssim(*pair) for pair in pairs]
+    return found
 
 
 def likelihood_scores(model, codes, labels, seed, batch_size):
