@@ -11,11 +11,9 @@ from keras_bld import checks
 from keras_bld.ablations.experiments import EXPERIMENTS, FIGURE_7_STEPS
 from keras_bld.ablations.tables import write_table
 from keras_bld.autoencoder import BinaryAutoencoder
-from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
-from keras_bld.evaluation import extract_features
 from keras_bld.files import write_json
 from keras_bld.scoring import (
     CardSettings,
@@ -25,7 +23,7 @@ from keras_bld.scoring import (
     sweep_samplers,
     write_sweep,
 )
-from keras_bld.scoring import card as cards
+from keras_bld.scoring.samples import real_features, score_samples
 from keras_bld.training.fitting import fit_resumably, make_optimizer, say
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
@@ -256,21 +254,12 @@ class _Runner:
     def _measure_prior(self, row, seed):
         study = self.study
         model = self._prior(row, seed, study.num_training_steps)
-        labels = np.arange(study.num_images) % self.train.num_classes
         takes_all = getattr(model, "target", None) == "previous" or row.name == "autoregressive"
         num_steps = model.num_steps if takes_all else study.sampling_steps
-        batch_size = comfortable_batch_size(self.train.image_shape, cards.LARGEST_BATCH)
-        images, _ = cards.generated_images(
-            model,
-            study.num_images,
-            {"num_steps": num_steps, "temperature": study.temperature, "seed": seed},
-            batch_size,
-            labels,
+        sampler = {"num_steps": num_steps, "temperature": study.temperature, "seed": seed}
+        metrics, _ = score_samples(
+            model, self.network, study.num_images, sampler, *self._features()
         )
-        real, known = self._features()
-        features = extract_features(images, self.network, batch_size)
-        metrics = measures.distribution_scores(features, real, known, self.network, seed)
-        metrics |= measures.recognition_scores(self.network, features, labels)
         names = ("frechet_distance", "frechet_distance_floor", "precision", "recall")
         result = {name: metrics[name]["value"] for name in (*names, "recognised_as_asked")}
         return {"steps": num_steps, **result}
@@ -299,10 +288,9 @@ class _Runner:
 
     def _features(self):
         if self._real_features is None:
-            settings = CardSettings(num_images=self.study.num_images)
-            batch_size = comfortable_batch_size(self.train.image_shape, cards.LARGEST_BATCH)
+            # The same images for every seed of a row.
             self._real_features = [
-                extract_features(cards.limited_images(source, settings), self.network, batch_size)
+                real_features(source, self.network, self.study.num_images, seed=0)
                 for source in (self.held_out, self.train)
             ]
         return self._real_features

@@ -8,15 +8,11 @@ import keras
 import numpy as np
 
 from keras_bld import __version__, checks
-from keras_bld.autoencoder.batching import comfortable_batch_size
-from keras_bld.data import pack_codes, random_subset
-from keras_bld.evaluation import extract_features
 from keras_bld.scoring import measures
-from keras_bld.scoring.arrays import empty_images, to_arrays, to_uint8
+from keras_bld.scoring.arrays import to_arrays
 from keras_bld.scoring.flip_calibration import flip_calibration
-from keras_bld.scoring.memorisation import comparable_pixels, memorisation
-
-LARGEST_BATCH = 64
+from keras_bld.scoring.memorisation import memorisation
+from keras_bld.scoring.samples import batch_size_for, real_set, score_samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,23 +58,6 @@ class CardSettings:
         }
 
 
-@dataclasses.dataclass
-class _Set:
-    """One set of images with everything that metrics compare."""
-
-    images: np.ndarray  # uint8
-    labels: np.ndarray
-    features: np.ndarray
-    codes: np.ndarray  # packed
-
-    def spaces(self):
-        return {
-            "pixels": comparable_pixels(self.images),
-            "features": self.features,
-            "codes": self.codes,
-        }
-
-
 def evaluate_model(model, train, held_out, network, settings=None, say=lambda message: None):
     """Measure a model: reconstruction, likelihood, distribution, accuracy, memorisation.
 
@@ -100,20 +79,17 @@ def evaluate_model(model, train, held_out, network, settings=None, say=lambda me
     """
     settings = settings or CardSettings()
     _check(model, train)
-    batch_size = comfortable_batch_size(model.autoencoder.image_shape, LARGEST_BATCH)
+    batch_size = batch_size_for(model.autoencoder.image_shape)
     say(f"features of real images ({network.name})")
-    real = _real(model, held_out, network, settings, batch_size)
-    known = _real(model, train, network, settings, batch_size)
-    sampler = settings.sampler(model.num_steps)
-    say(f"generating {settings.num_images} images: {sampler}")
-    made = _generated(model, network, settings.num_images, sampler, batch_size)
-    metrics = {}
-    say("distances between generated and real images")
-    metrics |= measures.distribution_scores(
-        made.features, real.features, known.features, network, settings.seed
+    real, known = (
+        real_set(source, model, network, settings.num_images, settings.seed)
+        for source in (held_out, train)
     )
-    if model.is_conditional and network.kernel is not None:
-        metrics |= measures.recognition_scores(network, made.features, made.labels)
+    sampler = settings.sampler(model.num_steps)
+    say(f"generating {settings.num_images} images, and their distances to real ones: {sampler}")
+    metrics, made = score_samples(
+        model, network, settings.num_images, sampler, real.features, known.features
+    )
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
         metrics |= measures.accuracy_scores(
@@ -186,49 +162,6 @@ def versions():
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-def generated_images(model, num_images, sampler, batch_size, labels=None):
-    """Images as uint8, and their codes packed; in constant memory beyond these."""
-    codes = model.generate_codes(num_images, labels=labels, batch_size=batch_size, **sampler)
-    images = empty_images(num_images, model.autoencoder.image_shape)
-    for first in range(0, num_images, batch_size):
-        rows = slice(first, first + batch_size)
-        images[rows] = to_uint8(model.autoencoder.decode(codes[rows], batch_size=batch_size))
-    return images, pack_codes(codes)
-
-
-def asked_labels(model, num_images):
-    """Label of each generated image: all classes in turn; None without classes."""
-    return np.arange(num_images) % model.denoiser.num_classes if model.is_conditional else None
-
-
-def _generated(model, network, num_images, sampler, batch_size):
-    labels = asked_labels(model, num_images)
-    images, codes = generated_images(model, num_images, sampler, batch_size, labels)
-    return _Set(images, labels, extract_features(images, network, batch_size), codes)
-
-
-def _real(model, source, network, settings, batch_size):
-    images, labels = to_arrays(_limited(source, settings))
-    codes = np.concatenate(
-        [
-            pack_codes(model.autoencoder.encode(images[first : first + batch_size]))
-            for first in range(0, len(images), batch_size)
-        ]
-    )
-    return _Set(images, labels, extract_features(images, network, batch_size), codes)
-
-
-def limited_images(source, settings):
-    """At most `settings.num_images` images of a source, drawn by its seed; uint8."""
-    return to_arrays(_limited(source, settings))[0]
-
-
-def _limited(source, settings):
-    if len(source) <= settings.num_images:
-        return source
-    return random_subset(source, settings.num_images, seed=settings.seed)
 
 
 def _describe(source, num_used):

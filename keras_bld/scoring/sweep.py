@@ -9,13 +9,10 @@ import pathlib
 import numpy as np
 
 from keras_bld import checks
-from keras_bld.autoencoder.batching import comfortable_batch_size
-from keras_bld.evaluation import extract_features
 from keras_bld.evaluation.features import hash_weights
 from keras_bld.files import write_json, write_text
-from keras_bld.scoring import card as cards
-from keras_bld.scoring import measures
 from keras_bld.scoring.plots import heat_map, steps_plot
+from keras_bld.scoring.samples import real_features, score_samples
 
 AXES = ("num_steps", "temperature", "guidance_scale", "posterior")
 _METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "recognised_as_asked")
@@ -64,21 +61,16 @@ def sweep_samplers(
         "weights": hash_weights(model.denoiser),
     }
     rows = _earlier(path, key)
-    batch_size = comfortable_batch_size(model.autoencoder.image_shape, cards.LARGEST_BATCH)
-    real = extract_features(cards.limited_images(held_out, settings), network, batch_size)
-    known = extract_features(cards.limited_images(train, settings), network, batch_size)
-    labels = cards.asked_labels(model, settings.num_images)
+    real, known = (
+        real_features(source, network, settings.num_images, settings.seed)
+        for source in (held_out, train)
+    )
     for values in itertools.product(*grid):
         choice = dict(zip(AXES, values, strict=True))
         if any(all(row[axis] == choice[axis] for axis in AXES) for row in rows):
             continue
-        images, _ = cards.generated_images(
-            model, settings.num_images, {**base, **choice}, batch_size, labels
-        )
-        features = extract_features(images, network, batch_size)
-        metrics = measures.distribution_scores(features, real, known, network, settings.seed)
-        if labels is not None and network.kernel is not None:
-            metrics |= measures.recognition_scores(network, features, labels)
+        sampler = {**base, **choice}
+        metrics, _ = score_samples(model, network, settings.num_images, sampler, real, known)
         rows.append({**choice, "metrics": metrics})
         say(f"{choice}: Frechet distance {metrics['frechet_distance']['value']:.4g}")
         if path is not None:

@@ -1,0 +1,100 @@
+"""Images with everything that scores compare: generated ones, and real ones to hold against."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_bld.autoencoder.batching import comfortable_batch_size
+from keras_bld.data import pack_codes, random_subset
+from keras_bld.evaluation import extract_features
+from keras_bld.scoring import measures
+from keras_bld.scoring.arrays import empty_images, to_arrays, to_uint8
+from keras_bld.scoring.memorisation import comparable_pixels
+
+_LARGEST_BATCH = 64
+
+
+@dataclasses.dataclass
+class ImageSet:
+    """One set of images with everything that metrics compare."""
+
+    images: np.ndarray  # uint8
+    labels: np.ndarray | None
+    features: np.ndarray
+    codes: np.ndarray  # packed
+
+    def spaces(self):
+        """The images as `memorisation` compares them."""
+        return {
+            "pixels": comparable_pixels(self.images),
+            "features": self.features,
+            "codes": self.codes,
+        }
+
+
+def score_samples(model, network, num_images, sampler, real, known):
+    """Generate images, and measure them against real ones and the classes they were asked for.
+
+    Args:
+        model: a `BinaryLatentDiffusion` with its autoencoder; unconditional or by class.
+        network: the `FeatureNetwork` of all features.
+        num_images: how many; of a model by class, all classes in turn.
+        sampler: arguments of `generate`; its `seed` is that of the measurements, too.
+        real: features of held-out images.
+        known: features of training images.
+
+    Returns:
+        (metrics, made): `distribution_scores`, with `recognition_scores` where model and network
+        know classes; and the `ImageSet` of the generated images.
+    """
+    labels = _asked_labels(model, num_images)
+    images, codes = _generate(model, num_images, sampler, labels)
+    features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
+    metrics = measures.distribution_scores(features, real, known, network, sampler["seed"])
+    if labels is not None and network.kernel is not None:
+        metrics |= measures.recognition_scores(network, features, labels)
+    return metrics, ImageSet(images, labels, features, codes)
+
+
+def real_set(source, model, network, num_images, seed):
+    """The `ImageSet` of at most `num_images` images of a source, drawn by a seed."""
+    images, labels = to_arrays(_limited(source, num_images, seed))
+    batch_size = batch_size_for(source.image_shape)
+    codes = np.concatenate(
+        [
+            pack_codes(model.autoencoder.encode(images[first : first + batch_size]))
+            for first in range(0, len(images), batch_size)
+        ]
+    )
+    return ImageSet(images, labels, extract_features(images, network, batch_size), codes)
+
+
+def real_features(source, network, num_images, seed):
+    """The features alone of what `real_set` takes."""
+    images, _ = to_arrays(_limited(source, num_images, seed))
+    return extract_features(images, network, batch_size_for(source.image_shape))
+
+
+def batch_size_for(image_shape):
+    """Images at a time, of generating and of measuring."""
+    return comfortable_batch_size(image_shape, _LARGEST_BATCH)
+
+
+def _asked_labels(model, num_images):
+    """Label of each generated image: all classes in turn; None without classes."""
+    return np.arange(num_images) % model.denoiser.num_classes if model.is_conditional else None
+
+
+def _generate(model, num_images, sampler, labels):
+    """Images as uint8, and their codes packed; in constant memory beyond these."""
+    batch_size = batch_size_for(model.autoencoder.image_shape)
+    codes = model.generate_codes(num_images, labels=labels, batch_size=batch_size, **sampler)
+    images = empty_images(num_images, model.autoencoder.image_shape)
+    for first in range(0, num_images, batch_size):
+        rows = slice(first, first + batch_size)
+        images[rows] = to_uint8(model.autoencoder.decode(codes[rows], batch_size=batch_size))
+    return images, pack_codes(codes)
+
+
+def _limited(source, num_images, seed):
+    return source if len(source) <= num_images else random_subset(source, num_images, seed=seed)
