@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_bld import __version__, checks
+from keras_bld.data import unpack_codes
 from keras_bld.scoring import measures
 from keras_bld.scoring.arrays import to_arrays
 from keras_bld.scoring.flip_calibration import flip_calibration
@@ -102,11 +103,11 @@ def evaluate_model(model, train, held_out, network, settings=None, say=lambda me
         )
     say("reconstruction")
     metrics |= measures.reconstruction_scores(
-        model.autoencoder, real.images, network, real.features, batch_size
+        model.autoencoder, real.images, real.codes, network, real.features, batch_size
     )
     say("likelihood and calibration")
     few = slice(settings.num_likelihood_images)
-    codes = model.autoencoder.encode(real.images[few], batch_size=batch_size)
+    codes = unpack_codes(real.codes[few], model.code_shape[-1])
     labels = real.labels[few]
     likelihood, profile = measures.likelihood_scores(
         model, codes, labels, settings.seed, min(batch_size, len(codes))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_bld.data import unpack_codes
 from keras_bld.evaluation import (
     classification_accuracy_score,
     density_coverage,
@@ -33,20 +34,22 @@ def score(value, error=None, num_samples=None, note=None):
     }
 
 
-def reconstruction_scores(autoencoder, images, network, real_features, batch_size):
+def reconstruction_scores(autoencoder, images, codes, network, real_features, batch_size):
     """PSNR and SSIM of reconstructions, and their Frechet distance to the originals.
 
     Args:
         autoencoder: `BinaryAutoencoder`.
         images: uint8 (num_images, height, width, channels), held out.
+        codes: their codes, packed.
         network: `FeatureNetwork`.
         real_features: features of `images`.
         batch_size: images at a time.
     """
     similarity, features = {}, []
     for first in range(0, len(images), batch_size):
-        batch = images[first : first + batch_size]
-        made = autoencoder.reconstruct(batch)
+        rows = slice(first, first + batch_size)
+        batch = images[rows]
+        made = autoencoder.decode(unpack_codes(codes[rows], autoencoder.code_shape[-1]))
         for name, values in image_similarity(batch, made).items():
             similarity.setdefault(name, []).extend(values)
         features.append(extract_features(made, network, batch_size))

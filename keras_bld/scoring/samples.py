@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from keras_bld.autoencoder.batching import comfortable_batch_size
-from keras_bld.data import pack_codes, random_subset
+from keras_bld.data import pack_codes, packed_shape, random_subset
+from keras_bld.diffusion.sampling_plan import SamplingOptions, plan_sampling
 from keras_bld.evaluation import extract_features
 from keras_bld.scoring import measures
 from keras_bld.scoring.arrays import empty_images, to_arrays, to_uint8
@@ -88,12 +89,16 @@ def _asked_labels(model, num_images):
 def _generate(model, num_images, sampler, labels):
     """Images as uint8, and their codes packed; in constant memory beyond these."""
     batch_size = batch_size_for(model.autoencoder.image_shape)
-    codes = model.generate_codes(num_images, labels=labels, batch_size=batch_size, **sampler)
+    options = SamplingOptions(labels=labels, batch_size=batch_size, **sampler)
     images = empty_images(num_images, model.autoencoder.image_shape)
-    for first in range(0, num_images, batch_size):
-        rows = slice(first, first + batch_size)
-        images[rows] = to_uint8(model.autoencoder.decode(codes[rows], batch_size=batch_size))
-    return images, pack_codes(codes)
+    packed = np.empty((num_images, *packed_shape(model.code_shape)), "uint8")
+    first = 0
+    for codes in model.code_batches(plan_sampling(model, num_images, options)):
+        rows = slice(first, first + len(codes))
+        images[rows] = to_uint8(model.autoencoder.decode(codes, batch_size=batch_size))
+        packed[rows] = pack_codes(codes)
+        first += len(codes)
+    return images, packed
 
 
 def _limited(source, num_images, seed):
