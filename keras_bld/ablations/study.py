@@ -254,8 +254,7 @@ class _Runner:
     def _measure_prior(self, row, seed):
         study = self.study
         model = self._prior(row, seed, study.num_training_steps)
-        takes_all = getattr(model, "target", None) == "previous" or row.name == "autoregressive"
-        num_steps = model.num_steps if takes_all else study.sampling_steps
+        num_steps = study.sampling_steps if model.can_skip_steps else model.num_steps
         sampler = {"num_steps": num_steps, "temperature": study.temperature, "seed": seed}
         metrics, _ = score_samples(
             model, self.network, study.num_images, sampler, *self._features()

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld import checks
 from keras_bld.baselines.prior import RivalPrior
 from keras_bld.diffusion.transformer import TransformerBlock
 from keras_bld.diffusion.weights import dense, layer_normalization
@@ -107,6 +106,7 @@ class AutoregressivePrior(RivalPrior):
     """
 
     num_draws_per_step = 1
+    can_skip_steps = False  # one step for each cell
 
     def corrupt(self, codes, time_steps):
         """Nothing: the mask of the attention hides what is to be predicted."""
@@ -119,14 +119,3 @@ class AutoregressivePrior(RivalPrior):
         bits = ops.cast(noise(0) < ops.sigmoid(logits / temperature), "float32")
         is_cell = ops.equal(ops.arange(self.num_steps, dtype="int32"), index)
         return ops.where(ops.reshape(is_cell, (1, height, width, 1)), bits, codes)
-
-    def check_num_steps(self, num_steps):
-        """Return the number of cells; raise ValueError for any other number of steps."""
-        if num_steps not in (None, self.num_steps):
-            raise checks.error(
-                "num_steps",
-                f"{num_steps}",
-                f"{self.num_steps}, one step for each cell",
-                "leave num_steps out",
-            )
-        return self.num_steps

@@ -44,7 +44,8 @@ class Generation(CompiledSampling):
         Args:
             num_images: how many, >= 1.
             labels: for a class-conditional model, one class for each image, or one for all.
-            num_steps: denoising steps, 1 ... T; None takes all T. Fewer steps skip exactly.
+            num_steps: denoising steps, 1 ... T; None takes all T. Fewer steps skip exactly, where
+                the model `can_skip_steps`.
             temperature: divides the logits, > 0; lower means less diverse.
             guidance_scale: w >= 0 of classifier-free guidance; above 0, a step costs one call on a
                 doubled batch.
@@ -280,6 +281,11 @@ class Generation(CompiledSampling):
             bld_random.resolve_seed(seed),
             check_batch_size(batch_size, len(codes)),
         )
+
+    @property
+    def can_skip_steps(self):
+        """Whether sampling may take fewer than T steps; with the target "previous" it may not."""
+        return self.target != "previous"
 
     def check_num_steps(self, num_steps):
         """Return the number of sampling steps, T for None; raise ValueError where it is bad."""

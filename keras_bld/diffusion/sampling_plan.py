@@ -123,12 +123,12 @@ def plan_sampling(
 def check_num_steps(model, num_steps):
     """Return the number of sampling steps, T for None; raise ValueError where it is bad."""
     steps = len(model.schedule.sampling_steps(num_steps))
-    if model.target == "previous" and steps != model.num_steps:
+    if steps != model.num_steps and not model.can_skip_steps:
         raise checks.error(
             "num_steps",
             f"{steps}",
-            f"{model.num_steps} for a model with target='previous'",
-            "sample all steps, or train with target='residual' or 'z0' to skip some",
+            f"{model.num_steps}, all steps of a model that can skip none",
+            "leave num_steps out, or take a BinaryLatentDiffusion with target='residual' or 'z0'",
         )
     return steps
 

@@ -78,8 +78,9 @@ def generate_command(
             largest = min(_LARGEST_BATCH, num_images)
             batch_size = comfortable_batch_size(model.autoencoder.image_shape, largest)
         if num_steps is None:
-            needs_all = model.target == "previous"
-            num_steps = model.num_steps if needs_all else min(_DEFAULT_NUM_STEPS, model.num_steps)
+            num_steps = model.num_steps
+            if model.can_skip_steps:
+                num_steps = min(_DEFAULT_NUM_STEPS, num_steps)
         cycle = labels or tuple(range(model.denoiser.num_classes or 0))
         settings = {
             "num_steps": num_steps,

@@ -124,7 +124,8 @@ def test_the_transformer_sees_no_later_cell():
 def test_one_step_for_each_cell():
     model = MAKERS["autoregressive"]()
     assert model.generate_codes(1, seed=0).shape == (1, *SHAPE)
-    with pytest.raises(ValueError, match="one step for each cell"):
+    assert not model.can_skip_steps and MAKERS["absorbing"]().can_skip_steps
+    with pytest.raises(ValueError, match=r"received 2; expected \d+, all steps"):
         model.generate_codes(1, num_steps=2)
     with pytest.raises(ValueError, match="num_groups"):
         baselines.MaskedBitPrior(denoiser(), num_groups=3)

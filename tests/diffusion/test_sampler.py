@@ -101,8 +101,9 @@ def test_an_oracle_of_each_target_gives_back_the_code(target):
     model = tiny_model(denoiser, schedule, target=target)
     made = model.generate_codes(6, temperature=1.0, seed=3)
     np.testing.assert_array_equal(made, codes)
+    assert model.can_skip_steps == (target != "previous")
     if target == "previous":
-        with pytest.raises(ValueError, match="`num_steps`: received 4; expected 8 for a model"):
+        with pytest.raises(ValueError, match="`num_steps`: received 4; expected 8, all steps"):
             model.generate_codes(6, num_steps=4)
 
 
