@@ -9,10 +9,14 @@ stage 2 its distribution for each class.
     python recipes/fashion_mnist.py --data-dir FOLDER --smoke
 """
 
-import pathlib
 from dataclasses import dataclass
 
-from keras_bld.data import ImagePreprocessing, fashion_mnist_source, tfds_source
+from keras_bld.data import (
+    ImagePreprocessing,
+    fashion_mnist_source,
+    holds_fashion_mnist,
+    tfds_source,
+)
 from keras_bld.training import Recipe, main
 
 
@@ -56,8 +60,7 @@ class FashionMnist(Recipe):
     @property
     def data_name(self):
         """None where `data_dir` holds the four original files."""
-        has_files = self.data_dir and any(pathlib.Path(self.data_dir).glob("*-idx3-ubyte*"))
-        return None if has_files else "tfds:fashion_mnist"
+        return None if holds_fashion_mnist(self.data_dir) else "tfds:fashion_mnist"
 
     def source(self, split):
         """The four original files where `data_dir` holds them, else TFDS; test is held out."""

@@ -3,10 +3,11 @@
 from keras_bld.data.code_store import CodeStore
 from keras_bld.data.code_store_writer import write_code_store
 from keras_bld.data.digits import digits_source
-from keras_bld.data.fashion_mnist import fashion_mnist_source, read_idx
+from keras_bld.data.fashion_mnist import fashion_mnist_source, holds_fashion_mnist, read_idx
 from keras_bld.data.folders import ImageFolder
 from keras_bld.data.images import UnreadableImageError, read_image
 from keras_bld.data.loader import image_batches
+from keras_bld.data.opening import open_images
 from keras_bld.data.packing import pack_codes, packed_shape, unpack_codes
 from keras_bld.data.preprocessing import ImagePreprocessing
 from keras_bld.data.sources import ArraySource, ImageSource, Subset, load_arrays, random_subset
@@ -22,8 +23,10 @@ __all__ = [
     "UnreadableImageError",
     "digits_source",
     "fashion_mnist_source",
+    "holds_fashion_mnist",
     "image_batches",
     "load_arrays",
+    "open_images",
     "pack_codes",
     "packed_shape",
     "random_subset",

@@ -34,6 +34,11 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 
 
+def holds_fashion_mnist(data_dir):
+    """Whether a folder (None for no folder) holds the files of Fashion-MNIST, or some of them."""
+    return bool(data_dir) and any(pathlib.Path(data_dir).glob("*-idx3-ubyte*"))
+
+
 def fashion_mnist_source(data_dir, split, preprocessing=None):
     """Return Fashion-MNIST: 60,000 training and 10,000 test images, 10 classes.
 

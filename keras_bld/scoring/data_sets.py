@@ -3,13 +3,8 @@
 import pathlib
 
 from keras_bld import checks
-from keras_bld.data import (
-    ImageFolder,
-    ImagePreprocessing,
-    digits_source,
-    fashion_mnist_source,
-    tfds_source,
-)
+from keras_bld.data import digits_source, holds_fashion_mnist, open_images
+from keras_bld.data.opening import square_preprocessing
 
 DIGITS = "digits"
 TFDS_PREFIX = "tfds:"
@@ -37,23 +32,13 @@ def open_data_set(data, split, image_shape, data_dir=None, on_error="raise", wor
     """
     checks.check_choice("split", split, SPLITS)
     is_train = split == "train"
-    height, width, channels = image_shape
-    if height != width:
-        raise checks.error(
-            "image_shape",
-            f"{height} x {width} pixels",
-            "square images",
-            "call the functions of keras_bld.evaluation with a source of your own",
-        )
-    preprocessing = ImagePreprocessing(height, channels)
     if data == DIGITS:
-        preprocessing = ImagePreprocessing(height, channels, resampling="bicubic")
-        return digits_source(split, preprocessing)
+        return digits_source(split, square_preprocessing(image_shape, resampling="bicubic"))
     if data.startswith(TFDS_PREFIX):
         name = data.removeprefix(TFDS_PREFIX)
         held_out = _HELD_OUT_SPLITS.get(name.split("/")[0])
         splits = ("train", held_out) if held_out else ("train[:95%]", "train[95%:]")
-        return tfds_source(name, splits[0 if is_train else 1], preprocessing, data_dir)
+        return open_images(image_shape, splits[0 if is_train else 1], data_dir, name)
     folder = pathlib.Path(data)
     if not folder.is_dir():
         raise checks.error(
@@ -62,12 +47,6 @@ def open_data_set(data, split, image_shape, data_dir=None, on_error="raise", wor
             f"a folder of images, {DIGITS!r}, or '{TFDS_PREFIX}NAME'",
             "give the path of the data set",
         )
-    if any(folder.glob("*-idx3-ubyte*")):
-        return fashion_mnist_source(folder, "train" if is_train else "test", preprocessing)
-    return ImageFolder(
-        folder,
-        preprocessing,
-        "train" if is_train else "validation",
-        on_error=on_error,
-        work_dir=work_dir,
-    )
+    held_out = "test" if holds_fashion_mnist(folder) else "validation"
+    split = "train" if is_train else held_out
+    return open_images(image_shape, split, folder, on_error=on_error, work_dir=work_dir)

@@ -7,13 +7,7 @@ from typing import Literal
 from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.autoencoder.batching import comfortable_batch_size
-from keras_bld.data import (
-    ImageFolder,
-    ImagePreprocessing,
-    fashion_mnist_source,
-    tfds_source,
-    write_code_store,
-)
+from keras_bld.data import open_images, write_code_store
 from keras_bld.data.folders import UNREADABLE_LIST
 from keras_bld.training.command_tools import (
     images_written,
@@ -67,7 +61,23 @@ def encode_command(
     with short_errors(resumable=True):
         autoencoder = _autoencoder(preset)
         image_shape = tuple(autoencoder.image_shape)
-        source = _source(image_shape, out, data_dir, tfds, split, classes, crop, on_error)
+        if data_dir is None and tfds is None:
+            raise checks.error(
+                "data_dir",
+                "neither --data-dir nor --tfds",
+                "one of them",
+                "pass the folder of the images, or the name of a TFDS data set",
+            )
+        source = open_images(
+            image_shape,
+            split,
+            data_dir,
+            tfds,
+            crop=crop,
+            class_folders=None if classes else False,
+            on_error=on_error,
+            work_dir=out,
+        )
         if batch_size is None:
             batch_size = comfortable_batch_size(image_shape, _LARGEST_BATCH)
         there = {path.name for path in pathlib.Path(out).glob("*.array_record")}
@@ -101,46 +111,6 @@ def _autoencoder(preset):
             "pass the preset of stage 1, such as runs/NAME/autoencoder/preset",
         )
     return autoencoder
-
-
-def _source(image_shape, out, data_dir, tfds, split, classes, crop, on_error):
-    """The images, preprocessed as the recipes do it."""
-    height, width, channels = image_shape
-    if height != width:
-        raise checks.error(
-            "preset",
-            f"an autoencoder of {height} x {width} images",
-            "one of square images",
-            "write its store with keras_bld.data.write_code_store and a source of your own",
-        )
-    preprocessing = ImagePreprocessing(height, channels, crop)
-    is_fashion_mnist = data_dir is not None and any(pathlib.Path(data_dir).glob("*-idx3-ubyte*"))
-    if on_error == "skip" and (tfds is not None or is_fashion_mnist):
-        raise checks.error(
-            "on_error",
-            "'skip' for a data set that is no folder of image files",
-            "'raise'",
-            "leave --on-error out, or repair the data set",
-        )
-    if tfds is not None:
-        return tfds_source(tfds, split, preprocessing, data_dir)
-    if data_dir is None:
-        raise checks.error(
-            "data_dir",
-            "neither --data-dir nor --tfds",
-            "one of them",
-            "pass the folder of the images, or the name of a TFDS data set",
-        )
-    if is_fashion_mnist:
-        return fashion_mnist_source(data_dir, split, preprocessing)
-    return ImageFolder(
-        data_dir,
-        preprocessing,
-        split,
-        class_folders=None if classes else False,
-        on_error=on_error,
-        work_dir=out,
-    )
 
 
 def _report(store, source, there, seconds):

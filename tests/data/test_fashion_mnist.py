@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from harness import shared_file
 
-from keras_bld.data import ImagePreprocessing, fashion_mnist_source, read_idx
+from keras_bld.data import (
+    ImagePreprocessing,
+    fashion_mnist_source,
+    holds_fashion_mnist,
+    open_images,
+    read_idx,
+)
+from keras_bld.scoring import open_data_set
 
 pytestmark = pytest.mark.once
 
@@ -38,6 +45,18 @@ def test_files_are_read_compressed_or_not(tmp_path, compress, ending):
     assert source.labels.tolist() == [9, 0, 4]
     large = fashion_mnist_source(tmp_path, "test", ImagePreprocessing(32, num_channels=1))
     assert large.image_shape == (32, 32, 1)
+
+
+def test_a_folder_with_the_files_is_recognised(tmp_path):
+    assert not holds_fashion_mnist(tmp_path) and not holds_fashion_mnist(None)
+    write_files(tmp_path, np.zeros((2, 28, 28)), np.arange(2), lambda content: content, "")
+    assert holds_fashion_mnist(str(tmp_path))
+    source = open_images((32, 32, 1), "test", tmp_path)
+    assert len(source) == 2 and source.image_shape == (32, 32, 1)
+    with pytest.raises(ValueError, match="on_error.*no folder of image files"):
+        open_images((32, 32, 1), "test", tmp_path, on_error="skip")
+    held_out = open_data_set(str(tmp_path), "held_out", (32, 32, 1))
+    assert held_out.fingerprint() == source.fingerprint()
 
 
 def test_missing_files_are_named(tmp_path):
