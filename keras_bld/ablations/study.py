@@ -136,13 +136,13 @@ class _Runner:
             return self._steps(rows[0])
         found = []
         for row in rows:
-            results = [self._result(table, stage, row, seed) for seed in self.study.seeds]
+            results = [self._result(stage, row, seed) for seed in self.study.seeds]
             found.append((row, results))
             say(f"{table}, {row.name}: {results[-1]}")
             write_table(self.folder, table, self.study, self.network, found)
         return self.folder / f"{table}.md"
 
-    def _result(self, table, stage, row, seed):
+    def _result(self, stage, row, seed):
         path = self.folder / stage / f"{row.same_as or row.name}-{seed}" / "result.json"
         key = {"study": self._key(stage), "network": self.network.weights_sha256}
         if path.is_file():

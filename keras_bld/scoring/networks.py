@@ -16,7 +16,7 @@ from keras_bld.scoring.arrays import to_arrays
 
 DOMAIN = "domain"
 INCEPTION = "inception"
-_FILE = "feature_network.keras"
+_FILE_STEM = "feature_network"
 
 
 def open_network(network, train, folder, epochs=5, seed=0):
@@ -75,7 +75,7 @@ def domain_network(train, folder, epochs=5, seed=0):
             f"pass --network {INCEPTION}, a .keras classifier or a network of keras.applications",
         )
     key = f"{train.fingerprint()[:12]}-{epochs}-{seed}"
-    path = pathlib.Path(folder) / f"{pathlib.Path(_FILE).stem}-{key}.keras"
+    path = pathlib.Path(folder) / f"{_FILE_STEM}-{key}.keras"
     if path.is_file():
         classifier = keras.saving.load_model(path)
     else:
