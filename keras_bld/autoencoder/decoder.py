@@ -5,11 +5,11 @@ from keras import ops
 
 from keras_bld.autoencoder.blocks import (
     AttentionBlock,
-    GroupNorm,
     ResidualBlock,
     Upsample,
     convolution,
 )
+from keras_bld.autoencoder.group_norm import GroupNorm
 
 
 @keras.saving.register_keras_serializable("keras_bld")

@@ -5,10 +5,10 @@ import keras
 from keras_bld.autoencoder.blocks import (
     AttentionBlock,
     Downsample,
-    GroupNorm,
     ResidualBlock,
     convolution,
 )
+from keras_bld.autoencoder.group_norm import GroupNorm
 
 
 @keras.saving.register_keras_serializable("keras_bld")

@@ -31,6 +31,22 @@ def compile_function(function, variables):
     return CompiledFunction(function, variables)
 
 
+def fuse(function):
+    """Compile a pure function of tensors into few loops, inside a larger graph as well.
+
+    On TensorFlow with XLA: there each operation of a graph makes a pass over memory of its own.
+    JAX's compiled steps fuse anyway, and torch runs eagerly.
+
+    Args:
+        function: callable of tensors. No variables, no random numbers, no side effects.
+    """
+    if backend_name() != "tensorflow":
+        return function
+    from keras_bld.backend.tensorflow_backend import fuse_with_xla
+
+    return fuse_with_xla(function)
+
+
 _LARGE = 10_000_000  # weights from which on a transformer's step gains more than XLA costs
 
 

@@ -20,3 +20,10 @@ class CompiledFunction:
 
     def __call__(self, *arguments):
         return self._run(*[ops.convert_to_tensor(argument) for argument in arguments])
+
+
+def fuse_with_xla(function):
+    """See `keras_bld.backend.fuse`."""
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, jit_compile=True)

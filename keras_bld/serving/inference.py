@@ -38,21 +38,27 @@ def inference_engine(model, target="openvino", precision="bfloat16"):
         _stay("OpenVINO is not installed: pip install 'keras_bld[serve]'")
         return None
     try:
-        if precision == "bfloat16" and not has_bfloat16(openvino.Core()):
-            warnings.warn(
-                "This processor has no bfloat16: OpenVINO runs the model in float32.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        if isinstance(model, BinaryAutoencoder):
-            _check_type(model, BinaryAutoencoder)
-            return OpenVinoCodec(model, precision)
-        _check_type(model, BinaryLatentDiffusion)
-        _check_type(model.denoiser, BernoulliDenoiser)
-        return OpenVinoSampler(model, precision)
+        engine = _build(model, precision)
     except Exception as reason:  # whatever it is, the model still runs without OpenVINO
         _stay(f"OpenVINO cannot run {type(model).__name__}: {reason}")
         return None
+    if precision == "bfloat16" and not has_bfloat16(openvino.Core()):
+        warnings.warn(
+            "This processor has no bfloat16: OpenVINO runs the model in float32.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return engine
+
+
+def _build(model, precision):
+    """The engine of the model's kind."""
+    if isinstance(model, BinaryAutoencoder):
+        _check_type(model, BinaryAutoencoder)
+        return OpenVinoCodec(model, precision)
+    _check_type(model, BinaryLatentDiffusion)
+    _check_type(model.denoiser, BernoulliDenoiser)
+    return OpenVinoSampler(model, precision)
 
 
 def _check_type(part, kind):

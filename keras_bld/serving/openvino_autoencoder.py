@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_bld import checks
 from keras_bld.autoencoder import blocks
+from keras_bld.autoencoder.group_norm import GroupNorm
 from keras_bld.serving.openvino_graph import (
     attention,
     constant,
@@ -101,13 +102,14 @@ def _group_norm(layer, x):
     variance = mean_of_group(o.multiply(centered, centered))
     deviation = o.sqrt(o.add(variance, constant([layer.epsilon])))
     scale = o.divide(constant(gamma[None, :, None, None]), deviation)
-    return o.add(o.multiply(centered, scale), constant(beta[None, :, None, None]))
+    made = o.add(o.multiply(centered, scale), constant(beta[None, :, None, None]))
+    return o.swish(made) if layer.silu else made
 
 
 def _residual_block(layer, x):
     o = operations()
-    made = _convolution(o.swish(_group_norm(layer.norm1, x)), layer.conv1)
-    made = _convolution(o.swish(_group_norm(layer.norm2, made)), layer.conv2)
+    made = _convolution(_group_norm(layer.norm1, x), layer.conv1)
+    made = _convolution(_group_norm(layer.norm2, made), layer.conv2)
     return o.add(made, x if layer.shortcut is None else _pointwise(x, layer.shortcut))
 
 
@@ -149,7 +151,7 @@ def _upsample(layer, x):
 
 
 _BUILDERS = {
-    blocks.GroupNorm: _group_norm,
+    GroupNorm: _group_norm,
     blocks.ResidualBlock: _residual_block,
     blocks.AttentionBlock: _attention_block,
     blocks.Downsample: _downsample,

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from harness import check_config, check_dtype_policies, check_keras_round_trip, to_numpy
@@ -6,7 +5,6 @@ from harness import check_config, check_dtype_policies, check_keras_round_trip, 
 from keras_bld.autoencoder.blocks import (
     AttentionBlock,
     Downsample,
-    GroupNorm,
     ResidualBlock,
     Upsample,
 )
@@ -17,7 +15,6 @@ IMAGES = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype("float32")
 @pytest.mark.parametrize(
     "build",
     (
-        lambda: GroupNorm(2),
         lambda: ResidualBlock(8, num_groups=2),
         lambda: ResidualBlock(4, num_groups=2),
         lambda: AttentionBlock(num_groups=4),
@@ -32,27 +29,6 @@ def test_shared_checks(build):
     assert layer.compute_output_shape(IMAGES.shape) == tuple(layer(IMAGES).shape)
     outputs = check_dtype_policies(build, IMAGES, policies=("mixed_float16",))
     assert all(output.shape == layer(IMAGES).shape for output in outputs.values())
-
-
-def test_group_norm_equals_keras():
-    ours, theirs = GroupNorm(4), keras.layers.GroupNormalization(4, epsilon=1e-6)
-    for layer in (ours, theirs):
-        layer.build(IMAGES.shape)
-        layer.gamma.assign(np.linspace(0.5, 2.0, 8))
-        layer.beta.assign(np.linspace(-1.0, 1.0, 8))
-    np.testing.assert_allclose(to_numpy(ours(IMAGES)), to_numpy(theirs(IMAGES)), atol=2e-6)
-
-
-def test_group_norm_of_large_values_does_not_overflow_in_float16():
-    # 300 squared is above the largest float16.
-    layer = GroupNorm(2, dtype="mixed_float16")
-    values = to_numpy(keras.ops.cast(layer(IMAGES + 300.0), "float32"))
-    assert abs(values.std() - 1.0) < 0.05
-
-
-def test_group_norm_refuses_groups_that_do_not_divide():
-    with pytest.raises(ValueError, match="num_groups.*received 3.*divisor.*Fix"):
-        GroupNorm(3).build((None, 4, 4, 8))
 
 
 def test_shortcut_exists_only_where_channels_change():

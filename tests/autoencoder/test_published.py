@@ -10,7 +10,8 @@ from harness import shared_file
 from keras import ops
 
 from keras_bld.autoencoder import BinaryAutoencoder, PatchCritic
-from keras_bld.autoencoder.blocks import AttentionBlock, GroupNorm, ResidualBlock
+from keras_bld.autoencoder.blocks import AttentionBlock, ResidualBlock
+from keras_bld.autoencoder.group_norm import GroupNorm
 from keras_bld.autoencoder.losses import (
     generator_loss,
     hinge_critic_loss,
