@@ -34,6 +34,7 @@ def benchmark_command(
     from keras_bld import checks
     from keras_bld.benchmark import report, sections
     from keras_bld.benchmark.data_section import data
+    from keras_bld.benchmark.machine_limit import has_bfloat16
     from keras_bld.benchmark.start_section import start
     from keras_bld.training.command_tools import short_errors
 
@@ -44,7 +45,16 @@ def benchmark_command(
         for value in batch:
             checks.check_integer("batch", value, 1)
         paths = [path for path in report.PATHS if peer or not path.startswith("peer")]
-        benchmark = sections.Benchmark(model, batch, num_steps, num_repeats, tuple(paths))
+        bfloat16 = has_bfloat16()
+        if not bfloat16:
+            paths = [path for path in paths if path != "peer_bfloat16"]
+        benchmark = sections.Benchmark(
+            model, batch, num_steps, num_repeats, tuple(paths), bfloat16=bfloat16
+        )
+        if not bfloat16:
+            benchmark.notes["bfloat16"] = (
+                "this processor has none: openvino runs in float32, peer_bfloat16 is left out"
+            )
         numbers = {**report.machine(), "model": model, "medians_of": num_repeats}
         numbers["sections"] = {
             name: (functions.get(name) or getattr(sections, name))(benchmark) for name in names

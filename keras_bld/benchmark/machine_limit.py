@@ -44,6 +44,21 @@ def available_libraries():
     return [name for name in LIBRARIES if importlib.util.find_spec(name)]
 
 
+def has_bfloat16():
+    """Whether the processor multiplies bfloat16 natively; where not, it is imitated, slowly."""
+    if importlib.util.find_spec("openvino"):
+        import openvino
+
+        from keras_bld.serving import openvino_program
+
+        return openvino_program.has_bfloat16(openvino.Core())
+    if importlib.util.find_spec("torch"):
+        from keras_bld.benchmark.torch_peer import gemm
+
+        return gemm.has_bfloat16()
+    return False
+
+
 def _matrices(width):
     generator = np.random.default_rng(0)
 

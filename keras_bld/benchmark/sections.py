@@ -23,6 +23,7 @@ class Benchmark:
         num_steps: steps of whole generation.
         num_repeats: timed runs of each path.
         paths: names of paths.
+        bfloat16: whether the processor has it; without it `openvino` runs in float32.
         notes: messages and settings that the tables do not hold.
     """
 
@@ -31,6 +32,7 @@ class Benchmark:
     num_steps: tuple = (16, 64)
     num_repeats: int = 5
     paths: tuple = PATHS
+    bfloat16: bool = True
     notes: dict = field(default_factory=dict)
 
     def team(self, *more, paths=None):
@@ -48,6 +50,16 @@ class Benchmark:
         self.notes.setdefault("failures", {}).update(team.failures)
         for path, said in team.describe().items():
             self.notes.setdefault(path, {}).update(said["notes"])
+
+    @property
+    def precisions(self):
+        """Of the matrix products."""
+        return ("float32", "bfloat16") if self.bfloat16 else ("float32",)
+
+    def precision_of(self, path):
+        """What a path multiplies in."""
+        is_fast = path in ("openvino", "peer_bfloat16")
+        return "bfloat16" if is_fast and self.bfloat16 else "float32"
 
     @property
     def denoiser(self):
@@ -68,7 +80,7 @@ def denoise(benchmark):
     with benchmark.team("limit") as team:
         for batch in benchmark.batches or (1, 8, 32):
             chain = min(_STEPS_FOR_ONE_STEP, max(1, 32 // batch))
-            products = _prepare_products(team, batch * length, width)
+            products = _prepare_products(team, benchmark.precisions, batch * length, width)
             row, answers = measured_row(
                 team,
                 f"denoise step, batch {batch}",
@@ -86,7 +98,7 @@ def denoise(benchmark):
             row["share_of_limit"] = {
                 path: round(row["gflop"] / seconds / limits[precision], 3)
                 for path, seconds in row["lowest_seconds"].items()
-                for precision in [_precision_of(path)]
+                for precision in [benchmark.precision_of(path)]
                 if precision in limits
             }
             rows.append(row)
@@ -218,11 +230,11 @@ def _autoencoding(benchmark, way, flops):
     return rows
 
 
-def _prepare_products(team, rows, width):
+def _prepare_products(team, precisions, rows, width):
     """Name -> (library, precision) of the products that the limit's worker can do."""
     products = {}
     for library in machine_limit.available_libraries():
-        for precision in ("float32", "bfloat16"):
+        for precision in precisions:
             name = f"{library} {precision}, {rows} rows"
             settings = {"library": library, "precision": precision, "rows": rows, "width": width}
             if team.prepare(name, "product", settings, paths=["limit"]):
@@ -239,10 +251,6 @@ def _limits(products, answers, rows, width):
         precision = products[name]
         limits[precision] = round(max(limits.get(precision, 0.0), gflops), 1)
     return limits
-
-
-def _precision_of(path):
-    return "bfloat16" if path in ("openvino", "peer_bfloat16") else "float32"
 
 
 def _denoising_ratio(row):

@@ -48,6 +48,21 @@ def test_without_the_peer_and_with_tables(capsys, tmp_path):
     assert (tmp_path / "c.png").is_file()
 
 
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_bfloat16_is_measured_where_the_processor_has_it(capsys, monkeypatch, bfloat16):
+    from keras_bld.benchmark import machine_limit
+
+    monkeypatch.setattr(machine_limit, "has_bfloat16", lambda: bfloat16)
+    words = "benchmark --model tiny --only denoise --batch 1 --num-repeats 1 --json -"
+    main(words.split())
+    numbers = json.loads(capsys.readouterr().out)
+    [row] = numbers["sections"]["denoise"]
+    assert ("peer_bfloat16" in row["seconds"]) == bfloat16
+    assert ("bfloat16" in row["gemm_gflops"]) == bfloat16
+    assert "openvino" in row["share_of_limit"]
+    assert ("bfloat16" in numbers["notes"]) == (not bfloat16)
+
+
 @pytest.mark.parametrize("words", ["--batch 0", "--num-repeats 0"])
 def test_bad_numbers_are_refused_before_any_work(words):
     with pytest.raises(SystemExit) as caught:

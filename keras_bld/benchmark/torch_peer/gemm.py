@@ -23,3 +23,8 @@ def product_chain(matrices, rows, precision):
                 x = torch.nn.functional.linear(x, weight)
 
     return run
+
+
+def has_bfloat16():
+    """Whether torch's library of products takes bfloat16 on this processor."""
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
