@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "keras_bld.training.evaluate_command:evaluate_command",
     "generate": "keras_bld.training.generate_command:generate_command",
     "presets": "keras_bld.zoo.presets_command:presets_command",
+    "publish": "keras_bld.training.publish_command:publish_command",
 }
 
 

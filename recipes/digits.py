@@ -20,6 +20,7 @@ class Digits(Recipe):
 
     name = "digits"
     data_name = "digits"
+    data_credit = "Optical Recognition of Handwritten Digits (Alpaydin and Kaynak, 1998), CC BY 4.0"
     image_size: int = 16
     image_channels: int = 1
     random_flip: bool = False  # a mirrored 3 is no digit

@@ -25,6 +25,7 @@ class FashionMnist(Recipe):
     """Settings for small gray images and two CPU cores."""
 
     name = "fashion_mnist"
+    data_credit = "Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017; Zalando SE), MIT"
     image_size: int = 32
     image_channels: int = 1
     random_flip: bool = False  # the test images are not mirrored either: shoes point left

@@ -15,7 +15,7 @@ from keras_bld.scoring import (
     write_card,
     write_sweep,
 )
-from keras_bld.training.command_tools import short_errors
+from keras_bld.training.command_tools import sampler_settings, short_errors
 from keras_bld.training.fitting import say
 from keras_bld.zoo import load_preset, read_metadata
 
@@ -79,16 +79,12 @@ def evaluate_command(
     """
     with short_errors(resumable=True):
         metadata = read_metadata(preset)
-        trained = metadata.get("settings", {})
-
-        def chosen(value, name, otherwise):
-            return trained.get(name, otherwise) if value is None else value
-
+        sampler = sampler_settings(
+            metadata, num_steps=num_steps, temperature=temperature, guidance_scale=guidance_scale
+        )
         settings = CardSettings(
             num_images=num_images,
-            num_steps=chosen(num_steps, "sampling_steps", 16),
-            temperature=chosen(temperature, "temperature", 0.9),
-            guidance_scale=chosen(guidance_scale, "guidance_scale", 0.0),
+            **sampler,
             posterior=posterior,
             final=final,
             seed=seed,

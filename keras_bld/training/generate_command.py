@@ -16,12 +16,12 @@ from keras_bld.random import resolve_seed, uniforms
 from keras_bld.training.command_tools import (
     images_written,
     progress_bar,
+    sampler_settings,
     short_errors,
 )
 from keras_bld.zoo import load_preset, read_metadata
 
 _LARGEST_BATCH = 32
-_DEFAULT_NUM_STEPS = 16
 _SMALLEST_VISIBLE_SIZE = 48
 _MOST_COLUMNS = 20
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -41,8 +41,8 @@ def generate_command(
     out_store: str | None = None,
     labels: tuple[int, ...] = (),
     num_steps: int | None = None,
-    temperature: float = 0.9,
-    guidance_scale: float = 0.0,
+    temperature: float | None = None,
+    guidance_scale: float | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     columns: int | None = None,
@@ -62,9 +62,9 @@ def generate_command(
             decodes them (keras_bld.data.CodeStore.decoded_batches).
         labels: classes, taken in turn: image i gets number i modulo their number; by default
             all classes of the model. Not for an unconditional model.
-        num_steps: denoising steps, 1 ... T; by default 16, or T where that is less.
-        temperature: > 0; lower means less diverse.
-        guidance_scale: >= 0, of classifier-free guidance.
+        num_steps: denoising steps, 1 ... T; by default the preset's, or 16; T where that is less.
+        temperature: > 0; lower means less diverse. By default the preset's, or 0.9.
+        guidance_scale: >= 0, of classifier-free guidance. By default the preset's, or 0.
         seed: integer in [0, 2**31).
         batch_size: images in one compiled batch; by default up to 32, fewer if they are big.
         columns: images in a row of the sheet; by default one for each class, or a square.
@@ -77,17 +77,17 @@ def generate_command(
         if batch_size is None:
             largest = min(_LARGEST_BATCH, num_images)
             batch_size = comfortable_batch_size(model.autoencoder.image_shape, largest)
+        settings = sampler_settings(
+            read_metadata(preset),
+            num_steps=num_steps,
+            temperature=temperature,
+            guidance_scale=guidance_scale,
+        )
         if num_steps is None:
-            num_steps = model.num_steps
-            if model.can_skip_steps:
-                num_steps = min(_DEFAULT_NUM_STEPS, num_steps)
+            most = min(settings["num_steps"], model.num_steps)
+            settings["num_steps"] = most if model.can_skip_steps else model.num_steps
         cycle = labels or tuple(range(model.denoiser.num_classes or 0))
-        settings = {
-            "num_steps": num_steps,
-            "temperature": temperature,
-            "guidance_scale": guidance_scale,
-            "batch_size": batch_size,
-        }
+        settings["batch_size"] = batch_size
         if out is not None:
             _make_sheet(model, out, num_images, cycle, seed, settings, columns)
         elif out_dir is not None:

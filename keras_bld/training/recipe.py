@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shlex
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -142,6 +143,8 @@ class Recipe:
     name: ClassVar[str] = "recipe"
     # The data set as `python -m keras_bld evaluate --data` names it, where it is no folder.
     data_name: ClassVar[str | None] = None
+    # Who made the data set, and its licence; for the metadata of presets.
+    data_credit: ClassVar[str | None] = None
     # Fields that a finished or interrupted run may change: they decide what is done, not what
     # the trained models are.
     free_fields: ClassVar[tuple[str, ...]] = (
@@ -221,6 +224,22 @@ class Recipe:
         """The work directory as a path."""
         default = f"runs/{self.name}{'_smoke' if self.smoke else ''}"
         return pathlib.Path(self.work_dir or default)
+
+    @property
+    def command(self):
+        """The command line that trains this recipe."""
+        words = ["python", f"recipes/{self.name}.py"]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value == field.default or field.name in ("stage", "work_dir", "dry_run"):
+                continue
+            flag = field.name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+            else:
+                items = value if isinstance(value, tuple) else (value,)
+                words += [f"--{flag}", *map(str, items)]
+        return shlex.join(words)
 
     def shrunk(self):
         """The recipe of a smoke run: the same path through the code, small and short.

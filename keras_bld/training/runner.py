@@ -321,6 +321,8 @@ class Runner:
         return {
             "recipe": recipe.name,
             "data_name": recipe.data_name or recipe.data_dir,
+            "data": recipe.data_credit,
+            "command": recipe.command,
             "training_steps": num_steps,
             "last_logs": logs or {},
             "settings": json.loads(json.dumps(settings)),

@@ -1,8 +1,10 @@
 import dataclasses
 import inspect
 import pathlib
+import shlex
 
 import pytest
+import tyro
 
 from keras_bld.training import Recipe
 
@@ -47,3 +49,14 @@ def test_a_smoke_run_is_small_and_keeps_the_path():
 def test_settings_that_cannot_be(change, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**change)
+
+
+def test_command_is_the_one_that_trains_it():
+    recipe = Recipe(
+        seed=3, random_flip=False, mixed_precision=True, width_multipliers=(1, 2), stage="sample",
+        learning_rate_decay="cosine", data_dir="my photos", work_dir="elsewhere",
+    )  # fmt: skip
+    assert recipe.command.startswith("python recipes/recipe.py ")
+    again = tyro.cli(Recipe, args=shlex.split(recipe.command)[2:])
+    assert again == dataclasses.replace(recipe, stage="all", work_dir=None)
+    assert Recipe().command == "python recipes/recipe.py"

@@ -1,0 +1,61 @@
+"""`python -m keras_bld publish`."""
+
+import pathlib
+import re
+
+from keras_bld import checks
+from keras_bld.training.command_tools import short_errors
+
+# What training leaves in metadata and a reader of the published preset can check.
+_KEPT = ("recipe", "data_name", "training_steps", "settings", "command", "licence", "data")
+
+
+def publish_command(
+    preset: str,
+    /,
+    *,
+    name: str,
+    folder: str | None = None,
+    licence: str | None = None,
+    data: str | None = None,
+    metric: str | None = None,
+):
+    """Copy a trained preset to where it loads by its name: half the size, nothing for training.
+
+    Weights are stored in float16; the critic and the perceptual network stay behind. Next to the
+    weights' checksums, metadata.json keeps how the preset was trained.
+
+    Args:
+        preset: directory that a recipe wrote, such as runs/digits/preset.
+        name: what to call it.
+        folder: directory of presets; by default that of the package, keras_bld/zoo/weights. Any
+            other is found by its name where the environment variable KERAS_BLD_PRESETS lists it.
+        licence: of the weights.
+        data: what it was trained on, with credits and licence of the data.
+        metric: the line that `python -m keras_bld presets` shows.
+    """
+    with short_errors():
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise checks.error(
+                "name",
+                repr(name),
+                "letters, digits, _, - and . alone",
+                "the directory is given by --folder",
+            )
+        from keras_bld.zoo import load_preset, read_metadata, save_preset
+        from keras_bld.zoo.locate import SHIPPED
+
+        trained = read_metadata(preset)
+        metadata = {key: trained[key] for key in _KEPT if trained.get(key) is not None}
+        metadata |= {"trained_with": trained["versions"]}
+        given = {"licence": licence, "data": data, "metric": metric}
+        metadata |= {key: value for key, value in given.items() if value is not None}
+        path = save_preset(
+            load_preset(preset),
+            (pathlib.Path(folder).expanduser() if folder else SHIPPED) / name,
+            metadata,
+            dtype="float16",
+            training_parts=False,
+        )
+    size = sum(file.stat().st_size for file in path.iterdir())
+    print(f"{path}: {size / 2**20:.2f} MiB")

@@ -1,0 +1,57 @@
+import json
+
+import numpy as np
+import pytest
+from harness import to_numpy
+from scoring.conftest import model  # noqa: F401
+
+from keras_bld.__main__ import main
+from keras_bld.zoo import load_preset, locate, presets, read_metadata, save_preset
+
+
+@pytest.fixture
+def trained(model, tmp_path):  # noqa: F811
+    metadata = {
+        "recipe": "tiny",
+        "command": "python recipes/tiny.py",
+        "data": "shapes, CC0-1.0",
+        "settings": {"sampling_steps": 3, "guidance_scale": 2.0},
+        "last_logs": {"loss": 1.0},
+    }
+    return save_preset(model, tmp_path / "run" / "preset", metadata)
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypatch, shipped):  # noqa: F811
+    folder = tmp_path / "presets"
+    words = ["publish", str(trained), "--name", "bld_tiny", "--licence", "CC0-1.0"]
+    if shipped:
+        monkeypatch.setattr(locate, "SHIPPED", folder)
+    else:
+        monkeypatch.setenv(locate.ENVIRONMENT_VARIABLE, str(folder))
+        words += ["--folder", str(folder)]
+    main([*words, "--metric", "CAS 0.9"])
+    metadata = read_metadata("bld_tiny")
+    assert metadata["command"] == "python recipes/tiny.py"
+    assert metadata["data"] == "shapes, CC0-1.0" and metadata["weights_dtype"] == "float16"
+    assert metadata["trained_with"]["keras_bld"] and "last_logs" not in metadata
+    [row] = [row for row in presets() if row.name == "bld_tiny"]
+    assert row.has_weights and row.licence == "CC0-1.0" and row.metric == "CAS 0.9"
+    again = load_preset("bld_tiny")
+    for ours, theirs in zip(again.denoiser.weights, model.denoiser.weights, strict=True):
+        np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), rtol=1e-3, atol=1e-6)
+    sizes = [(path / "model.weights.h5").stat().st_size for path in (folder / "bld_tiny", trained)]
+    assert sizes[0] < sizes[1]
+
+
+def test_generate_takes_the_settings_of_the_preset(trained, tmp_path):
+    main(["generate", str(trained), "--num-images", "2", "--out-dir", str(tmp_path / "made")])
+    settings = json.loads((tmp_path / "made" / "settings.json").read_text())
+    assert (settings["num_steps"], settings["guidance_scale"]) == (3, 2.0)
+    assert settings["temperature"] == 0.9
+
+
+def test_a_name_is_no_path(trained):
+    with pytest.raises(SystemExit) as caught:
+        main(["publish", str(trained), "--name", "../elsewhere"])
+    assert "`name`: received '../elsewhere'" in str(caught.value.code)
