@@ -49,11 +49,6 @@ NEVER_AT_IMPORT = BACKENDS | {
 }
 # A plain PyTorch program, imported like torch itself: inside the function that needs it.
 PEER = "keras_bld.benchmark.torch_peer"
-# A backend is imported only by a file or folder whose name says so, or for one of these reasons.
-BACKEND_IMPORTS_ALLOWED = {
-    ("keras_bld.autoencoder.lpips", "torch"): "its published weights are a .pth; weights_only",
-    ("keras_bld.evaluation.inception", "torch"): "its published weights are a .pth; weights_only",
-}
 
 
 def imports_of(source, package):
@@ -90,7 +85,7 @@ def room_of(module):
         return "recipes"
     if first != "keras_bld":
         return None
-    if rest and rest[0] in ("checks", "random", "backend", "files", "__version__"):
+    if rest and rest[0] in ("checks", "random", "backend", "files", "torch_files", "__version__"):
         return "base"  # the version is a constant
     return rest[0] if rest and rest[0] in ARROWS else "front"
 
@@ -123,7 +118,7 @@ def backend_in_the_wrong_file(source, module):
     for imported, _, line in imports_of(source, module.rpartition(".")[0]):
         library = imported.split(".")[0]
         named = any(library in part for part in module.split("."))
-        if library in BACKENDS and not named and (module, library) not in BACKEND_IMPORTS_ALLOWED:
+        if library in BACKENDS and not named:
             wrong.append(f"{module}:{line}: {library} belongs into a file whose name says so")
     return wrong
 
@@ -150,18 +145,6 @@ def test_every_file_keeps_the_rule(rule):
 def test_every_room_has_its_arrows():
     folders = {path.parent.name for path in PROJECT_ROOT.glob("keras_bld/*/__init__.py")}
     assert folders - {"backend"} == set(ARROWS) - {"base", "front", "preset_methods", "recipes"}
-
-
-@pytest.mark.once
-def test_every_exception_is_still_needed_and_has_a_reason():
-    modules = sources()
-    for (module, library), reason in BACKEND_IMPORTS_ALLOWED.items():
-        imported = {
-            name.split(".")[0]
-            for name, _, _ in imports_of(modules.get(module, ""), module.rpartition(".")[0])
-        }
-        assert library in imported, f"{module} no longer imports {library}: remove the exception"
-        assert len(reason) > 10
 
 
 @pytest.mark.once

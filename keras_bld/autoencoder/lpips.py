@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_bld import checks
+from keras_bld.torch_files import read_torch
 
 # Means and standard deviations of LPIPS's input layer, for images in [-1, 1].
 INPUT_SHIFT = (-0.030, -0.088, -0.188)
@@ -113,23 +114,14 @@ def read_weights(argument, path=None):
             ALTERNATIVES,
             OSError,
         )
+    fix = f"download {address} again"
+    tensors = read_torch(path, argument, fix)
     try:
-        import torch
-    except ImportError as cause:
-        raise checks.error(
-            argument,
-            f"{path!r} while torch is not installed",
-            "torch, which is needed once, to read the file",
-            "install the extra `torch` of keras_bld, or " + ALTERNATIVES,
-            kind=ImportError,
-        ) from cause
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
         return {key: np.asarray(tensor.numpy()) for key, tensor in tensors.items()}
-    except Exception as cause:  # torch raises many kinds for a damaged or foreign file.
+    except AttributeError as cause:
         raise checks.error(
             argument,
-            f"{path!r}, which torch cannot read as plain weights ({cause})",
+            f"{path!r}, which holds no mapping of names to tensors ({cause})",
             f"an intact copy of {name}",
-            f"download {address} again",
+            fix,
         ) from cause

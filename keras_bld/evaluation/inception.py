@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_bld import checks
 from keras_bld.evaluation.features import FeatureNetwork
+from keras_bld.torch_files import read_torch
 
 INCEPTION_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
@@ -343,21 +344,14 @@ def _file_sha256(path):
 
 
 def _read_torch_file(path):
+    fix = f"download it from {INCEPTION_URL}"
+    tensors = read_torch(path, "weights", fix)
     try:
-        import torch
-    except ImportError as exception:
-        raise ImportError(
-            "The FID network's weights are a PyTorch file, and torch is not installed. "
-            "Fix: install it (`pip install keras_bld[torch]`); any Keras backend can then use it."
-        ) from exception
-    try:
-        # weights_only: tensors and plain containers, no code from the file is run.
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
         return {name: tensor.numpy() for name, tensor in tensors.items()}
-    except Exception as exception:
+    except AttributeError as exception:
         raise checks.error(
             "weights",
-            f"{path}, which is not a readable PyTorch file of tensors ({exception})",
+            f"{path}, which holds no mapping of names to tensors ({exception})",
             "pt_inception-2015-12-05-6726825d.pth",
-            f"download it from {INCEPTION_URL}",
+            fix,
         ) from exception

@@ -1,4 +1,4 @@
-"""Checkpoints written by torch, read without running any code that they hold."""
+"""Files written by torch, read without running any code that they hold."""
 
 import pickle
 import warnings
@@ -6,8 +6,13 @@ import warnings
 from keras_bld import checks
 
 
-def read_torch(path):
+def read_torch(path, argument="path", elsewhere=None):
     """Return the object that torch saved, made of containers, numbers and tensors alone.
+
+    Args:
+        path: of the file.
+        argument: name of the argument that gave the path, for messages.
+        elsewhere: what to do where the file is damaged, such as where to fetch it.
 
     Raises:
         ImportError: torch is not installed.
@@ -17,7 +22,7 @@ def read_torch(path):
         import torch
     except ImportError as error:
         raise checks.error(
-            "path",
+            argument,
             f"`{path}`, which only torch can read, and torch cannot be imported ({error})",
             "the package torch (CPU is enough)",
             'pip install "keras_bld[torch]", or store the tensors as .safetensors',
@@ -29,18 +34,19 @@ def read_torch(path):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise checks.error(
-            "path",
+            argument,
             f"`{path}`, which holds more than tensors or is cut short ({_first_line(error)})",
             "a file of tensors, as torch.save(model.state_dict(), path) writes it",
-            "fetch it again; or, where you trust its origin, load it in torch, and save its state"
-            " dict alone (this library never runs code out of a checkpoint)",
+            elsewhere
+            or "fetch it again; or, where you trust its origin, load it in torch, and save its"
+            " state dict alone (this library never runs code out of a checkpoint)",
         ) from error
     except Exception as error:  # torch raises many kinds for a broken file
         raise checks.error(
-            "path",
+            argument,
             f"`{path}`, which torch cannot read ({_first_line(error)})",
             "a whole file written by torch.save",
-            "fetch the file again and compare its size with the original",
+            elsewhere or "fetch the file again and compare its size with the original",
         ) from error
 
 
