@@ -47,7 +47,13 @@ def publish_command(
 
         trained = read_metadata(preset)
         metadata = {key: trained[key] for key in _KEPT if trained.get(key) is not None}
-        metadata |= {"trained_with": trained["versions"]}
+        # Where it was trained is nobody's business.
+        metadata["settings"] = {
+            key: value
+            for key, value in metadata.get("settings", {}).items()
+            if key not in ("work_dir", "data_dir", "stage", "dry_run")
+        }
+        metadata["trained_with"] = trained["versions"]
         given = {"licence": licence, "data": data, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
         path = save_preset(

@@ -26,9 +26,10 @@ def write_weights(model, path, dtype=None):
     checks.check_choice("dtype", dtype, DTYPES)
     path = pathlib.Path(path)
     everything = path.with_name(f"everything.{path.name}")
+    # Not libver="latest": that keeps times, and the same weights would differ in their sha256.
     model.save_weights(everything)
     try:
-        with h5py.File(everything, "r") as source, h5py.File(path, "w", libver="latest") as target:
+        with h5py.File(everything, "r") as source, h5py.File(path, "w") as target:
             _copy(source, target, dtype)
     finally:
         everything.unlink()

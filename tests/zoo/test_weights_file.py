@@ -1,3 +1,5 @@
+import time
+
 import h5py
 import numpy as np
 import pytest
@@ -47,3 +49,12 @@ def test_a_file_that_is_no_hdf5(make_diffusion, tmp_path):
     (tmp_path / "text.weights.h5").write_text("text")
     with pytest.raises(ValueError, match="Invalid `text.weights.h5`"):
         read_weights(make_diffusion(), tmp_path / "text.weights.h5")
+
+
+def test_the_same_weights_are_the_same_bytes(make_autoencoder, tmp_path):
+    model = make_autoencoder()
+    write_weights(model, tmp_path / "first.weights.h5")
+    time.sleep(1.1)  # HDF5 keeps times in whole seconds
+    write_weights(model, tmp_path / "second.weights.h5")
+    first, second = ((tmp_path / f"{name}.weights.h5").read_bytes() for name in ("first", "second"))
+    assert first == second

@@ -1,0 +1,58 @@
+"""The presets that come with the package, as their user loads them."""
+
+import shlex
+
+import numpy as np
+import pytest
+from harness import PROJECT_ROOT
+
+from keras_bld.data import digits_source, load_arrays
+from keras_bld.evaluation import psnr
+from keras_bld.zoo import load_preset, locate, read_metadata
+
+PRESETS = sorted(path.parent.name for path in locate.SHIPPED.glob("*/metadata.json"))
+MEGABYTE = 10**6
+
+
+@pytest.mark.once
+def test_sizes():
+    sizes = {
+        name: sum(file.stat().st_size for file in (locate.SHIPPED / name).iterdir())
+        for name in PRESETS
+    }
+    assert "bld_digits_16" in sizes
+    assert max(sizes.values()) <= 25 * MEGABYTE and sum(sizes.values()) <= 90 * MEGABYTE
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", PRESETS)
+def test_how_it_was_made_stands_in_its_metadata(name):
+    metadata = read_metadata(name)
+    assert metadata["licence"] and metadata["data"] and metadata["metric"]
+    assert metadata["weights_dtype"] == "float16"
+    program, recipe = shlex.split(metadata["command"])[:2]
+    assert program == "python" and (PROJECT_ROOT / recipe).is_file()
+    assert metadata["settings"]["seed"] is not None and metadata["trained_with"]["keras"]
+    assert (PROJECT_ROOT / "docs" / "results" / name / "card.json").is_file()
+    assert (PROJECT_ROOT / "docs" / "images" / f"{name}.png").is_file()
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_preset("bld_digits_16")
+
+
+def test_digits_come_back_from_their_bits(digits):
+    images, _ = load_arrays(digits_source("held_out"))
+    again = digits.autoencoder.reconstruct(images[:32])
+    assert np.mean(psnr(images[:32].astype("float32") / 255, again)) > 24
+
+
+def test_digits_are_those_asked_for(digits):
+    neighbors = pytest.importorskip("sklearn.neighbors")
+    images, labels = load_arrays(digits_source("train"))
+    known = neighbors.KNeighborsClassifier(3).fit(images.reshape(len(images), -1), labels)
+    asked = np.arange(40) % 10
+    made = digits.generate(40, labels=asked, num_steps=16, temperature=0.9, seed=0)
+    found = known.predict(np.round(255 * np.asarray(made)).reshape(40, -1))
+    assert np.mean(found == asked) >= 0.8
