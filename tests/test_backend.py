@@ -4,7 +4,7 @@ import pytest
 from harness import run_in_new_process, to_numpy
 from keras import ops
 
-from keras_bld.backend import backend_name, compile_function
+from keras_bld.backend import backend_name, compile_function, fuse
 
 TRACES = backend_name() != "torch"  # torch runs eagerly
 
@@ -90,3 +90,23 @@ def test_only_the_chosen_backends_file_is_imported(name):
         backend=name,
     )
     assert printed.splitlines() == ["2.0", f"keras_bld.backend.{name}_backend"]
+
+
+def test_a_fused_function_computes_the_same_inside_another_one():
+    fused = fuse(lambda x, y: (x * y + 1.0, ops.tanh(x)))
+    outer = compile_function(lambda x: fused(x, 2.0 * x)[0], list)
+    assert to_numpy(outer(np.array([1.0, 2.0], "float32"))).tolist() == [3.0, 9.0]
+    assert to_numpy(fused(ops.zeros(2), ops.ones(2))[1]).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("system", ["Linux", "Darwin"])
+def test_no_xla_where_apples_gpu_has_none(monkeypatch, system):
+    import tensorflow as tf
+
+    from keras_bld.backend import tensorflow_backend
+
+    monkeypatch.setattr(tensorflow_backend.platform, "system", lambda: system)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
+    fused = tensorflow_backend.fuse_with_xla(lambda x: x + 1.0)
+    assert fused._jit_compile == (system == "Linux")

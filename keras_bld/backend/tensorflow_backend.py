@@ -1,5 +1,7 @@
 """TensorFlow: `tf.function`, compiled with XLA where there is a GPU."""
 
+import platform
+
 from keras import ops
 
 
@@ -26,4 +28,6 @@ def fuse_with_xla(function):
     """See `keras_bld.backend.fuse`."""
     import tensorflow as tf
 
-    return tf.function(function, autograph=False, jit_compile=True)
+    # Apple's plugin for its GPUs has no XLA; Keras's own jit_compile="auto" leaves it out there.
+    has_metal = platform.system() == "Darwin" and tf.config.list_physical_devices("GPU")
+    return tf.function(function, autograph=False, jit_compile=not has_metal)
