@@ -1,6 +1,7 @@
 """Trains what a table needs, evaluates it, and writes the table; what is done is not redone."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -127,8 +128,12 @@ class _Runner:
         )
         if smoke:
             self.train = random_subset(self.train, 64)
-        self.network = domain_network(self.train, self.folder, study.network_epochs)
         self._real_features = None
+
+    @functools.cached_property
+    def network(self):
+        """Of the distances of stage 2, trained at its first use."""
+        return domain_network(self.train, self.folder, self.study.network_epochs)
 
     def run(self, table):
         stage, rows = EXPERIMENTS[table]
@@ -139,12 +144,15 @@ class _Runner:
             results = [self._result(stage, row, seed) for seed in self.study.seeds]
             found.append((row, results))
             say(f"{table}, {row.name}: {results[-1]}")
-            write_table(self.folder, table, self.study, self.network, found)
+            network = None if stage == "autoencoder" else self.network
+            write_table(self.folder, table, self.study, network, found)
         return self.folder / f"{table}.md"
 
     def _result(self, stage, row, seed):
         path = self.folder / stage / f"{row.same_as or row.name}-{seed}" / "result.json"
-        key = {"study": self._key(stage), "network": self.network.weights_sha256}
+        key = {"study": self._key(stage)}
+        if stage != "autoencoder":
+            key["network"] = self.network.weights_sha256
         if path.is_file():
             earlier = json.loads(path.read_text())
             if earlier["key"] == json.loads(json.dumps(key)):
@@ -159,6 +167,7 @@ class _Runner:
         left_out = {"work_dir", "smoke", "seeds", "data"}
         if stage == "autoencoder":
             left_out |= {"depth", "width", "num_heads", "sampling_steps", "temperature"}
+            left_out |= {"num_training_steps", "network_epochs"}
             left_out |= {name for name in dataclasses.asdict(self.study) if "diffusion" in name}
         settings = dataclasses.asdict(self.study)
         kept = {name: value for name, value in settings.items() if name not in left_out}

@@ -26,14 +26,15 @@ def write_table(folder, name, study, network, found):
         folder: of the study.
         name: of the table.
         study: `Study`.
-        network: the `FeatureNetwork` of the distances.
+        network: the `FeatureNetwork` of the distances, None where there are none.
         found: list of (row, one result for each seed).
     """
     columns = [column for column in _HEADS if column in found[0][1][0]]
+    features = "" if network is None else f"; features: {network.name}"
     lines = [
         f"# {name}",
         "",
-        f"Seeds: {list(study.seeds)}; features: {network.name}. Ours are small models on "
+        f"Seeds: {list(study.seeds)}{features}. Ours are small models on "
         f"{study.image_size} x {study.image_size} images; compare the order, not the numbers.",
         "",
         "| | " + " | ".join(_HEADS[column] for column in columns) + " | the paper |",
@@ -43,11 +44,10 @@ def write_table(folder, name, study, network, found):
         cells = [_cell(results, column) for column in columns]
         lines.append(f"| {row.name.replace('_', ' ')} | {' | '.join(cells)} | {row.paper} |")
     write_text(folder / f"{name}.md", "\n".join([*lines, ""]))
-    content = {
-        "study": dataclasses.asdict(study),
-        "network": {"name": network.name, "weights_sha256": network.weights_sha256},
-        "rows": {row.name: results for row, results in found},
-    }
+    content = {"study": dataclasses.asdict(study)}
+    if network is not None:
+        content["network"] = {"name": network.name, "weights_sha256": network.weights_sha256}
+    content["rows"] = {row.name: results for row, results in found}
     write_json(folder / f"{name}.json", content)
 
 

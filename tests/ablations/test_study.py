@@ -30,6 +30,15 @@ def test_tables_share_what_they_train(tmp_path, capsys):
     assert "Epoch" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_the_table_of_bottlenecks_needs_no_feature_network(tmp_path):
+    study = Study(
+        data="digits", work_dir=str(tmp_path), smoke=True, image_size=16, width_multipliers=(1, 2)
+    )
+    assert "| binary | 512 |" in run_study("table4", study).read_text()
+    assert not list(tmp_path.glob("feature_network*"))
+
+
 @pytest.mark.once
 def test_the_recipe_names_every_table():
     command = [sys.executable, "recipes/ablations.py", "--help"]
