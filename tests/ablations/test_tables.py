@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -20,3 +22,10 @@ def test_mean_and_spread_over_seeds(tmp_path):
     spread = np.std([0.5, 0.7], ddof=1)
     assert f"| binary | 0.6 ± {spread:.2g} | 4.36 |" in page
     assert "| absorbing diffusion | 0.25 ± 0 |  |" in page and "tiny network" in page
+
+
+def test_without_a_network_none_is_named(tmp_path):
+    write_table(tmp_path, "table4", Study(), None, [(Row("binary"), [{"psnr": 20.0}])])
+    page = (tmp_path / "table4.md").read_text()
+    assert "| binary | 20 |" in page and "features" not in page
+    assert "network" not in json.loads((tmp_path / "table4.json").read_text())
