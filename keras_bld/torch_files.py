@@ -35,7 +35,8 @@ def read_torch(path, argument="path", elsewhere=None):
     except pickle.UnpicklingError as error:
         raise checks.error(
             argument,
-            f"`{path}`, which holds more than tensors or is cut short ({_first_line(error)})",
+            f"`{path}`, which torch cannot read as plain weights: it holds more than tensors or is"
+            f" cut short ({_first_line(error)})",
             "a file of tensors, as torch.save(model.state_dict(), path) writes it",
             elsewhere
             or "fetch it again; or, where you trust its origin, load it in torch, and save its"
@@ -47,6 +48,23 @@ def read_torch(path, argument="path", elsewhere=None):
             f"`{path}`, which torch cannot read ({_first_line(error)})",
             "a whole file written by torch.save",
             elsewhere or "fetch the file again and compare its size with the original",
+        ) from error
+
+
+def read_arrays(path, argument, elsewhere):
+    """Return the mapping of names to NumPy arrays that a file of weights holds.
+
+    Args, errors: as of `read_torch`; also a ValueError where the file holds anything else.
+    """
+    tensors = read_torch(path, argument, elsewhere)
+    try:
+        return {name: tensor.numpy() for name, tensor in tensors.items()}
+    except (AttributeError, TypeError) as error:
+        raise checks.error(
+            argument,
+            f"`{path}`, which holds no mapping of names to plain tensors ({_first_line(error)})",
+            "a file of tensors, as torch.save(model.state_dict(), path) writes it",
+            elsewhere,
         ) from error
 
 

@@ -11,12 +11,7 @@ stage 2 its distribution for each class.
 
 from dataclasses import dataclass
 
-from keras_bld.data import (
-    ImagePreprocessing,
-    fashion_mnist_source,
-    holds_fashion_mnist,
-    tfds_source,
-)
+from keras_bld.data import holds_fashion_mnist, open_images
 from keras_bld.training import Recipe, main
 
 
@@ -66,10 +61,8 @@ class FashionMnist(Recipe):
     def source(self, split):
         """The four original files where `data_dir` holds them, else TFDS; test is held out."""
         split = {"train": "train", "held_out": "test"}[split]
-        preprocessing = ImagePreprocessing(self.image_size, num_channels=1)
-        if self.data_name is None:
-            return fashion_mnist_source(self.data_dir, split, preprocessing)
-        return tfds_source("fashion_mnist", split, preprocessing, self.data_dir)
+        tfds = None if self.data_name is None else "fashion_mnist"
+        return open_images(self.image_shape, split, self.data_dir, tfds)
 
 
 if __name__ == "__main__":

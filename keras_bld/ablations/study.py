@@ -128,7 +128,6 @@ class _Runner:
         )
         if smoke:
             self.train = random_subset(self.train, 64)
-        self._real_features = None
 
     @functools.cached_property
     def network(self):
@@ -265,9 +264,7 @@ class _Runner:
         model = self._prior(row, seed, study.num_training_steps)
         num_steps = study.sampling_steps if model.can_skip_steps else model.num_steps
         sampler = {"num_steps": num_steps, "temperature": study.temperature, "seed": seed}
-        metrics, _ = score_samples(
-            model, self.network, study.num_images, sampler, *self._features()
-        )
+        metrics, _ = score_samples(model, self.network, study.num_images, sampler, *self._features)
         names = ("frechet_distance", "frechet_distance_floor", "precision", "recall")
         result = {name: metrics[name]["value"] for name in (*names, "recognised_as_asked")}
         return {"steps": num_steps, **result}
@@ -294,14 +291,13 @@ class _Runner:
         write_sweep(rows, folder)
         return folder
 
+    @functools.cached_property
     def _features(self):
-        if self._real_features is None:
-            # The same images for every seed of a row.
-            self._real_features = [
-                real_features(source, self.network, self.study.num_images, seed=0)
-                for source in (self.held_out, self.train)
-            ]
-        return self._real_features
+        """Of held-out and of training images, the same ones for every seed of a row."""
+        return [
+            real_features(source, self.network, self.study.num_images, seed=0)
+            for source in (self.held_out, self.train)
+        ]
 
     def _fit(self, model, folder, batches, num_steps, learning_rate):
         model.compile(make_optimizer(learning_rate, 100, num_steps, "cosine", 0.999, 0.0))

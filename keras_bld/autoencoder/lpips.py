@@ -3,10 +3,9 @@
 import os
 
 import keras
-import numpy as np
 
 from keras_bld import checks
-from keras_bld.torch_files import read_torch
+from keras_bld.torch_files import read_arrays
 
 # Means and standard deviations of LPIPS's input layer, for images in [-1, 1].
 INPUT_SHIFT = (-0.030, -0.088, -0.188)
@@ -114,14 +113,4 @@ def read_weights(argument, path=None):
             ALTERNATIVES,
             OSError,
         )
-    fix = f"download {address} again"
-    tensors = read_torch(path, argument, fix)
-    try:
-        return {key: np.asarray(tensor.numpy()) for key, tensor in tensors.items()}
-    except AttributeError as cause:
-        raise checks.error(
-            argument,
-            f"{path!r}, which holds no mapping of names to tensors ({cause})",
-            f"an intact copy of {name}",
-            fix,
-        ) from cause
+    return read_arrays(path, argument, f"download {address} again")

@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_bld import checks
 from keras_bld.evaluation.features import FeatureNetwork
-from keras_bld.torch_files import read_torch
+from keras_bld.torch_files import read_arrays
 
 INCEPTION_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
@@ -66,7 +66,9 @@ def inception_fid(weights=None, resize="tensorflow", sha256=INCEPTION_SHA256):
             f"download it again from {INCEPTION_URL}",
         )
     model = build_inception(resize)
-    kernel = load_inception_weights(model, _read_torch_file(path))
+    kernel = load_inception_weights(
+        model, read_arrays(path, "weights", f"download it from {INCEPTION_URL}")
+    )
     is_standard = sha256 is not None and resize == "tensorflow"
     return FeatureNetwork(
         model,
@@ -341,17 +343,3 @@ def _file_sha256(path):
         )
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_torch_file(path):
-    fix = f"download it from {INCEPTION_URL}"
-    tensors = read_torch(path, "weights", fix)
-    try:
-        return {name: tensor.numpy() for name, tensor in tensors.items()}
-    except AttributeError as exception:
-        raise checks.error(
-            "weights",
-            f"{path}, which holds no mapping of names to tensors ({exception})",
-            "pt_inception-2015-12-05-6726825d.pth",
-            fix,
-        ) from exception

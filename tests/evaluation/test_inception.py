@@ -218,8 +218,6 @@ def test_wrong_files_are_refused(tmp_path):
     path.write_bytes(b"not weights")
     with pytest.raises(ValueError, match=inception.INCEPTION_SHA256):
         inception_fid(path)
-    with pytest.raises(ValueError, match="weights.*which (torch cannot read|holds more)"):
-        inception._read_torch_file(path)
 
 
 @pytest.mark.slow
