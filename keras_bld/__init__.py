@@ -2,6 +2,9 @@
 
 import importlib
 
+import keras_bld.onednn  # noqa: F401 (before Keras imports TensorFlow)
+
+# isort: split
 # These rooms register the Keras classes that `.keras` files and presets name.
 from keras_bld import baselines, evaluation
 from keras_bld.autoencoder import BernoulliStraightThrough, BinaryAutoencoder

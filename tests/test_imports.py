@@ -3,6 +3,7 @@
 import ast
 import json
 import pathlib
+import platform
 import statistics
 
 import keras
@@ -85,7 +86,15 @@ def room_of(module):
         return "recipes"
     if first != "keras_bld":
         return None
-    if rest and rest[0] in ("checks", "random", "backend", "files", "torch_files", "__version__"):
+    if rest and rest[0] in (
+        "checks",
+        "random",
+        "backend",
+        "files",
+        "onednn",
+        "torch_files",
+        "__version__",
+    ):
         return "base"  # the version is a constant
     return rest[0] if rest and rest[0] in ARROWS else "front"
 
@@ -237,3 +246,26 @@ def test_import_is_light():
     if seconds > 0.25:  # near the limit: the median of three decides
         seconds = statistics.median([seconds, measure()[0], measure()[0]])
     assert seconds < 0.5, f"import keras_bld took {seconds:.2f} s"
+
+
+@pytest.mark.once
+@pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="oneDNN is for x86 processors"
+)
+@pytest.mark.parametrize("before, after", [(None, "1"), ("0", "0")])
+def test_tensorflow_finds_onednn_turned_on(before, after):
+    """Before Keras imports TensorFlow, and only where nobody chose."""
+    code = f"""
+import os
+os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+if {before!r}:
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = {before!r}
+import sys
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "tensorflow":
+            print(os.environ["TF_ENABLE_ONEDNN_OPTS"])
+sys.meta_path.insert(0, Watch())
+import keras_bld
+"""
+    assert run_in_new_process(code, backend="tensorflow").split() == [after]
