@@ -39,6 +39,8 @@ class Study:
     """Where models, codes and tables go; a second table finds the models of the first there."""
     smoke: bool = False
     """Shrink everything so that a table is made in seconds."""
+    rows: tuple[str, ...] = ()
+    """Names of the rows to make; all of the table by default."""
     seeds: tuple[int, ...] = (0,)
     """One training of every row for each seed; tables show mean and spread."""
     image_size: int = 32
@@ -108,7 +110,7 @@ def run_study(table, study):
         Path of the Markdown table (for figure7 of the sweep's folder).
 
     Raises:
-        ValueError: an unknown table, or data without classes.
+        ValueError: an unknown table or row, or data without classes.
     """
     checks.check_choice("table", table, tuple(EXPERIMENTS))
     return _Runner(study.shrunk() if study.smoke else study, study.smoke).run(table)
@@ -136,8 +138,11 @@ class _Runner:
 
     def run(self, table):
         stage, rows = EXPERIMENTS[table]
+        for name in self.study.rows:
+            checks.check_choice("rows", name, tuple(row.name for row in rows))
         if stage == "steps":
             return self._steps(rows[0])
+        rows = [row for row in rows if row.name in self.study.rows or not self.study.rows]
         found = []
         for row in rows:
             results = [self._result(stage, row, seed) for seed in self.study.seeds]
@@ -163,7 +168,7 @@ class _Runner:
 
     def _key(self, stage):
         """The settings that a result depends on."""
-        left_out = {"work_dir", "smoke", "seeds", "data"}
+        left_out = {"work_dir", "smoke", "rows", "seeds", "data"}
         if stage == "autoencoder":
             left_out |= {"depth", "width", "num_heads", "sampling_steps", "temperature"}
             left_out |= {"num_training_steps", "network_epochs"}

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_bld.files import write_json, write_text
+from keras_bld.training.command_tools import command_line
 
 _HEADS = {
     "bits": "bits an image",
@@ -43,8 +44,9 @@ def write_table(folder, name, study, network, found):
     for row, results in found:
         cells = [_cell(results, column) for column in columns]
         lines.append(f"| {row.name.replace('_', ' ')} | {' | '.join(cells)} | {row.paper} |")
-    write_text(folder / f"{name}.md", "\n".join([*lines, ""]))
-    content = {"study": dataclasses.asdict(study)}
+    command = command_line(f"recipes/ablations.py {name}", study)
+    write_text(folder / f"{name}.md", "\n".join([*lines, "", "```sh", command, "```", ""]))
+    content = {"command": command, "study": dataclasses.asdict(study)}
     if network is not None:
         content["network"] = {"name": network.name, "weights_sha256": network.weights_sha256}
     content["rows"] = {row.name: results for row, results in found}

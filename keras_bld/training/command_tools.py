@@ -1,10 +1,34 @@
 """What the commands around trained models share."""
 
 import contextlib
+import dataclasses
+import shlex
 
 from keras_bld.data.code_store import shard_name, shard_starts
 
 _SAMPLER = {"num_steps": 16, "temperature": 0.9, "guidance_scale": 0.0}
+
+
+def command_line(program, settings, left_out=()):
+    """The command that gives a program these settings, as the shell takes it.
+
+    Args:
+        program: what comes after `python`, with what stands before the options.
+        settings: dataclass instance; tyro's form of its fields that differ from their defaults.
+        left_out: names of fields that say nothing about the result.
+    """
+    words = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value == field.default or field.name in left_out:
+            continue
+        flag = field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            items = value if isinstance(value, tuple) else (value,)
+            words += [f"--{flag}", *map(str, items)]
+    return " ".join(["python", program, shlex.join(words)]).rstrip()
 
 
 def images_written(store, earlier_files):

@@ -2,14 +2,15 @@
 
 import dataclasses
 import pathlib
-import shlex
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from keras_bld import checks
+from keras_bld.training.command_tools import command_line
 
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
 _SMOKE_CELLS = 8
+_NOT_IN_COMMAND = ("stage", "work_dir", "dry_run")
 
 
 @dataclass(frozen=True)
@@ -228,18 +229,7 @@ class Recipe:
     @property
     def command(self):
         """The command line that trains this recipe."""
-        words = ["python", f"recipes/{self.name}.py"]
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value == field.default or field.name in ("stage", "work_dir", "dry_run"):
-                continue
-            flag = field.name.replace("_", "-")
-            if isinstance(value, bool):
-                words.append(f"--{flag}" if value else f"--no-{flag}")
-            else:
-                items = value if isinstance(value, tuple) else (value,)
-                words += [f"--{flag}", *map(str, items)]
-        return shlex.join(words)
+        return command_line(f"recipes/{self.name}.py", self, left_out=_NOT_IN_COMMAND)
 
     def shrunk(self):
         """The recipe of a smoke run: the same path through the code, small and short.

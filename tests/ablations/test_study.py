@@ -13,6 +13,12 @@ def test_an_unknown_table():
         run_study("table9", Study(data="digits"))
 
 
+def test_an_unknown_row(tmp_path):
+    study = Study(data="digits", work_dir=str(tmp_path), image_size=16, rows=("binary", "ternary"))
+    with pytest.raises(ValueError, match="rows.*ternary.*finite_scalar"):
+        run_study("table4", study)
+
+
 @pytest.mark.slow
 def test_tables_share_what_they_train(tmp_path, capsys):
     study = Study(
@@ -33,9 +39,12 @@ def test_tables_share_what_they_train(tmp_path, capsys):
 @pytest.mark.slow
 def test_the_table_of_bottlenecks_needs_no_feature_network(tmp_path):
     study = Study(
-        data="digits", work_dir=str(tmp_path), smoke=True, image_size=16, width_multipliers=(1, 2)
-    )
-    assert "| binary | 512 |" in run_study("table4", study).read_text()
+        data="digits", work_dir=str(tmp_path), smoke=True, image_size=16, width_multipliers=(1, 2),
+        rows=("binary", "finite_scalar"),
+    )  # fmt: skip
+    page = run_study("table4", study).read_text()
+    assert "| binary | 512 |" in page
+    assert "| finite scalar |" in page and "vector quantised" not in page
     assert not list(tmp_path.glob("feature_network*"))
 
 

@@ -17,11 +17,13 @@ def test_mean_and_spread_over_seeds(tmp_path):
         (Row("binary", paper="4.36"), [{"recall": 0.5}, {"recall": 0.7}]),
         (Row("absorbing_diffusion"), [{"recall": 0.25}, {"recall": 0.25}]),
     ]
-    write_table(tmp_path, "table5", Study(seeds=(0, 1)), network, found)
+    study = Study(data="my photos", seeds=(0, 1))
+    write_table(tmp_path, "table5", study, network, found)
     page = (tmp_path / "table5.md").read_text()
     spread = np.std([0.5, 0.7], ddof=1)
     assert f"| binary | 0.6 ± {spread:.2g} | 4.36 |" in page
     assert "| absorbing diffusion | 0.25 ± 0 |  |" in page and "tiny network" in page
+    assert "python recipes/ablations.py table5 --data 'my photos' --seeds 0 1\n" in page
 
 
 def test_without_a_network_none_is_named(tmp_path):
