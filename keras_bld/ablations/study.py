@@ -25,8 +25,11 @@ from keras_bld.scoring import (
     write_sweep,
 )
 from keras_bld.scoring.samples import real_features, score_samples
-from keras_bld.training.fitting import fit_resumably, make_optimizer, say
+from keras_bld.training.fitting import claim_folder, fit_resumably, make_optimizer, say
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
+
+# Settings on which a result depends, but no training.
+_ONLY_MEASURED = ("num_images", "sampling_steps", "temperature", "network_epochs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,5 +308,8 @@ class _Runner:
         ]
 
     def _fit(self, model, folder, batches, num_steps, learning_rate):
+        settings = self._key(folder.parent.name)
+        kept = {name: value for name, value in settings.items() if name not in _ONLY_MEASURED}
+        claim_folder(folder / "settings.json", kept)
         model.compile(make_optimizer(learning_rate, 100, num_steps, "cosine", 0.999, 0.0))
         fit_resumably(model, batches, folder, num_steps, self.study.steps_per_epoch)

@@ -1,10 +1,14 @@
 """Fitting one model so that an interrupted run goes on where it stopped."""
 
+import json
 import os
 import pathlib
 import sys
 
 import keras
+
+from keras_bld import checks
+from keras_bld.files import write_json
 
 _CHECKPOINT = "checkpoint.weights.h5"
 
@@ -34,6 +38,35 @@ def make_optimizer(learning_rate, warmup_steps, total_steps, decay, beta_2, ema_
         schedule = schedules.PolynomialDecay(0.0, warmup_steps, end_learning_rate=learning_rate)
     average = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
     return keras.optimizers.Adam(schedule, beta_2=beta_2, **average)
+
+
+def claim_folder(path, settings, free=()):
+    """Write the settings of a run to its folder, or refuse a folder of a run with others.
+
+    Args:
+        path: of the JSON file in that folder.
+        settings: dict.
+        free: names of settings that may differ from the run's that is there.
+
+    Raises:
+        ValueError: the folder holds a run with other settings; the message names them.
+    """
+    settings = json.loads(json.dumps(settings))
+    if path.is_file():
+        earlier = json.loads(path.read_text())
+        differences = ", ".join(
+            f"{name}={value!r} (there: {earlier.get(name)!r})"
+            for name, value in settings.items()
+            if name not in free and earlier.get(name) != value
+        )
+        if differences:
+            raise checks.error(
+                "work_dir",
+                f"{path.parent}, a run with other settings: {differences}",
+                "a new folder, or the settings of the run in it",
+                "pass --work-dir with a new folder, or leave those settings out",
+            )
+    write_json(path, settings)
 
 
 class ResumableCheckpoint(keras.callbacks.Callback):

@@ -6,7 +6,6 @@ import time
 
 import keras
 
-from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
 from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.backend import prefers_xla
@@ -15,7 +14,7 @@ from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, Binar
 from keras_bld.files import write_json
 from keras_bld.training import pictures, scores
 from keras_bld.training.estimate import describe
-from keras_bld.training.fitting import fit_resumably, make_optimizer, say
+from keras_bld.training.fitting import claim_folder, fit_resumably, make_optimizer, say
 from keras_bld.training.recipe import STAGES
 from keras_bld.zoo import load_preset, save_preset
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
@@ -266,29 +265,11 @@ class Runner:
 
     def _claim_folder(self):
         """Write recipe.json, or refuse a folder of a run with other settings."""
-        path = self.folder / "recipe.json"
-        settings = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
-        if path.is_file():
-            earlier = json.loads(path.read_text())
-            free = self.recipe.free_fields
-            if not (self.folder / "diffusion").exists():
-                free += self.recipe.diffusion_fields
-            changed = [
-                name
-                for name, value in settings.items()
-                if name not in free and earlier.get(name) != value
-            ]
-            if changed:
-                differences = ", ".join(
-                    f"{name}={settings[name]!r} (there: {earlier.get(name)!r})" for name in changed
-                )
-                raise checks.error(
-                    "work_dir",
-                    f"{self.folder}, a run with other settings: {differences}",
-                    "a new folder, or the settings of the run in it",
-                    "pass --work-dir with a new folder, or leave those settings out",
-                )
-        write_json(path, {"name": self.recipe.name, **settings})
+        free = self.recipe.free_fields
+        if not (self.folder / "diffusion").exists():
+            free += self.recipe.diffusion_fields
+        settings = {"name": self.recipe.name, **dataclasses.asdict(self.recipe)}
+        claim_folder(self.folder / "recipe.json", settings, free)
 
     def _results_key(self):
         """What samples and scores depend on: the trained preset and the free settings."""
