@@ -1,7 +1,7 @@
 """Fashion-MNIST, 32 x 32, class-conditional.
 
 60,000 training and 10,000 test images of 10 classes (Xiao et al., 2017), 28 x 28 resized to 32 x 32
-(Lanczos), from TFDS or from the four original files. Stage 1 learns a code of 4 x 4 x 32 bits,
+(Lanczos), from TFDS or from the four original files. Stage 1 learns a code of 8 x 8 x 16 bits,
 stage 2 its distribution for each class.
 
     python recipes/fashion_mnist.py                            # TFDS, ~/tensorflow_datasets
@@ -26,26 +26,27 @@ class FashionMnist(Recipe):
     random_flip: bool = False  # the test images are not mirrored either: shoes point left
     class_conditional: bool = True
 
+    code_channels: int = 16
     base_width: int = 24
-    width_multipliers: tuple[int, ...] = (1, 2, 2, 4)
+    width_multipliers: tuple[int, ...] = (1, 2, 4)
     num_blocks: int = 1
     attention_resolutions: tuple[int, ...] = ()
     embedding_width: int = 96
     num_groups: int = 8
     perceptual: str = "none"  # VGG features mean little at 32 x 32
     adversarial_weight: float = 0.0
-    autoencoder_steps: int = 6000
-    autoencoder_batch_size: int = 64
+    autoencoder_steps: int = 3500
+    autoencoder_batch_size: int = 32
     autoencoder_learning_rate: float = 1e-3
     autoencoder_warmup_steps: int = 200
 
     depth: int = 6
-    width: int = 192
-    num_heads: int = 6
-    diffusion_steps: int = 20_000
-    diffusion_batch_size: int = 128
+    width: int = 128
+    num_heads: int = 4
+    diffusion_steps: int = 6000
+    diffusion_batch_size: int = 64
     diffusion_learning_rate: float = 1e-3
-    diffusion_warmup_steps: int = 500
+    diffusion_warmup_steps: int = 200
     diffusion_ema_momentum: float = 0.999
 
     learning_rate_decay: str = "cosine"
