@@ -43,6 +43,7 @@ def evaluate_command(
     sweep_temperature: tuple[float, ...] = (),
     sweep_guidance_scale: tuple[float, ...] = (),
     sweep_posterior: tuple[Literal["exact", "plug_in"], ...] = (),
+    sweep_against: Literal["held_out", "train"] = "held_out",
 ):
     """Measure a trained model on held-out images: an evaluation card, or a sweep of samplers.
 
@@ -76,6 +77,8 @@ def evaluate_command(
         sweep_temperature: temperatures to try.
         sweep_guidance_scale: guidance scales to try.
         sweep_posterior: posteriors to try.
+        sweep_against: real images of a sweep; train keeps the held-out ones unseen for the card
+            when settings are chosen.
     """
     with short_errors(resumable=True):
         metadata = read_metadata(preset)
@@ -114,8 +117,10 @@ def evaluate_command(
         features = open_network(network, sources["train"], folder, network_epochs, seed)
         sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
         if any(sweep):
+            compared = sources.pop(sweep_against)
+            (other,) = sources.values()
             rows = sweep_samplers(
-                model, *sources.values(), features, settings, *sweep, folder=folder, say=say
+                model, other, compared, features, settings, *sweep, folder=folder, say=say
             )
             say("\n".join(f"{folder / name}" for name in write_sweep(rows, folder)))
             return

@@ -31,7 +31,13 @@ def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):  # noqa: F811
     assert "recall" in capsys.readouterr().out
     evaluate(tmp_path / "tiny", "--out", out, "--sweep-num-steps", 2, 4, *SMALL)
     assert (out / "figure7.png").is_file()
-    assert len(json.loads((out / "sweep.json").read_text())["rows"]) == 2
+    sweep = json.loads((out / "sweep.json").read_text())
+    assert len(sweep["rows"]) == 2
+    against = ("--sweep-num-steps", 2, "--sweep-against", "train")
+    evaluate(tmp_path / "tiny", "--out", out, *against, *SMALL)
+    other = json.loads((out / "sweep.json").read_text())
+    assert other["key"]["real"] == card["train"]["fingerprint"] != sweep["key"]["real"]
+    assert len(other["rows"]) == 1
 
 
 def test_what_is_missing_is_said(model, tmp_path):  # noqa: F811
