@@ -25,7 +25,13 @@ from keras_bld.scoring import (
     write_sweep,
 )
 from keras_bld.scoring.samples import real_features, score_samples
-from keras_bld.training.fitting import claim_folder, fit_resumably, make_optimizer, say
+from keras_bld.training.fitting import (
+    check_steps,
+    claim_folder,
+    fit_resumably,
+    make_optimizer,
+    say,
+)
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
 # Settings on which a result depends, but no training.
@@ -90,6 +96,10 @@ class Study:
     """Of the domain network."""
     steps_per_epoch: int = 250
     """Steps between two checkpoints."""
+
+    def __post_init__(self):
+        for field in ("autoencoder_steps", "diffusion_steps"):
+            check_steps(field, getattr(self, field), self.steps_per_epoch)
 
     def shrunk(self):
         """The study of a smoke run."""

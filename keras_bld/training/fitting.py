@@ -40,6 +40,18 @@ def make_optimizer(learning_rate, warmup_steps, total_steps, decay, beta_2, ema_
     return keras.optimizers.Adam(schedule, beta_2=beta_2, **average)
 
 
+def check_steps(argument, num_steps, steps_per_epoch):
+    """Raise ValueError unless the steps of a run fill its epochs, or are fewer than one has."""
+    if num_steps > steps_per_epoch and num_steps % steps_per_epoch:
+        below = num_steps // steps_per_epoch * steps_per_epoch
+        raise checks.error(
+            argument,
+            f"{num_steps}, with {steps_per_epoch} steps in an epoch",
+            "a multiple of steps_per_epoch, or less",
+            f"pass {below} or {below + steps_per_epoch}, or another steps_per_epoch",
+        )
+
+
 def claim_folder(path, settings, free=()):
     """Write the settings of a run to its folder, or refuse a folder of a run with others.
 
@@ -106,13 +118,14 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
         batches: callable start_batch -> endless dataset of training batches, whose content
             depends on the batch's number alone, so that a resumed run sees what is left.
         folder: gets checkpoint/, logs/ (TensorBoard) and history.csv.
-        num_steps: training steps in all.
+        num_steps: training steps in all, a multiple of `steps_per_epoch` or less.
         steps_per_epoch: steps between two checkpoints.
         validation_data: arrays or a finite dataset, as for `fit`.
 
     Returns:
         The logs of the last epoch, or None where there was nothing left to do.
     """
+    check_steps("num_steps", num_steps, steps_per_epoch)
     folder = pathlib.Path(folder)
     checkpoint = folder / "checkpoint"
     steps_per_epoch = min(steps_per_epoch, num_steps)

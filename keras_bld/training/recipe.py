@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from keras_bld import checks
 from keras_bld.training.command_tools import command_line
+from keras_bld.training.fitting import check_steps
 
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
 _SMOKE_CELLS = 8
@@ -199,6 +200,8 @@ class Recipe:
     def __post_init__(self):
         for field in ("autoencoder_steps", "diffusion_steps", "steps_per_epoch", "num_steps"):
             checks.check_integer(field, getattr(self, field), 1)
+        for field in ("autoencoder_steps", "diffusion_steps"):
+            check_steps(field, getattr(self, field), self.steps_per_epoch)
         checks.check_integer("sampling_steps", self.sampling_steps, 1, self.num_steps)
         factor = 2 ** (len(self.width_multipliers) - 1)
         if self.image_size % factor:

@@ -44,6 +44,10 @@ def test_a_smoke_run_is_small_and_keeps_the_path():
         ({"image_size": 250}, "multiple of 16"),
         ({"sampling_steps": 65}, r"\[1, 64\]"),
         ({"diffusion_steps": 0}, ">= 1"),
+        (
+            {"autoencoder_steps": 1200, "steps_per_epoch": 250},
+            "autoencoder_steps.*pass 1000 or 1250",
+        ),
     ],
 )
 def test_settings_that_cannot_be(change, message):
