@@ -46,6 +46,26 @@ def likelihood_plot(profile, path):
     _save(figure, path)
 
 
+def loss_plot(histories, path):
+    """The loss of training and of validation by epoch, one panel for each stage.
+
+    Args:
+        histories: dictionary of a stage's name -> rows of its history.csv, values as numbers.
+        path: of the picture.
+    """
+    figure, all_axes = _figure(columns=len(histories))
+    for axes, (stage, rows) in zip(np.atleast_1d(all_axes), histories.items(), strict=True):
+        epochs = [row["epoch"] + 1 for row in rows]
+        for name, label in (("loss", "training"), ("val_loss", "validation")):
+            if name in rows[0]:
+                axes.plot(epochs, [row[name] for row in rows], label=label)
+        axes.set_yscale("log")
+        axes.set_xlabel("epoch")
+        axes.set_title(f"loss, {stage}")
+        axes.legend()
+    _save(figure, path)
+
+
 def calibration_plot(calibration, path):
     """Reliability diagram of the flip probabilities, one line for each time step."""
     figure, axes = _figure()

@@ -1,8 +1,11 @@
 """The pictures that a recipe leaves: samples, reconstructions, film strip, inpainting."""
 
+import csv
+
 import numpy as np
 
 from keras_bld.evaluation import save_image_grid
+from keras_bld.scoring.plots import loss_plot
 
 _NUM_FRAMES = 9
 _SMALLEST_VISIBLE_SIZE = 48
@@ -51,6 +54,20 @@ def inpainting_sheet(model, recipe, images, labels, path, num_rows=6, num_result
     sheet = np.concatenate([images[:, None], holes[:, None], results], axis=1)
     sheet = sheet.reshape(-1, *images.shape[1:])
     save_image_grid(path, sheet, columns=num_results + 2, scale=_scale(images))
+
+
+def loss_curves(folder, path):
+    """The losses of both stages, from the history.csv that each left in its part of `folder`."""
+    histories = {}
+    for stage in ("autoencoder", "diffusion"):
+        history = folder / stage / "history.csv"
+        if history.is_file():
+            with open(history, newline="") as file:
+                rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+            if rows:
+                histories[stage] = rows
+    if histories:
+        loss_plot(histories, path)
 
 
 def sheet_labels(model, columns):

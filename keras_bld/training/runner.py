@@ -131,6 +131,7 @@ class Runner:
         pictures.reconstruction_sheet(model, images, self.folder / "reconstructions.png")
         pictures.denoising_filmstrip(model, recipe, self.folder / "denoising.png")
         pictures.inpainting_sheet(model, recipe, images, labels, self.folder / "inpainting.png")
+        pictures.loss_curves(self.folder, self.folder / "loss_curves.png")
         if keras.backend.backend() == "torch":
             say("no SavedModel: the torch backend cannot export one; use tensorflow or jax")
             return

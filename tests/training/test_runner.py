@@ -52,13 +52,14 @@ def test_all_stages_leave_their_files(finished):
         "reconstructions.png",
         "denoising.png",
         "inpainting.png",
+        "loss_curves.png",
         "metrics.json",
     }
     if keras.backend.backend() != "torch":
         expected.add("saved_model")
     assert names == expected
     assert list((finished / "diffusion" / "logs").rglob("events*"))
-    for name in ("samples", "reconstructions", "denoising", "inpainting"):
+    for name in ("samples", "reconstructions", "denoising", "inpainting", "loss_curves"):
         assert np.asarray(Image.open(finished / f"{name}.png")).std() > 0
 
 

@@ -33,7 +33,8 @@ def test_how_it_was_made_stands_in_its_metadata(name):
     program, recipe = shlex.split(metadata["command"])[:2]
     assert program == "python" and (PROJECT_ROOT / recipe).is_file()
     assert metadata["settings"]["seed"] is not None and metadata["trained_with"]["keras"]
-    assert (PROJECT_ROOT / "docs" / "results" / name / "card.json").is_file()
+    results = PROJECT_ROOT / "docs" / "results" / name
+    assert (results / "card.json").is_file() and (results / "loss_curves.png").is_file()
     assert (PROJECT_ROOT / "docs" / "images" / f"{name}.png").is_file()
 
 
