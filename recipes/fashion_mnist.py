@@ -40,11 +40,11 @@ class FashionMnist(Recipe):
     autoencoder_learning_rate: float = 1e-3
     autoencoder_warmup_steps: int = 200
 
-    depth: int = 6
+    depth: int = 4
     width: int = 128
     num_heads: int = 4
     diffusion_steps: int = 6000
-    diffusion_batch_size: int = 64
+    diffusion_batch_size: int = 32
     diffusion_learning_rate: float = 1e-3
     diffusion_warmup_steps: int = 200
     diffusion_ema_momentum: float = 0.999
