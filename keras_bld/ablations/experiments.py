@@ -59,6 +59,9 @@ TABLE_4 = (
     Row("finite_scalar", lambda channels: baselines.FiniteScalarQuantizer((8, 5, 5, 5))),
 )
 
+# First in every table of stage 2: the shared autoencoder alone, which no prior can beat.
+RECONSTRUCTIONS = Row("reconstructions")
+
 TABLE_5 = (
     Row("binary_diffusion", paper="Churches FID 4.36 (64 steps)"),
     Row(

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_bld import checks
-from keras_bld.ablations.experiments import EXPERIMENTS, FIGURE_7_STEPS
+from keras_bld.ablations.experiments import EXPERIMENTS, FIGURE_7_STEPS, RECONSTRUCTIONS
 from keras_bld.ablations.tables import write_table
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.baselines import BottleneckAutoencoder
@@ -24,7 +24,7 @@ from keras_bld.scoring import (
     sweep_samplers,
     write_sweep,
 )
-from keras_bld.scoring.samples import real_features, score_samples
+from keras_bld.scoring.samples import real_features, score_reconstructions, score_samples
 from keras_bld.training.fitting import (
     check_steps,
     claim_folder,
@@ -34,6 +34,7 @@ from keras_bld.training.fitting import (
 )
 from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
+_FEATURE_SEED = 0  # which real images are compared, the same ones for every seed of a row
 # Settings on which a result depends, but no training.
 _ONLY_MEASURED = ("num_images", "sampling_steps", "temperature", "network_epochs")
 
@@ -156,6 +157,8 @@ class _Runner:
         if stage == "steps":
             return self._steps(rows[0])
         rows = [row for row in rows if row.name in self.study.rows or not self.study.rows]
+        if stage == "diffusion":
+            rows.insert(0, RECONSTRUCTIONS)
         found = []
         for row in rows:
             results = [self._result(stage, row, seed) for seed in self.study.seeds]
@@ -175,6 +178,8 @@ class _Runner:
             if earlier["key"] == json.loads(json.dumps(key)):
                 return earlier["result"]
         measure = self._measure_autoencoder if stage == "autoencoder" else self._measure_prior
+        if row is RECONSTRUCTIONS:
+            measure = self._measure_reconstructions
         result = measure(row, seed)
         write_json(path, {"key": key, "result": result})
         return result
@@ -283,9 +288,15 @@ class _Runner:
         num_steps = study.sampling_steps if model.can_skip_steps else model.num_steps
         sampler = {"num_steps": num_steps, "temperature": study.temperature, "seed": seed}
         metrics, _ = score_samples(model, self.network, study.num_images, sampler, *self._features)
-        names = ("frechet_distance", "frechet_distance_floor", "precision", "recall")
-        result = {name: metrics[name]["value"] for name in (*names, "recognised_as_asked")}
-        return {"steps": num_steps, **result}
+        return {"steps": num_steps, **_values(metrics)}
+
+    def _measure_reconstructions(self, row, seed):
+        autoencoder = self._autoencoder(EXPERIMENTS["table4"][1][0], seed)
+        sizes = (self.study.num_images, _FEATURE_SEED)
+        metrics = score_reconstructions(
+            autoencoder, self.network, self.train, *sizes, *self._features
+        )
+        return {"steps": None, **_values(metrics)}
 
     def _steps(self, row):
         """Figure 7: one model with T = 256, sampled with fewer steps under both posteriors."""
@@ -313,7 +324,7 @@ class _Runner:
     def _features(self):
         """Of held-out and of training images, the same ones for every seed of a row."""
         return [
-            real_features(source, self.network, self.study.num_images, seed=0)
+            real_features(source, self.network, self.study.num_images, _FEATURE_SEED)
             for source in (self.held_out, self.train)
         ]
 
@@ -323,3 +334,8 @@ class _Runner:
         claim_folder(folder / "settings.json", kept)
         model.compile(make_optimizer(learning_rate, 100, num_steps, "cosine", 0.999, 0.0))
         fit_resumably(model, batches, folder, num_steps, self.study.steps_per_epoch)
+
+
+def _values(metrics):
+    names = ("frechet_distance", "frechet_distance_floor", "precision", "recall")
+    return {name: metrics[name]["value"] for name in (*names, "recognised_as_asked")}

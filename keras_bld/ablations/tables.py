@@ -19,6 +19,9 @@ _HEADS = {
     "recognised_as_asked": "recognised as asked",
 }
 
+# What a value of None means.
+_MISSING = {"bits": "real numbers", "steps": "-"}
+
 
 def write_table(folder, name, study, network, found):
     """Write NAME.md and NAME.json.
@@ -56,7 +59,7 @@ def write_table(folder, name, study, network, found):
 def _cell(results, column):
     values = [result[column] for result in results]
     if any(value is None for value in values):
-        return "real numbers"
+        return _MISSING[column]
     mean = f"{np.mean(values):.4g}"
     spread = results[0].get(f"{column}_spread")
     if spread is not None:

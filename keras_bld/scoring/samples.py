@@ -51,10 +51,30 @@ def score_samples(model, network, num_images, sampler, real, known):
     labels = _asked_labels(model, num_images)
     images, codes = _generate(model, num_images, sampler, labels)
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
-    metrics = measures.distribution_scores(features, real, known, network, sampler["seed"])
+    metrics = _scores(features, labels, network, real, known, sampler["seed"])
+    return metrics, ImageSet(images, labels, features, codes)
+
+
+def score_reconstructions(autoencoder, network, source, num_images, seed, real, known):
+    """The same scores for reconstructed images: what a perfect prior on the codes would reach.
+
+    Args:
+        autoencoder: any stage 1.
+        source: real images and their classes, of which `real_set` would take these.
+        network, num_images, seed, real, known: as in `score_samples`.
+    """
+    images, labels = to_arrays(_limited(source, num_images, seed))
+    batch_size = batch_size_for(source.image_shape)
+    images = to_uint8(autoencoder.reconstruct(images, batch_size=batch_size))
+    features = extract_features(images, network, batch_size)
+    return _scores(features, labels, network, real, known, seed)
+
+
+def _scores(features, labels, network, real, known, seed):
+    metrics = measures.distribution_scores(features, real, known, network, seed)
     if labels is not None and network.kernel is not None:
         metrics |= measures.recognition_scores(network, features, labels)
-    return metrics, ImageSet(images, labels, features, codes)
+    return metrics
 
 
 def real_set(source, model, network, num_images, seed):

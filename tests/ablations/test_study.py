@@ -30,7 +30,8 @@ def test_tables_share_what_they_train(tmp_path, capsys):
     rows = json.loads((tmp_path / "schedules.json").read_text())["rows"]
     assert rows["linear"][0]["steps"] == 4 and rows["linear"][0]["frechet_distance"] > 0
     trained = {path.name for path in (tmp_path / "diffusion").iterdir()}
-    assert trained == {"binary_diffusion-0", "cos-0", "sigmoid-0"}
+    assert trained == {"binary_diffusion-0", "cos-0", "sigmoid-0", "reconstructions-0"}
+    assert rows["reconstructions"][0]["steps"] is None
     capsys.readouterr()
     # The same command again trains nothing and gives the same table.
     assert run_study("schedules", study).read_text() == page

@@ -1,7 +1,16 @@
+import types
+
 import numpy as np
+import pytest
 
 from keras_bld.data import unpack_codes
-from keras_bld.scoring.samples import batch_size_for, real_features, real_set, score_samples
+from keras_bld.scoring.samples import (
+    batch_size_for,
+    real_features,
+    real_set,
+    score_reconstructions,
+    score_samples,
+)
 
 SAMPLER = {"num_steps": 2, "temperature": 1.0, "guidance_scale": 0.5, "seed": 3}
 
@@ -31,3 +40,18 @@ def test_features_of_real_images_are_of_the_same_images(model, held_out, network
     assert np.mean(unpack_codes(whole.codes, 4) != codes) < 1e-3
     everything = real_set(held_out, model, network, 1000, seed=1)
     np.testing.assert_array_equal(everything.images, held_out.images)
+
+
+def test_perfect_reconstructions_score_as_the_images_do(train, held_out, network):
+    real, known = (real_features(source, network, 30, seed=0) for source in (held_out, train))
+
+    def score(reconstruct):
+        autoencoder = types.SimpleNamespace(reconstruct=reconstruct)
+        return score_reconstructions(autoencoder, network, train, 30, 0, real, known)
+
+    perfect = score(lambda images, batch_size: images / 255.0)
+    floor = perfect["frechet_distance_floor"]["value"]
+    assert perfect["frechet_distance"]["value"] == pytest.approx(floor, rel=1e-4)
+    gray = score(lambda images, batch_size: np.full(images.shape, 0.5))
+    assert gray["frechet_distance"]["value"] > 2 * floor
+    assert gray["recognised_as_asked"]["value"] <= perfect["recognised_as_asked"]["value"]
