@@ -18,7 +18,11 @@ def publish_command(
     folder: str | None = None,
     licence: str | None = None,
     data: str | None = None,
+    data_name: str | None = None,
     metric: str | None = None,
+    num_steps: int | None = None,
+    temperature: float | None = None,
+    guidance_scale: float | None = None,
 ):
     """Copy a trained preset to where it loads by its name: half the size, nothing for training.
 
@@ -32,7 +36,12 @@ def publish_command(
             other is found by its name where the environment variable KERAS_BLD_PRESETS lists it.
         licence: of the weights.
         data: what it was trained on, with credits and licence of the data.
+        data_name: what `evaluate` opens where no data is given, such as tfds:fashion_mnist; by
+            default the name or the folder that the recipe was given.
         metric: the line that `python -m keras_bld presets` shows.
+        num_steps: denoising steps of `generate` and `evaluate`; by default the recipe's.
+        temperature: of the same commands, likewise.
+        guidance_scale: likewise.
     """
     with short_errors():
         if not re.fullmatch(r"\w[\w.-]*", name):
@@ -53,8 +62,17 @@ def publish_command(
             for key, value in metadata.get("settings", {}).items()
             if key not in ("work_dir", "data_dir", "stage", "dry_run")
         }
+        metadata["settings"] |= {
+            key: value
+            for key, value in {
+                "sampling_steps": num_steps,
+                "temperature": temperature,
+                "guidance_scale": guidance_scale,
+            }.items()
+            if value is not None
+        }
         metadata["trained_with"] = trained["versions"]
-        given = {"licence": licence, "data": data, "metric": metric}
+        given = {"licence": licence, "data": data, "data_name": data_name, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
         path = save_preset(
             load_preset(preset),

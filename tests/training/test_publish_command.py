@@ -30,10 +30,13 @@ def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypa
     else:
         monkeypatch.setenv(locate.ENVIRONMENT_VARIABLE, str(folder))
         words += ["--folder", str(folder)]
-    main([*words, "--metric", "CAS 0.9"])
+    main([*words, "--metric", "CAS 0.9", "--data-name", "tfds:tiny", "--temperature", "1.2"])
     metadata = read_metadata("bld_tiny")
     assert metadata["command"] == "python recipes/tiny.py"
     assert metadata["data"] == "shapes, CC0-1.0" and metadata["weights_dtype"] == "float16"
+    assert metadata["data_name"] == "tfds:tiny"
+    settings = {"sampling_steps": 3, "guidance_scale": 2.0, "temperature": 1.2}
+    assert metadata["settings"] == settings
     assert metadata["trained_with"]["keras_bld"] and "last_logs" not in metadata
     [row] = [row for row in presets() if row.name == "bld_tiny"]
     assert row.has_weights and row.licence == "CC0-1.0" and row.metric == "CAS 0.9"
