@@ -71,7 +71,9 @@ def evaluate_command(
         final: threshold or sample.
         seed: of samples, noise and classifiers.
         num_likelihood_images: held-out images for likelihood and calibration.
-        classifier_epochs: of the classification accuracy score; 0 leaves it out.
+        classifier_epochs: of the classification accuracy score, passes over the larger one of the
+            two sets (the generated images, the training images); both classifiers take as many
+            steps. 0 leaves it out.
         classifier_seeds: trainings of each of its classifiers.
         sweep_num_steps: numbers of steps to try.
         sweep_temperature: temperatures to try.

@@ -4,9 +4,9 @@ import shlex
 
 import numpy as np
 import pytest
-from harness import PROJECT_ROOT
+from harness import PROJECT_ROOT, shared_file
 
-from keras_bld.data import digits_source, load_arrays
+from keras_bld.data import digits_source, load_arrays, open_images, random_subset
 from keras_bld.evaluation import psnr
 from keras_bld.zoo import load_preset, locate, read_metadata
 
@@ -20,7 +20,7 @@ def test_sizes():
         name: sum(file.stat().st_size for file in (locate.SHIPPED / name).iterdir())
         for name in PRESETS
     }
-    assert "bld_digits_16" in sizes
+    assert set(SHIPPED) <= set(sizes)
     assert max(sizes.values()) <= 25 * MEGABYTE and sum(sizes.values()) <= 90 * MEGABYTE
 
 
@@ -38,22 +38,39 @@ def test_how_it_was_made_stands_in_its_metadata(name):
     assert (PROJECT_ROOT / "docs" / "images" / f"{name}.png").is_file()
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return load_preset("bld_digits_16")
+def digits_images(split, num_images):
+    return load_arrays(random_subset(digits_source(split), num_images))
 
 
-def test_digits_come_back_from_their_bits(digits):
-    images, _ = load_arrays(digits_source("held_out"))
-    again = digits.autoencoder.reconstruct(images[:32])
-    assert np.mean(psnr(images[:32].astype("float32") / 255, again)) > 24
+def fashion_mnist_images(split, num_images):
+    split = {"train": "train", "held_out": "test"}[split]
+    folder = str(shared_file("data/fashion_mnist"))
+    return load_arrays(random_subset(open_images((32, 32, 1), split, folder), num_images))
 
 
-def test_digits_are_those_asked_for(digits):
+# Name -> (real images by split, PSNR in dB of single images on average, share of neighbours of
+# the class asked for).
+SHIPPED = {
+    "bld_digits_16": (digits_images, 24, 0.8),
+    "bld_fashion_mnist_32": (fashion_mnist_images, 23, 0.6),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_images_come_back_from_their_bits(name):
+    load, least_psnr, _ = SHIPPED[name]
+    images, _ = load("held_out", 32)
+    again = load_preset(name).autoencoder.reconstruct(images)
+    assert np.mean(psnr(images.astype("float32") / 255, again)) > least_psnr
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_images_are_those_asked_for(name):
+    load, _, least_share = SHIPPED[name]
     neighbors = pytest.importorskip("sklearn.neighbors")
-    images, labels = load_arrays(digits_source("train"))
+    images, labels = load("train", 1400)
     known = neighbors.KNeighborsClassifier(3).fit(images.reshape(len(images), -1), labels)
     asked = np.arange(40) % 10
-    made = digits.generate(40, labels=asked, num_steps=16, temperature=0.9, seed=0)
+    made = load_preset(name).generate(40, labels=asked, num_steps=16, temperature=0.9, seed=0)
     found = known.predict(np.round(255 * np.asarray(made)).reshape(40, -1))
-    assert np.mean(found == asked) >= 0.8
+    assert np.mean(found == asked) >= least_share
