@@ -2,7 +2,7 @@
 
 import importlib
 
-import keras_bld.onednn  # noqa: F401 (before Keras imports TensorFlow)
+from keras_bld import onednn  # noqa: F401 (before Keras imports TensorFlow)
 
 # isort: split
 # These rooms register the Keras classes that `.keras` files and presets name.

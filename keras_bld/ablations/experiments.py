@@ -59,7 +59,7 @@ TABLE_4 = (
     Row("finite_scalar", lambda channels: baselines.FiniteScalarQuantizer((8, 5, 5, 5))),
 )
 
-# First in every table of stage 2: the shared autoencoder alone, which no prior can beat.
+# First in every table of stage 2: the shared autoencoder on real codes, as from a perfect prior.
 RECONSTRUCTIONS = Row("reconstructions")
 
 TABLE_5 = (

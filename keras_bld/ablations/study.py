@@ -177,10 +177,12 @@ class _Runner:
             earlier = json.loads(path.read_text())
             if earlier["key"] == json.loads(json.dumps(key)):
                 return earlier["result"]
-        measure = self._measure_autoencoder if stage == "autoencoder" else self._measure_prior
         if row is RECONSTRUCTIONS:
-            measure = self._measure_reconstructions
-        result = measure(row, seed)
+            result = self._measure_reconstructions(seed)
+        elif stage == "autoencoder":
+            result = self._measure_autoencoder(row, seed)
+        else:
+            result = self._measure_prior(row, seed)
         write_json(path, {"key": key, "result": result})
         return result
 
@@ -290,8 +292,8 @@ class _Runner:
         metrics, _ = score_samples(model, self.network, study.num_images, sampler, *self._features)
         return {"steps": num_steps, **_values(metrics)}
 
-    def _measure_reconstructions(self, row, seed):
-        autoencoder = self._autoencoder(EXPERIMENTS["table4"][1][0], seed)
+    def _measure_reconstructions(self, seed):
+        autoencoder, _ = self._shared(seed)
         sizes = (self.study.num_images, _FEATURE_SEED)
         metrics = score_reconstructions(
             autoencoder, self.network, self.train, *sizes, *self._features

@@ -28,7 +28,7 @@ def command_line(program, settings, left_out=()):
         else:
             items = value if isinstance(value, tuple) else (value,)
             words += [f"--{flag}", *map(str, items)]
-    return " ".join(["python", program, shlex.join(words)]).rstrip()
+    return shlex.join(["python", *program.split(), *words])
 
 
 def images_written(store, earlier_files):

@@ -1,4 +1,4 @@
-"""The pictures that a recipe leaves: samples, reconstructions, film strip, inpainting."""
+"""The pictures that a recipe leaves: samples, reconstructions, film strip, inpainting, losses."""
 
 import csv
 

@@ -4,7 +4,7 @@ import pathlib
 import re
 
 from keras_bld import checks
-from keras_bld.training.command_tools import short_errors
+from keras_bld.training.command_tools import sampler_settings, short_errors
 
 # What training leaves in metadata and a reader of the published preset can check.
 _KEPT = ("recipe", "data_name", "training_steps", "settings", "command", "licence", "data")
@@ -62,15 +62,10 @@ def publish_command(
             for key, value in metadata.get("settings", {}).items()
             if key not in ("work_dir", "data_dir", "stage", "dry_run")
         }
-        metadata["settings"] |= {
-            key: value
-            for key, value in {
-                "sampling_steps": num_steps,
-                "temperature": temperature,
-                "guidance_scale": guidance_scale,
-            }.items()
-            if value is not None
-        }
+        sampler = sampler_settings(
+            trained, num_steps=num_steps, temperature=temperature, guidance_scale=guidance_scale
+        )
+        metadata["settings"] |= {"sampling_steps": sampler.pop("num_steps"), **sampler}
         metadata["trained_with"] = trained["versions"]
         given = {"licence": licence, "data": data, "data_name": data_name, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
