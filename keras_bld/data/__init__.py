@@ -1,5 +1,6 @@
 """Data: folders, arrays, TFDS, Fashion-MNIST, digits -> batches; packed bits; the code store."""
 
+from keras_bld.data.captions import CaptionedFolder
 from keras_bld.data.code_store import CodeStore
 from keras_bld.data.code_store_writer import write_code_store
 from keras_bld.data.digits import digits_source
@@ -15,6 +16,7 @@ from keras_bld.data.tfds_source import tfds_source
 
 __all__ = [
     "ArraySource",
+    "CaptionedFolder",
     "CodeStore",
     "ImageFolder",
     "ImagePreprocessing",

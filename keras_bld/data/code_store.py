@@ -147,6 +147,7 @@ class CodeStore:
         start_batch=0,
         num_threads=None,
         prefetch_batches=8,
+        condition=None,
     ):
         """Return batches of packed codes as a `grain.IterDataset`, which `fit` accepts.
 
@@ -165,13 +166,23 @@ class CodeStore:
             start_batch: number of the first batch, to go on after an interruption.
             num_threads: threads that read; by default one for each core, at most 16.
             prefetch_batches: batches that are read ahead.
+            condition: callable (labels (batch,), `numpy.random.Generator` of this batch) -> what
+                takes the labels' place, such as embeddings of texts; needs `labels=True`.
 
         Returns:
             A `grain.IterDataset` of uint8 packed codes (batch, *packed_shape), or of tuples with
-            int32 labels (batch,).
+            int32 labels (batch,), or with what `condition` makes of them.
+
+        Raises:
+            ValueError: sizes out of range, labels of a store without, or a `condition` for
+                batches without labels.
         """
         grain = import_optional("grain", "data")
         check_batches(self, "store", batch_size, labels, repeat)
+        if condition is not None and not labels:
+            raise checks.error(
+                "condition", "a callable, with labels=False", "labels=True", "pass labels=True"
+            )
         start_batch = checks.check_integer("start_batch", start_batch, 0)
         if random_flip is None:
             random_flip = self.has_flips and repeat
@@ -179,6 +190,8 @@ class CodeStore:
         def read(indices, generator):
             flipped = generator.random(len(indices)) < 0.5 if random_flip else False
             codes, code_labels = self.read(indices, flipped)
+            if condition is not None:
+                code_labels = condition(code_labels, generator)
             return (codes, code_labels) if labels else codes
 
         # Indices are shuffled and batched, and then read together: one call for each shard.

@@ -336,3 +336,25 @@ def test_keras_encodes_and_fits_from_the_store(tmp_path):
     evaluation = store.batches(16, labels=True, shuffle=False, repeat=False, num_threads=1)
     results = model.evaluate(evaluation, steps=3, verbose=0, return_dict=True)
     assert results["accuracy"] == 1.0
+
+
+@once
+def test_a_condition_takes_the_place_of_labels(tmp_path):
+    store = write(tmp_path)
+
+    def condition(labels, generator):
+        return labels[:, None] + generator.random((len(labels), 2))
+
+    batches = store.batches(5, seed=3, labels=True, condition=condition)
+    plain = take(store.batches(5, seed=3, labels=True), 6)
+    made = take(batches, 6)
+    for (codes, values), (same_codes, labels) in zip(made, plain, strict=True):
+        np.testing.assert_array_equal(codes, same_codes)
+        np.testing.assert_array_equal(np.floor(values), np.stack([labels, labels], 1))
+    # A run that goes on later draws the same.
+    (_, later), *_ = take(
+        store.batches(5, seed=3, labels=True, condition=condition, start_batch=4), 1
+    )
+    np.testing.assert_array_equal(later, made[4][1])
+    with pytest.raises(ValueError, match="labels=True"):
+        store.batches(5, condition=condition)

@@ -1,0 +1,99 @@
+"""A folder of images with a caption for each file: its classes are the distinct captions."""
+
+import csv
+import pathlib
+
+import numpy as np
+
+from keras_bld import checks
+from keras_bld.data.sources import ImageSource
+
+
+class CaptionedFolder(ImageSource):
+    """The images of an `ImageFolder`, labelled with their captions instead of their folders.
+
+    Captions come from a CSV file with the columns `file` (path below the folder's root, forward
+    slashes) and `caption`. Every distinct caption of the whole file is a class, in alphabetical
+    order, so that all splits number them alike; rows of files that are not in this split are
+    passed over.
+
+    Args:
+        folder: an `ImageFolder`.
+        captions: path of the CSV file.
+        column: name of the column that holds the captions.
+
+    Attributes:
+        class_names: the distinct captions.
+        labels: int32 array of shape (num_images,): which caption each image has.
+        folder: the `ImageFolder`.
+        folder_labels: int32 array of shape (number of captions,): the folder class in which images
+            with this caption of this split lie; -1 for captions without an image in it.
+
+    Raises:
+        ValueError: no such file or columns, images without a caption, or a caption whose images
+            lie in several class folders.
+
+    Example:
+        >>> folder = ImageFolder("photos", ImagePreprocessing(64), "train")  # doctest: +SKIP
+        >>> source = CaptionedFolder(folder, "photos/manifest.csv")  # doctest: +SKIP
+        >>> source.class_names[source[0]["label"]]  # doctest: +SKIP
+        'a photo of a lemon'
+    """
+
+    def __init__(self, folder, captions, column="caption"):
+        self.folder = folder
+        self.image_shape = folder.image_shape
+        texts = _read_captions(pathlib.Path(captions), column)
+        missing = [path for path in folder.paths if path not in texts]
+        if missing:
+            raise checks.error(
+                "captions",
+                f"`{captions}`, which says nothing of {len(missing)} of {len(folder.paths)} "
+                f"images, such as `{missing[0]}`",
+                "a row for every image",
+                "add rows, or check that `file` holds paths below the root of the folder",
+            )
+        self.class_names = tuple(sorted(set(texts.values())))
+        label_of = {text: label for label, text in enumerate(self.class_names)}
+        self.labels = np.array([label_of[texts[path]] for path in folder.paths], "int32")
+        self.folder_labels = np.full(len(self.class_names), -1, "int32")
+        self.folder_labels[self.labels] = folder.labels
+        mixed = np.flatnonzero(self.folder_labels[self.labels] != folder.labels)
+        if mixed.size:
+            text = self.class_names[self.labels[mixed[0]]]
+            raise checks.error(
+                "captions",
+                f"{text!r} for images of several class folders, such as `{folder.paths[mixed[0]]}`",
+                "captions that belong to one class folder each",
+                "open the folder with class_folders=False, or word the captions apart",
+            )
+
+    def __len__(self):
+        return len(self.folder)
+
+    def _read(self, index):
+        return self.folder[index]["image"], self.labels[index]
+
+    def _settings(self):
+        return {
+            "folder": self.folder.fingerprint(),
+            "captions": list(self.class_names),
+            "labels": self.labels.tolist(),
+        }
+
+
+def _read_captions(file, column):
+    """Return {path: caption}."""
+    if not file.is_file():
+        raise checks.error("captions", f"`{file}`", "a CSV file with captions", "check the path")
+    with open(file, newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        wanted = ("file", column)
+        if not set(wanted) <= set(reader.fieldnames or ()):
+            raise checks.error(
+                "captions",
+                f"`{file}` with the columns {', '.join(reader.fieldnames or ()) or '(none)'}",
+                f"the columns {' and '.join(wanted)}",
+                "rename columns, or pass column=... for the captions",
+            )
+        return {row["file"]: row[column].strip() for row in reader}

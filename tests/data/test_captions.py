@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_bld.data import CaptionedFolder, ImageFolder, ImagePreprocessing
+
+pytestmark = pytest.mark.once
+ROWS = {
+    "train/fruit/1.png": "a red apple",
+    "train/fruit/2.png": "a green apple",
+    "train/milk/1.png": "a carton",
+    "val/fruit/3.png": "a red apple",
+    "val/milk/2.png": "oat milk",
+}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for number, path in enumerate(ROWS):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (50 * number, 0, 0)).save(tmp_path / path)
+    write(tmp_path, ROWS)
+    return tmp_path
+
+
+def write(folder, rows, header="file,caption"):
+    lines = [header, *(f'{path},"{text}"' for path, text in rows.items())]
+    (folder / "captions.csv").write_text("\n".join(lines))
+
+
+def captioned(folder, split="train", **options):
+    images = ImageFolder(folder, ImagePreprocessing(4), split)
+    return CaptionedFolder(images, folder / "captions.csv", **options)
+
+
+def test_classes_are_the_captions_of_the_whole_file(photos):
+    train, held_out = captioned(photos), captioned(photos, "validation")
+    names = ("a carton", "a green apple", "a red apple", "oat milk")
+    assert train.class_names == held_out.class_names == names
+    assert train.labels.tolist() == [2, 1, 0] and held_out.labels.tolist() == [2, 3]
+    assert [item["label"] for item in train] == [2, 1, 0]
+    np.testing.assert_array_equal(train[1]["image"], train.folder[1]["image"])
+    assert train[1]["image"][0, 0, 0] == 50 and train.num_classes == 4
+
+
+def test_each_caption_knows_its_class_folder(photos):
+    # fruit is class 0 and milk class 1; "oat milk" is of no training image.
+    assert captioned(photos).folder_labels.tolist() == [1, 0, 0, -1]
+    assert captioned(photos, "validation").folder_labels.tolist() == [-1, -1, 0, 1]
+
+
+def test_the_fingerprint_changes_with_the_captions(photos):
+    before = captioned(photos).fingerprint()
+    assert captioned(photos).fingerprint() == before
+    write(photos, {**ROWS, "train/fruit/2.png": "an apple"})
+    assert captioned(photos).fingerprint() != before
+
+
+def test_another_column(photos):
+    write(photos, ROWS, header="file,text")
+    assert captioned(photos, column="text").num_classes == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        ({}, "file,caption", "nothing of 3 of 3 images, such as `train/fruit/1.png`"),
+        (ROWS, "file,text", "with the columns file, text"),
+        ({**ROWS, "train/milk/1.png": "a red apple"}, "file,caption", "several class folders"),
+    ],
+)
+def test_bad_captions_are_errors_that_say_what_to_do(photos, rows, header, message):
+    write(photos, rows, header)
+    with pytest.raises(ValueError, match=message):
+        captioned(photos)
+
+
+def test_a_missing_file_is_an_error(photos):
+    (photos / "captions.csv").unlink()
+    with pytest.raises(ValueError, match=r"captions.csv`.*a CSV file with captions"):
+        captioned(photos)
