@@ -87,5 +87,5 @@ clean:
 # torch by itself and first, so that TORCH_OPTIONS concern nothing else.
 .venv/.installed-all: .venv/.installed-recipes
 	$(PIP) $(TORCH_OPTIONS) torch
-	$(PIP) --editable ".[dev,jax,torch,serve]"
+	$(PIP) --editable ".[dev,jax,torch,serve,text]"
 	touch $@

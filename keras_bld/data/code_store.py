@@ -14,8 +14,8 @@ import numpy as np
 
 from keras_bld import checks
 from keras_bld.data.loader import check_batches, reading
-from keras_bld.data.optional import import_optional
 from keras_bld.data.packing import packed_shape, unpack_codes
+from keras_bld.optional import import_optional
 from keras_bld.random import resolve_seed
 
 HEADER = "header.json"

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from keras_bld import checks
-from keras_bld.data.optional import import_optional
+from keras_bld.optional import import_optional
 from keras_bld.random import resolve_seed
 
 MAX_THREADS = 16

@@ -1,0 +1,112 @@
+"""Several wordings for each class of a data set, encoded: the condition of a text model."""
+
+import numpy as np
+
+from keras_bld import checks
+
+
+class Wordings:
+    """Texts for each class of a data set, and their embeddings.
+
+    A text-conditional model trains on one wording of an image's class, drawn anew for every batch;
+    wordings it has never seen tell whether it has learned what they mean.
+
+    Args:
+        texts: for each class, a sequence of one or more str.
+        encode: callable list of str -> float array (num_texts, width) or (num_texts, length,
+            width); called once, with each text once.
+        unseen: like `texts`; kept apart for evaluation. None where there are none.
+
+    Attributes:
+        texts, unseen: the texts, as tuples of tuples.
+        width: channels of an embedding.
+
+    Raises:
+        ValueError: a class without a text, or embeddings of another shape.
+
+    Example:
+        >>> import numpy as np
+        >>> def encode(texts):
+        ...     return np.array([[len(text), text.count("a")] for text in texts], "float32")
+        >>> wordings = Wordings([["apple", "an apple"], ["pear"]], encode)
+        >>> wordings.first([1, 0]).tolist(), wordings.num_classes
+        ([[4.0, 1.0], [5.0, 1.0]], 2)
+    """
+
+    def __init__(self, texts, encode, unseen=None):
+        self.texts = _as_tuples("texts", texts)
+        self.unseen = None if unseen is None else _as_tuples("unseen", unseen)
+        if self.unseen is not None and len(self.unseen) != len(self.texts):
+            raise checks.error(
+                "unseen",
+                f"texts for {len(self.unseen)} classes",
+                f"texts for the {len(self.texts)} classes of `texts`",
+                "give every class its own, in the same order",
+            )
+        groups = self.texts + (self.unseen or ())
+        distinct = list(dict.fromkeys(text for group in groups for text in group))
+        embeddings = np.asarray(encode(distinct), "float32")
+        if embeddings.ndim not in (2, 3) or len(embeddings) != len(distinct):
+            raise checks.error(
+                "encode",
+                f"an array of shape {embeddings.shape} for {len(distinct)} texts",
+                f"({len(distinct)}, width) or ({len(distinct)}, length, width)",
+                "return one embedding for each text",
+            )
+        self._embeddings = dict(zip(distinct, embeddings, strict=True))
+        self.width = embeddings.shape[-1]
+
+    @property
+    def num_classes(self):
+        """Number of classes that have texts."""
+        return len(self.texts)
+
+    def first(self, labels):
+        """The first wording of each label's class: float32 (len(labels), ..., width)."""
+        return self._gather(self.texts, labels, lambda group: 0)
+
+    def draw(self, labels, generator):
+        """One wording of each label's class at random.
+
+        Args:
+            labels: integers (batch,).
+            generator: `numpy.random.Generator`.
+
+        Returns:
+            float32 (batch, width) or (batch, length, width).
+        """
+        return self._gather(self.texts, labels, lambda group: generator.integers(len(group)))
+
+    def draw_unseen(self, labels, generator):
+        """Like `draw`, of the wordings that are kept apart; ValueError where there are none."""
+        if self.unseen is None:
+            raise checks.error(
+                "unseen", "None", "wordings that training does not see", "pass unseen=..."
+            )
+        return self._gather(self.unseen, labels, lambda group: generator.integers(len(group)))
+
+    def _gather(self, groups, labels, choose):
+        labels = np.asarray(labels)
+        if labels.size and not 0 <= labels.min() <= labels.max() < self.num_classes:
+            raise checks.error(
+                "labels",
+                f"values from {labels.min()} to {labels.max()}",
+                f"integers in [0, {self.num_classes})",
+                "pass classes of the data set that the texts were written for",
+            )
+        chosen = [groups[label][choose(groups[label])] for label in labels.tolist()]
+        return np.stack([self._embeddings[text] for text in chosen])
+
+
+def _as_tuples(argument, groups):
+    groups = tuple(tuple(group) if not isinstance(group, str) else group for group in groups)
+    for label, group in enumerate(groups):
+        valid = not isinstance(group, str) and group
+        if not valid or not all(isinstance(text, str) for text in group):
+            raise checks.error(
+                argument,
+                f"{group!r} for class {label}",
+                "a list of one or more str for every class",
+                "write [['a cat', 'one cat'], ['a dog']] for two classes",
+            )
+    return groups
