@@ -4,7 +4,7 @@ from keras_bld.scoring.card import CardSettings, evaluate_model
 from keras_bld.scoring.card_files import write_card
 from keras_bld.scoring.data_sets import open_data_set
 from keras_bld.scoring.networks import domain_network, open_network
-from keras_bld.scoring.sweep import sweep_samplers, write_sweep
+from keras_bld.scoring.sweep import sweep_samplers, sweep_sheet, write_sweep
 
 __all__ = [
     "CardSettings",
@@ -13,6 +13,7 @@ __all__ = [
     "open_data_set",
     "open_network",
     "sweep_samplers",
+    "sweep_sheet",
     "write_card",
     "write_sweep",
 ]

@@ -149,7 +149,7 @@ def _sample_sheet(made, path):
     if made.labels is not None and made.labels.max() < 20:
         columns = int(made.labels.max()) + 1
     images = images[: max(1, len(images) // columns) * columns]
-    save_image_grid(path, images, min(columns, len(images)), scale=_scale(images))
+    save_image_grid(path, images, min(columns, len(images)), scale=visible_scale(images))
 
 
 def _nearest_sheet(sets, space, path):
@@ -162,12 +162,13 @@ def _nearest_sheet(sets, space, path):
         sets["made"].images[nearest],
         sets["train"].images,
         found["indices"][nearest][:, None],
-        scale=_scale(sets["made"].images),
+        scale=visible_scale(sets["made"].images),
         row_labels=labels,
     )
 
 
-def _scale(images):
+def visible_scale(images):
+    """Whole factor by which small images are enlarged in a sheet."""
     return max(1, _SMALLEST_VISIBLE_SIZE // images.shape[2])
 
 

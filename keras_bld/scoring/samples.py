@@ -48,7 +48,7 @@ def score_samples(model, network, num_images, sampler, real, known):
         (metrics, made): `distribution_scores`, with `recognition_scores` where model and network
         know classes; and the `ImageSet` of the generated images.
     """
-    labels = _asked_labels(model, num_images)
+    labels = asked_labels(model, num_images)
     images, codes = _generate(model, num_images, sampler, labels)
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
     metrics = _scores(features, labels, network, real, known, sampler["seed"])
@@ -101,7 +101,7 @@ def batch_size_for(image_shape):
     return comfortable_batch_size(image_shape, _LARGEST_BATCH)
 
 
-def _asked_labels(model, num_images):
+def asked_labels(model, num_images):
     """Label of each generated image: all classes in turn; None without classes."""
     return np.arange(num_images) % model.denoiser.num_classes if model.is_conditional else None
 

@@ -9,12 +9,14 @@ import pathlib
 import numpy as np
 
 from keras_bld import checks
+from keras_bld.evaluation import save_image_grid
 from keras_bld.evaluation.features import hash_weights
 from keras_bld.files import write_json, write_text
-from keras_bld.scoring.plots import heat_map, steps_plot
-from keras_bld.scoring.samples import real_features, score_samples
+from keras_bld.scoring.plots import heat_map, steps_plot, visible_scale
+from keras_bld.scoring.samples import asked_labels, real_features, score_samples
 
 AXES = ("num_steps", "temperature", "guidance_scale", "posterior")
+_SHEET_COLUMNS = 10
 _METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "recognised_as_asked")
 
 
@@ -106,6 +108,33 @@ def write_sweep(rows, folder):
             _heat_map(rows, row_axis, column_axis, metric, folder / name)
             names.append(name)
     return names
+
+
+def sweep_sheet(model, rows, settings, path):
+    """Write a picture with a row of samples for each combination, from the same noise.
+
+    It shows what temperature and guidance do to an image (the paper's Figures 4 and M). Classes
+    take turns along a row.
+
+    Args:
+        model, settings: as for `sweep_samplers`.
+        rows: list of `sweep_samplers`.
+        path: picture file.
+    """
+    swept = [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
+    base = settings.sampler(model.num_steps)
+    labels = asked_labels(model, _SHEET_COLUMNS)
+    images = np.concatenate(
+        [
+            model.generate(
+                _SHEET_COLUMNS, labels=labels, **{**base, **{axis: row[axis] for axis in AXES}}
+            )
+            for row in rows
+        ]
+    )
+    texts = [", ".join(f"{axis} {row[axis]}" for axis in swept) for row in rows]
+    scale = visible_scale(images)
+    save_image_grid(path, images, _SHEET_COLUMNS, scale=scale, row_labels=texts)
 
 
 def _heat_map(rows, row_axis, column_axis, metric, path):

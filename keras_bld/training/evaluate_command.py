@@ -12,12 +12,15 @@ from keras_bld.scoring import (
     open_data_set,
     open_network,
     sweep_samplers,
+    sweep_sheet,
     write_card,
     write_sweep,
 )
 from keras_bld.training.command_tools import sampler_settings, short_errors
 from keras_bld.training.fitting import say
 from keras_bld.zoo import load_preset, read_metadata
+
+_SWEEP_SHEET = "sweep_samples.png"
 
 
 def evaluate_command(
@@ -50,8 +53,8 @@ def evaluate_command(
     The card (card.json, card.md, pictures) has reconstruction, likelihood, distances,
     classification accuracy score and nearest training images, with errors and everything they
     depend on. With one of the --sweep options the distances are measured for each combination
-    instead: sweep.json, sweep.csv, heat maps and a curve over the steps; interrupted, the same
-    command goes on with what is missing.
+    instead: sweep.json, sweep.csv, heat maps, a curve over the steps and a sheet of
+    samples; interrupted, the same command goes on with what is missing.
 
     Args:
         preset: name or directory of a BinaryLatentDiffusion with its autoencoder.
@@ -124,7 +127,9 @@ def evaluate_command(
             rows = sweep_samplers(
                 model, other, compared, features, settings, *sweep, folder=folder, say=say
             )
-            say("\n".join(f"{folder / name}" for name in write_sweep(rows, folder)))
+            sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET)
+            names = [*write_sweep(rows, folder), _SWEEP_SHEET]
+            say("\n".join(f"{folder / name}" for name in names))
             return
         card, sets = evaluate_model(model, *sources.values(), features, settings, say)
         card = {

@@ -5,10 +5,9 @@ import csv
 import numpy as np
 
 from keras_bld.evaluation import save_image_grid
-from keras_bld.scoring.plots import loss_plot
+from keras_bld.scoring.plots import loss_plot, visible_scale
 
 _NUM_FRAMES = 9
-_SMALLEST_VISIBLE_SIZE = 48
 
 
 def sample_sheet(model, recipe, path):
@@ -16,7 +15,7 @@ def sample_sheet(model, recipe, path):
     columns = recipe.sheet_columns
     labels = sheet_labels(model, columns)
     images = model.generate(len(labels), **sampling(model, recipe, labels))
-    save_image_grid(path, images, columns=columns, scale=_scale(images))
+    save_image_grid(path, images, columns=columns, scale=visible_scale(images))
 
 
 def reconstruction_sheet(model, images, path, columns=10):
@@ -27,7 +26,7 @@ def reconstruction_sheet(model, images, path, columns=10):
     real = images.astype("float32") / 255.0
     rows = np.stack([real, reconstructions]).reshape(2, -1, columns, *images.shape[1:])
     sheet = rows.swapaxes(0, 1).reshape(-1, *images.shape[1:])
-    save_image_grid(path, sheet, columns=columns, scale=_scale(images))
+    save_image_grid(path, sheet, columns=columns, scale=visible_scale(images))
 
 
 def denoising_filmstrip(model, recipe, path, num_rows=6):
@@ -39,7 +38,7 @@ def denoising_filmstrip(model, recipe, path, num_rows=6):
     frames = np.unique(np.linspace(0, len(states) - 1, _NUM_FRAMES).round().astype(int))
     images = np.stack([model.autoencoder.decode(states[frame]) for frame in frames], axis=1)
     sheet = images.reshape(-1, *images.shape[2:])
-    save_image_grid(path, sheet, columns=len(frames), scale=_scale(sheet))
+    save_image_grid(path, sheet, columns=len(frames), scale=visible_scale(sheet))
 
 
 def inpainting_sheet(model, recipe, images, labels, path, num_rows=6, num_results=5):
@@ -53,7 +52,7 @@ def inpainting_sheet(model, recipe, images, labels, path, num_rows=6, num_result
     holes = np.where(mask[None, :, :, None], 0.5, images)
     sheet = np.concatenate([images[:, None], holes[:, None], results], axis=1)
     sheet = sheet.reshape(-1, *images.shape[1:])
-    save_image_grid(path, sheet, columns=num_results + 2, scale=_scale(images))
+    save_image_grid(path, sheet, columns=num_results + 2, scale=visible_scale(images))
 
 
 def loss_curves(folder, path):
@@ -85,7 +84,3 @@ def sampling(model, recipe, labels):
         "guidance_scale": recipe.guidance_scale if model.is_conditional else 0.0,
         "seed": recipe.seed,
     }
-
-
-def _scale(images):
-    return max(1, _SMALLEST_VISIBLE_SIZE // images.shape[2])

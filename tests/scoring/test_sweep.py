@@ -1,8 +1,16 @@
 import csv
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from keras_bld.scoring import CardSettings, evaluate_model, sweep_samplers, write_sweep
+from keras_bld.scoring import (
+    CardSettings,
+    evaluate_model,
+    sweep_samplers,
+    sweep_sheet,
+    write_sweep,
+)
 
 SETTINGS = CardSettings(num_images=24, num_steps=2, num_likelihood_images=4, classifier_epochs=0)
 
@@ -42,3 +50,24 @@ def test_a_sweep_scores_as_the_card_does(sweep, model, train, held_out, network)
 def test_more_steps_than_the_model_has(sweep):
     with pytest.raises(ValueError, match=r"num_steps.*\[1, 4\]"):
         sweep(num_steps=(8,))
+
+
+def test_the_sheet_has_a_row_for_each_combination(model, tmp_path):
+    rows = [
+        {"num_steps": 2, "temperature": temperature, "guidance_scale": 0.0, "posterior": "exact"}
+        for temperature in (0.5, 2.0)
+    ]
+    sweep_sheet(model, rows, SETTINGS, tmp_path / "sheet.png")
+    picture = np.asarray(Image.open(tmp_path / "sheet.png"), "float32")
+    size, scale = model.autoencoder.image_shape[0], 48 // model.autoencoder.image_shape[0]
+    cell = size * scale + 2
+    assert picture.shape[0] == 2 * cell + 2 and picture.shape[1] > 10 * cell + 2  # labels
+    sheet = picture[:, -(10 * cell + 2) :]
+    samples = model.generate(
+        10, labels=np.arange(10) % model.denoiser.num_classes, num_steps=2, temperature=2.0, seed=0
+    )
+    second_row = sheet[cell + 2 : cell + 2 + size * scale : scale, 2 : 2 + size * scale : scale]
+    np.testing.assert_allclose(
+        second_row.reshape(size, size, -1)[..., :1], samples[0][..., :1] * 255, atol=1
+    )
+    assert not np.array_equal(sheet[2:cell], sheet[cell + 2 : 2 * cell])

@@ -32,7 +32,7 @@ def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):  # noqa: F811
     evaluate(tmp_path / "tiny", "--out", out, "--sweep-num-steps", 2, 4, *SMALL)
     assert (out / "figure7.png").is_file()
     sweep = json.loads((out / "sweep.json").read_text())
-    assert len(sweep["rows"]) == 2
+    assert len(sweep["rows"]) == 2 and (out / "sweep_samples.png").is_file()
     against = ("--sweep-num-steps", 2, "--sweep-against", "train")
     evaluate(tmp_path / "tiny", "--out", out, *against, *SMALL)
     other = json.loads((out / "sweep.json").read_text())
