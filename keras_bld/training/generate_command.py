@@ -13,6 +13,7 @@ from keras_bld.evaluation import save_image_grid
 from keras_bld.evaluation.pictures import save_picture
 from keras_bld.files import write_json
 from keras_bld.random import resolve_seed, uniforms
+from keras_bld.scoring.plots import visible_scale
 from keras_bld.training.command_tools import (
     images_written,
     progress_bar,
@@ -22,7 +23,6 @@ from keras_bld.training.command_tools import (
 from keras_bld.zoo import load_preset, read_metadata
 
 _LARGEST_BATCH = 32
-_SMALLEST_VISIBLE_SIZE = 48
 _MOST_COLUMNS = 20
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _SETTINGS = "settings.json"
@@ -107,9 +107,9 @@ def _make_sheet(model, out, num_images, cycle, seed, settings, columns):
             show(len(made))
     if columns is None and 1 < len(cycle) <= _MOST_COLUMNS:
         columns = len(cycle)
-    scale = max(1, _SMALLEST_VISIBLE_SIZE // made[0].shape[1])
+    made = np.stack(made)
     pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
-    save_image_grid(out, np.stack(made), columns, scale=scale)
+    save_image_grid(out, made, columns, scale=visible_scale(made))
     _report(num_images, begun, out)
 
 

@@ -19,7 +19,7 @@ def test_like_meanings_lie_close_together():
     np.testing.assert_allclose(encode(["lemons"])[0], embeddings[1], atol=1e-5)
 
 
-def test_bad_input(monkeypatch):
+def test_bad_input():
     with pytest.raises(ValueError, match="all-MiniLM-L6-v2"):
         sentence_encoder("bert")
     encode = sentence_encoder()
