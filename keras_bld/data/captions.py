@@ -96,4 +96,15 @@ def _read_captions(file, column):
                 f"the columns {' and '.join(wanted)}",
                 "rename columns, or pass column=... for the captions",
             )
-        return {row["file"]: row[column].strip() for row in reader}
+        texts = {}
+        for row in reader:
+            values = {name: (row[name] or "").strip() for name in wanted}
+            for name in (name for name in wanted if not values[name]):
+                raise checks.error(
+                    "captions",
+                    f"`{file}`, line {reader.line_num}, without a value in the column `{name}`",
+                    "a file and a caption in every row",
+                    "complete the row, or delete it",
+                )
+            texts[values["file"]] = values[column]
+        return texts

@@ -79,3 +79,13 @@ def test_a_missing_file_is_an_error(photos):
     (photos / "captions.csv").unlink()
     with pytest.raises(ValueError, match=r"captions.csv`.*a CSV file with captions"):
         captioned(photos)
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [("train/fruit/1.png", "caption"), ("train/fruit/1.png, ", "caption"), (",an apple", "file")],
+)
+def test_a_row_without_its_file_or_caption_is_named(photos, row, column):
+    (photos / "captions.csv").write_text(f"file,caption\ntrain/milk/0.png,a carton\n{row}\n")
+    with pytest.raises(ValueError, match=rf"line 3, without.*`{column}`.*complete the row"):
+        captioned(photos)
