@@ -20,6 +20,7 @@ from keras_bld.training.command_tools import (
     sampler_settings,
     short_errors,
 )
+from keras_bld.training.conditions import condition_cycle
 from keras_bld.zoo import load_preset, read_metadata
 
 _LARGEST_BATCH = 32
@@ -40,6 +41,7 @@ def generate_command(
     out_dir: str | None = None,
     out_store: str | None = None,
     labels: tuple[int, ...] = (),
+    prompt: tuple[str, ...] = (),
     num_steps: int | None = None,
     temperature: float | None = None,
     guidance_scale: float | None = None,
@@ -62,6 +64,7 @@ def generate_command(
             decodes them (keras_bld.data.CodeStore.decoded_batches).
         labels: classes, taken in turn: image i gets number i modulo their number; by default
             all classes of the model. Not for an unconditional model.
+        prompt: texts for a model that is conditioned on text, taken in turn like labels.
         num_steps: denoising steps, 1 ... T; by default the preset's, or 16; T where that is less.
         temperature: > 0; lower means less diverse. By default the preset's, or 0.9.
         guidance_scale: >= 0, of classifier-free guidance. By default the preset's, or 0.
@@ -77,8 +80,10 @@ def generate_command(
         if batch_size is None:
             largest = min(_LARGEST_BATCH, num_images)
             batch_size = comfortable_batch_size(model.autoencoder.image_shape, largest)
+        metadata = read_metadata(preset)
+        conditions = condition_cycle(model, metadata, labels, prompt)
         settings = sampler_settings(
-            read_metadata(preset),
+            metadata,
             num_steps=num_steps,
             temperature=temperature,
             guidance_scale=guidance_scale,
@@ -86,46 +91,45 @@ def generate_command(
         if num_steps is None:
             most = min(settings["num_steps"], model.num_steps)
             settings["num_steps"] = most if model.can_skip_steps else model.num_steps
-        cycle = labels or tuple(range(model.denoiser.num_classes or 0))
         settings["batch_size"] = batch_size
         if out is not None:
-            _make_sheet(model, out, num_images, cycle, seed, settings, columns)
+            _make_sheet(model, out, num_images, conditions, seed, settings, columns)
         elif out_dir is not None:
-            _make_files(model, preset, pathlib.Path(out_dir), num_images, cycle, seed, settings)
+            folder = pathlib.Path(out_dir)
+            _claim(folder, metadata["files"], _what_decides(model, labels, prompt, seed, settings))
+            _make_files(model, folder, num_images, conditions, seed, settings)
         else:
-            _make_store(model, pathlib.Path(out_store), num_images, cycle, seed, settings)
+            _make_store(model, pathlib.Path(out_store), num_images, conditions, seed, settings)
 
 
-def _make_sheet(model, out, num_images, cycle, seed, settings, columns):
+def _make_sheet(model, out, num_images, conditions, seed, settings, columns):
     begun = time.monotonic()
     made = []
-    labels = _labels(cycle, np.arange(num_images))
-    batches = model.generate_batches(num_images, labels=labels, seed=seed, **settings)
+    asked = conditions.of(np.arange(num_images))
+    batches = model.generate_batches(num_images, **asked, seed=seed, **settings)
     with progress_bar("generating", num_images) as show:
         for images in batches:
             made.extend(_to_uint8(images))
             show(len(made))
-    if columns is None and 1 < len(cycle) <= _MOST_COLUMNS:
-        columns = len(cycle)
+    if columns is None and 1 < len(conditions) <= _MOST_COLUMNS:
+        columns = len(conditions)
     made = np.stack(made)
     pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
     save_image_grid(out, made, columns, scale=visible_scale(made))
     _report(num_images, begun, out)
 
 
-def _make_files(model, preset, folder, num_images, cycle, seed, settings):
+def _make_files(model, folder, num_images, conditions, seed, settings):
     begun = time.monotonic()
     paths = [folder / f"{index:06d}.png" for index in range(num_images)]
-    _claim(folder, preset, {"seed": seed, "labels": list(cycle), **settings})
     missing = [index for index, path in enumerate(paths) if not _is_whole(path)]
     done = num_images - len(missing)
     with progress_bar("generating", num_images) as show:
         show(done)
         for start in range(0, len(missing), settings["batch_size"]):
             indices = np.array(missing[start : start + settings["batch_size"]])
-            for index, image in zip(
-                indices, _images(model, indices, cycle, seed, settings), strict=True
-            ):
+            images = _images(model, indices, conditions, seed, settings)
+            for index, image in zip(indices, images, strict=True):
                 save_picture(paths[index], image)
             done += len(indices)
             show(done)
@@ -134,15 +138,14 @@ def _make_files(model, preset, folder, num_images, cycle, seed, settings):
     _report(len(missing), begun, folder)
 
 
-def _make_store(model, folder, num_images, cycle, seed, settings):
+def _make_store(model, folder, num_images, conditions, seed, settings):
     begun = time.monotonic()
     there = {path.name for path in folder.glob("*.array_record")}
-    labels = _labels(cycle, np.arange(num_images))
     with progress_bar("generating", num_images) as show:
         store = model.generate_to_store(
             folder,
             num_images,
-            labels=labels,
+            **conditions.of(np.arange(num_images)),
             seed=seed,
             on_progress=lambda done, _: show(done),
             **settings,
@@ -154,7 +157,7 @@ def _make_store(model, folder, num_images, cycle, seed, settings):
     _report(made, begun, folder)
 
 
-def _images(model, indices, cycle, seed, settings):
+def _images(model, indices, conditions, seed, settings):
     """The images with these indices, whatever stands between them, as uint8."""
     seed = resolve_seed(seed)
     # `generate` numbers its images from 0; explicit noise stands for any others.
@@ -163,13 +166,9 @@ def _images(model, indices, cycle, seed, settings):
         for step in range(settings["num_steps"] + 1)
     ]
     codes = model.generate_codes(
-        len(indices), labels=_labels(cycle, indices), noise=np.stack(noise), **settings
+        len(indices), **conditions.of(indices), noise=np.stack(noise), **settings
     )
     return _to_uint8(model.autoencoder.decode(codes))
-
-
-def _labels(cycle, indices):
-    return np.array(cycle)[indices % len(cycle)] if cycle else None
 
 
 def _to_uint8(images):
@@ -184,11 +183,18 @@ def _is_whole(path):
     return content.startswith(_PNG_START) and content.endswith(_PNG_END)
 
 
-def _claim(folder, preset, settings):
-    """Note what the folder's images are made with, or refuse a folder of others."""
+def _what_decides(model, labels, prompts, seed, settings):
+    """The settings on which the content of an image file depends."""
     # The batch size is speed, not content.
-    wanted = {key: value for key, value in settings.items() if key != "batch_size"}
-    wanted["model"] = read_metadata(preset)["files"]
+    decisive = {key: value for key, value in settings.items() if key != "batch_size"}
+    classes = labels or range(model.denoiser.num_classes or 0)
+    asked = {"prompt": list(prompts)} if prompts else {"labels": list(classes)}
+    return {"seed": seed, **asked, **decisive}
+
+
+def _claim(folder, model_files, settings):
+    """Note what the folder's images are made with, or refuse a folder of others."""
+    wanted = {**settings, "model": model_files}
     path = folder / _SETTINGS
     if path.is_file() and any(folder.glob("*.png")):
         there = json.loads(path.read_text())
@@ -230,13 +236,6 @@ def _check_model(model, preset):
             f"{preset!r}, a model without an autoencoder",
             "a model that makes images",
             "convert or save it together with its autoencoder",
-        )
-    if model.denoiser.condition_kind not in (None, "class"):
-        raise checks.error(
-            "preset",
-            f"{preset!r}, a model that is conditioned on text",
-            "an unconditional or a class-conditional model",
-            "call model.generate(..., text_embeddings=...) in Python",
         )
 
 

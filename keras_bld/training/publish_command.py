@@ -7,7 +7,16 @@ from keras_bld import checks
 from keras_bld.training.command_tools import sampler_settings, short_errors
 
 # What training leaves in metadata and a reader of the published preset can check.
-_KEPT = ("recipe", "data_name", "training_steps", "settings", "command", "licence", "data")
+_KEPT = (
+    "recipe",
+    "data_name",
+    "training_steps",
+    "settings",
+    "command",
+    "licence",
+    "data",
+    "text_encoder",
+)
 
 
 def publish_command(

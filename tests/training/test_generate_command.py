@@ -143,6 +143,46 @@ def test_images_of_other_settings_are_not_mixed(presets, tmp_path):
     generate(presets / "plain", *command, "--batch-size", 8)  # speed, not content
 
 
+def letters(texts):
+    """An encoder without weights: how often each of eight letters is in a text."""
+    return np.array([[text.count(letter) for letter in "aelmnopr"] for text in texts], "float32")
+
+
+@pytest.fixture
+def text_preset(models, presets, tmp_path, monkeypatch):
+    """The text model, published with the name of its encoder."""
+    monkeypatch.setattr("keras_bld.training.conditions.sentence_encoder", {"letters": letters}.get)
+    save_preset(models["text"], tmp_path / "from_text", {"text_encoder": "letters"})
+    return tmp_path / "from_text"
+
+
+@once
+def test_prompts_are_taken_in_turn(models, text_preset, tmp_path):
+    prompts = ("a lemon", "an open melon")
+    command = (text_preset, "--num-images", 3, "--guidance-scale", 5.0)
+    generate(*command, "--prompt", *prompts, "--out-dir", tmp_path / "images")
+    made = np.stack([pixels(tmp_path / f"images/{number:06d}.png") for number in range(3)])
+    texts = letters([prompts[0], prompts[1], prompts[0]])
+    wanted = expected(models["text"], 3, text_embeddings=texts, guidance_scale=5.0)
+    swapped = expected(models["text"], 3, text_embeddings=texts[[1, 0, 1]], guidance_scale=5.0)
+    assert (wanted != swapped).any()  # the text matters
+    assert np.abs(made - wanted).max() <= 1
+    message = refusal(*command, "--prompt", "a lemon", "--out-dir", tmp_path / "images")
+    assert "prompt=['a lemon'] (there: ['a lemon', 'an open melon'])" in message
+    generate(*command, "--prompt", *prompts, "--out-store", tmp_path / "store")
+    decode = models["text"].autoencoder.decode
+    (stored,) = CodeStore(tmp_path / "store").decoded_batches(decode, batch_size=4)
+    assert np.abs(np.round(stored * 255) - wanted).max() <= 1
+
+
+@once
+def test_an_encoder_of_another_width_is_refused(text_preset, tmp_path, monkeypatch):
+    encoders = {"letters": lambda texts: letters(texts)[:, :3]}
+    monkeypatch.setattr("keras_bld.training.conditions.sentence_encoder", encoders.get)
+    message = refusal(text_preset, "--prompt", "a pear", "--out", tmp_path / "a.png")
+    assert "one of 3 numbers" in message and "one of 8 numbers" in message
+
+
 @once
 def test_a_folder_without_images_may_be_begun_anew(presets, tmp_path):
     command = (presets / "plain", "--num-images", 1, "--out-dir", tmp_path)
@@ -166,7 +206,11 @@ def test_a_folder_without_images_may_be_begun_anew(presets, tmp_path):
         ("plain", ("--out-store", "b", "--seed", "-1"), "seed"),
         ("plain", ("--out", "a.png", "--labels", "1"), "unconditional"),
         ("classes", ("--out", "a.png", "--labels", "0", "3"), "[0, 2]"),
-        ("text", ("--out", "a.png"), "text_embeddings"),
+        ("text", ("--out", "a.png"), "pass --prompt"),
+        ("text", ("--out", "a.png", "--labels", "1"), "instead of --labels"),
+        ("text", ("--out", "a.png", "--prompt", "a pear"), "`text_encoder` in the preset's"),
+        ("classes", ("--out", "a.png", "--prompt", "a pear"), "class-conditional"),
+        ("plain", ("--out", "a.png", "--prompt", "a pear"), "unconditional"),
         ("autoencoder", ("--out", "a.png"), "BinaryLatentDiffusion"),
         ("nothing", ("--out", "a.png"), "neither a known name nor a directory"),
     ],
