@@ -46,7 +46,7 @@ def publish_command(
         licence: of the weights.
         data: what it was trained on, with credits and licence of the data.
         data_name: what `evaluate` opens where no data is given, such as tfds:fashion_mnist; by
-            default the name or the folder that the recipe was given.
+            default the name that the recipe gives. The folder that it read is not kept.
         metric: the line that `python -m keras_bld presets` shows.
         num_steps: denoising steps of `generate` and `evaluate`; by default the recipe's.
         temperature: of the same commands, likewise.
@@ -65,7 +65,9 @@ def publish_command(
 
         trained = read_metadata(preset)
         metadata = {key: trained[key] for key in _KEPT if trained.get(key) is not None}
-        # Where it was trained is nobody's business.
+        # Where it was trained is nobody's business, nor would that folder be on another machine.
+        if metadata.get("data_name") == trained.get("settings", {}).get("data_dir"):
+            metadata.pop("data_name", None)
         metadata["settings"] = {
             key: value
             for key, value in metadata.get("settings", {}).items()

@@ -47,6 +47,14 @@ def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypa
     assert sizes[0] < sizes[1]
 
 
+def test_the_folder_of_the_data_is_not_published(model, tmp_path):  # noqa: F811
+    metadata = {"data_name": "../photos", "settings": {"data_dir": "../photos", "seed": 0}}
+    trained = save_preset(model, tmp_path / "preset", metadata)
+    main(["publish", str(trained), "--name", "bld_tiny", "--folder", str(tmp_path / "presets")])
+    published = read_metadata(tmp_path / "presets" / "bld_tiny")
+    assert "data_name" not in published and "data_dir" not in published["settings"]
+
+
 def test_generate_takes_the_settings_of_the_preset(trained, tmp_path):
     main(["generate", str(trained), "--num-images", "2", "--out-dir", str(tmp_path / "made")])
     settings = json.loads((tmp_path / "made" / "settings.json").read_text())
