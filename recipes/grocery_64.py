@@ -2,8 +2,8 @@
 
 3,937 training and 364 validation photographs of the Grocery Store Dataset (Klasson, Zhang and
 Kjellstrom, 2019), a folder for each class below train/ and val/. Stage 1 learns a code of
-16 x 16 x 16 bits, stage 2 its distribution for each class. On a CPU with AMX, --mixed-precision
-trains in bfloat16, about twice as fast.
+16 x 16 x 16 bits, stage 2 its distribution for each class. --mixed-precision trains in bfloat16;
+on a CPU with AMX that made stage 1 about twice as fast, stage 2 less.
 
     python recipes/grocery_64.py --data-dir FOLDER
     python recipes/grocery_64.py --data-dir FOLDER --mixed-precision

@@ -12,11 +12,13 @@ class ConditionCycle:
     Args:
         argument: the keyword of the sampling methods, "labels" or "text_embeddings".
         entries: array with a row for each entry; empty for an unconditional model.
+        settings: what was asked for, as entries of a JSON file.
     """
 
-    def __init__(self, argument, entries):
+    def __init__(self, argument, entries, settings):
         self._argument = argument
         self._entries = np.asarray(entries)
+        self.settings = settings
 
     def __len__(self):
         return len(self._entries)
@@ -51,15 +53,14 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
                 f"no text, the model is {described}",
                 "leave --prompt out, or take a model that is conditioned on text",
             )
-        return ConditionCycle("labels", labels or range(model.denoiser.num_classes or 0))
+        classes = list(labels or range(model.denoiser.num_classes or 0))
+        return ConditionCycle("labels", classes, {"labels": classes})
     if labels or not prompts:
         raise checks.error(
             "prompt",
             "classes" if labels else "no text",
             "one or more texts, the model is conditioned on text",
-            "pass --prompt 'a photo of a lemon' instead of --labels"
-            if labels
-            else "pass --prompt 'a photo of a lemon'",
+            "pass --prompt 'a photo of a lemon'" + (" instead of --labels" if labels else ""),
         )
     encoder = metadata.get("text_encoder")
     if encoder is None:
@@ -78,4 +79,4 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
             f"{'one' if kind == 'token' else 'a sequence'} of {width} numbers, as in training",
             "call model.generate(..., text_embeddings=...) in Python",
         )
-    return ConditionCycle("text_embeddings", embeddings)
+    return ConditionCycle("text_embeddings", embeddings, {"prompt": list(prompts)})

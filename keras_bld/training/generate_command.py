@@ -96,7 +96,7 @@ def generate_command(
             _make_sheet(model, out, num_images, conditions, seed, settings, columns)
         elif out_dir is not None:
             folder = pathlib.Path(out_dir)
-            _claim(folder, metadata["files"], _what_decides(model, labels, prompt, seed, settings))
+            _claim(folder, metadata["files"], {"seed": seed, **conditions.settings, **settings})
             _make_files(model, folder, num_images, conditions, seed, settings)
         else:
             _make_store(model, pathlib.Path(out_store), num_images, conditions, seed, settings)
@@ -183,18 +183,11 @@ def _is_whole(path):
     return content.startswith(_PNG_START) and content.endswith(_PNG_END)
 
 
-def _what_decides(model, labels, prompts, seed, settings):
-    """The settings on which the content of an image file depends."""
-    # The batch size is speed, not content.
-    decisive = {key: value for key, value in settings.items() if key != "batch_size"}
-    classes = labels or range(model.denoiser.num_classes or 0)
-    asked = {"prompt": list(prompts)} if prompts else {"labels": list(classes)}
-    return {"seed": seed, **asked, **decisive}
-
-
 def _claim(folder, model_files, settings):
     """Note what the folder's images are made with, or refuse a folder of others."""
-    wanted = {**settings, "model": model_files}
+    # The batch size is speed, not content.
+    wanted = {key: value for key, value in settings.items() if key != "batch_size"}
+    wanted["model"] = model_files
     path = folder / _SETTINGS
     if path.is_file() and any(folder.glob("*.png")):
         there = json.loads(path.read_text())
