@@ -26,8 +26,8 @@ class CaptionedFolder(ImageSource):
         class_names: the distinct captions.
         labels: int32 array of shape (num_images,): which caption each image has.
         folder: the `ImageFolder`.
-        folder_labels: int32 array of shape (number of captions,): the folder class in which images
-            with this caption of this split lie; -1 for captions without an image in it.
+        folder_names: for each caption the name of the class folder in which its images lie; ""
+            for captions without an image in this split, or without class folders.
 
     Raises:
         ValueError: no such file or columns, images without a caption, or a caption whose images
@@ -56,9 +56,9 @@ class CaptionedFolder(ImageSource):
         self.class_names = tuple(sorted(set(texts.values())))
         label_of = {text: label for label, text in enumerate(self.class_names)}
         self.labels = np.array([label_of[texts[path]] for path in folder.paths], "int32")
-        self.folder_labels = np.full(len(self.class_names), -1, "int32")
-        self.folder_labels[self.labels] = folder.labels
-        mixed = np.flatnonzero(self.folder_labels[self.labels] != folder.labels)
+        folder_labels = np.full(len(self.class_names), -1, "int32")
+        folder_labels[self.labels] = folder.labels
+        mixed = np.flatnonzero(folder_labels[self.labels] != folder.labels)
         if mixed.size:
             text = self.class_names[self.labels[mixed[0]]]
             raise checks.error(
@@ -67,6 +67,9 @@ class CaptionedFolder(ImageSource):
                 "captions that belong to one class folder each",
                 "open the folder with class_folders=False, or word the captions apart",
             )
+        self.folder_names = tuple(
+            folder.class_names[label] if label >= 0 else "" for label in folder_labels
+        )
 
     def __len__(self):
         return len(self.folder)

@@ -13,7 +13,15 @@ from keras_bld.scoring import measures
 from keras_bld.scoring.arrays import to_arrays
 from keras_bld.scoring.flip_calibration import flip_calibration
 from keras_bld.scoring.memorisation import memorisation
-from keras_bld.scoring.samples import batch_size_for, real_set, score_samples
+from keras_bld.scoring.samples import (
+    batch_size_for,
+    real_set,
+    score_samples,
+    score_without_condition,
+)
+from keras_bld.text import LabelConditions
+
+_WITHOUT_CONDITION = 4  # one image without for so many with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +67,27 @@ class CardSettings:
         }
 
 
-def evaluate_model(model, train, held_out, network, settings=None, say=lambda message: None):
+def evaluate_model(
+    model,
+    train,
+    held_out,
+    network,
+    settings=None,
+    say=lambda message: None,
+    conditions=None,
+):
     """Measure a model: reconstruction, likelihood, distribution, accuracy, memorisation.
 
     Args:
-        model: a `BinaryLatentDiffusion` with its autoencoder; unconditional or by class.
+        model: a `BinaryLatentDiffusion` with its autoencoder.
         train: source of the images it was trained on.
         held_out: source of images of the same distribution that no model has seen.
         network: `FeatureNetwork` of all distances (`open_network`).
         settings: `CardSettings`; None takes its defaults.
         say: function that is told what is being measured.
+        conditions: `LabelConditions` for the classes of the data set; needed for a model that is
+            conditioned on text. Its images are asked for with wordings that it has not seen, and
+            a quarter as many more without any text.
 
     Returns:
         (card, pictures): a dictionary of plain values, ready for JSON, with `metrics`
@@ -76,10 +95,18 @@ def evaluate_model(model, train, held_out, network, settings=None, say=lambda me
         `memorisation` and everything the numbers depend on; and the arrays for plots and sheets.
 
     Raises:
-        ValueError: a model without autoencoder or conditioned on text, labels that do not fit.
+        ValueError: a model without autoencoder, or other classes than those of the data set.
     """
     settings = settings or CardSettings()
-    _check(model, train)
+    if model.autoencoder is None:
+        raise checks.error(
+            "model",
+            "a model without an autoencoder",
+            "a BinaryLatentDiffusion that makes images",
+            "build or save the model with its autoencoder",
+        )
+    conditions = conditions or LabelConditions(model, seed=settings.seed)
+    _check_classes(conditions, train)
     batch_size = batch_size_for(model.autoencoder.image_shape)
     say(f"features of real images ({network.name})")
     real, known = (
@@ -89,8 +116,12 @@ def evaluate_model(model, train, held_out, network, settings=None, say=lambda me
     sampler = settings.sampler(model.num_steps)
     say(f"generating {settings.num_images} images, and their distances to real ones: {sampler}")
     metrics, made = score_samples(
-        model, network, settings.num_images, sampler, real.features, known.features
+        model, network, settings.num_images, sampler, real.features, known.features, conditions
     )
+    takes_text = model.is_conditional and model.denoiser.condition_kind != "class"
+    if takes_text and network.kernel is not None:
+        num_without = max(1, settings.num_images // _WITHOUT_CONDITION)
+        metrics |= score_without_condition(model, network, num_without, sampler, conditions)
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
         metrics |= measures.accuracy_scores(
@@ -108,12 +139,13 @@ def evaluate_model(model, train, held_out, network, settings=None, say=lambda me
     say("likelihood and calibration")
     few = slice(settings.num_likelihood_images)
     codes = unpack_codes(real.codes[few], model.code_shape[-1])
-    labels = real.labels[few]
+    condition = conditions.trained(real.labels[few])
+    how = (settings.seed, min(batch_size, len(codes)))
     likelihood, profile = measures.likelihood_scores(
-        model, codes, labels, settings.seed, min(batch_size, len(codes))
+        model, codes, conditions.as_arguments(condition), *how
     )
     metrics |= likelihood
-    calibration = flip_calibration(model, codes, labels, settings.seed, min(batch_size, len(codes)))
+    calibration = flip_calibration(model, codes, condition, *how)
     if calibration:
         error = float(np.mean([row["error"] for row in calibration]))
         note = f"expected calibration error of flips, mean over {len(calibration)} time steps"
@@ -177,25 +209,11 @@ def _describe(source, num_used):
     }
 
 
-def _check(model, train):
-    if model.autoencoder is None:
-        raise checks.error(
-            "model",
-            "a model without an autoencoder",
-            "a BinaryLatentDiffusion that makes images",
-            "build or save the model with its autoencoder",
-        )
-    if model.denoiser.condition_kind not in (None, "class"):
-        raise checks.error(
-            "model",
-            f"a model conditioned by {model.denoiser.condition_kind}",
-            "an unconditional or class-conditional model",
-            "generate images from your texts and use the functions of keras_bld.evaluation",
-        )
-    if model.is_conditional and model.denoiser.num_classes != train.num_classes:
+def _check_classes(conditions, train):
+    if conditions.num_classes not in (None, train.num_classes):
         raise checks.error(
             "train",
             f"a data set of {train.num_classes} classes",
-            f"the {model.denoiser.num_classes} classes of the model",
+            f"the {conditions.num_classes} classes of the model",
             "evaluate on the data set that the model was trained on",
         )

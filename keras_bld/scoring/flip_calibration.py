@@ -11,13 +11,13 @@ from keras_bld.evaluation import calibration_curve
 _MOST_STEPS = 16
 
 
-def flip_calibration(model, codes, labels, seed, batch_size):
+def flip_calibration(model, codes, condition, seed, batch_size):
     """Expected calibration error of P(z^0 != z^t) by t, at temperature 1 and without guidance.
 
     Args:
         model: a `BinaryLatentDiffusion`; target "previous" predicts other flips and gives None.
         codes: held-out codes {0, 1}, (num_images, h, w, c).
-        labels: conditions of a conditional model.
+        condition: labels or text embeddings, one for each code; None for an unconditional model.
         seed: of the noise.
         batch_size: codes at a time.
 
@@ -27,7 +27,6 @@ def flip_calibration(model, codes, labels, seed, batch_size):
     """
     if model.target == "previous":
         return None
-    labels = labels if model.is_conditional else None
 
     def flips(batch, time, first, key, *rest):
         time_steps = ops.broadcast_to(time, (batch.shape[0],))
@@ -46,7 +45,7 @@ def flip_calibration(model, codes, labels, seed, batch_size):
         probabilities, outcomes = [], []
         for first in range(0, len(codes) // batch_size * batch_size, batch_size):
             rows = slice(first, first + batch_size)
-            rest = [] if labels is None else [labels[rows]]
+            rest = [] if condition is None else [condition[rows]]
             predicted, flipped = compiled(codes[rows], time, np.int32(first), np.int32(seed), *rest)
             probabilities.append(ops.convert_to_numpy(predicted))
             outcomes.append(ops.convert_to_numpy(flipped))

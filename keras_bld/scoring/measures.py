@@ -82,10 +82,12 @@ def image_similarity(images, made):
     return found
 
 
-def likelihood_scores(model, codes, labels, seed, batch_size):
-    """The variational bound in bits per dimension, and its profile over t = 0 (prior), 1 ... T."""
-    condition = labels if model.is_conditional else None
-    bound = model.likelihood(codes, condition, seed=seed, batch_size=batch_size)
+def likelihood_scores(model, codes, asked, seed, batch_size):
+    """The variational bound in bits per dimension, and its profile over t = 0 (prior), 1 ... T.
+
+    `asked` holds the condition as a keyword argument of `likelihood`.
+    """
+    bound = model.likelihood(codes, **asked, seed=seed, batch_size=batch_size)
     mean, error = mean_and_error(bound["bits_per_dimension"])
     note = "upper bound on -log2 p(code) / number of bits"
     scores = {"likelihood_bits_per_dimension": score(mean, error, len(codes), note)}

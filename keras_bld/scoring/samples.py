@@ -11,6 +11,7 @@ from keras_bld.evaluation import extract_features
 from keras_bld.scoring import measures
 from keras_bld.scoring.arrays import empty_images, to_arrays, to_uint8
 from keras_bld.scoring.memorisation import comparable_pixels
+from keras_bld.text import LabelConditions
 
 _LARGEST_BATCH = 64
 
@@ -33,26 +34,47 @@ class ImageSet:
         }
 
 
-def score_samples(model, network, num_images, sampler, real, known):
+def score_samples(model, network, num_images, sampler, real, known, conditions=None):
     """Generate images, and measure them against real ones and the classes they were asked for.
 
     Args:
-        model: a `BinaryLatentDiffusion` with its autoencoder; unconditional or by class.
+        model: a `BinaryLatentDiffusion` with its autoencoder.
         network: the `FeatureNetwork` of all features.
-        num_images: how many; of a model by class, all classes in turn.
+        num_images: how many; of a conditional model, all classes in turn.
         sampler: arguments of `generate`; its `seed` is that of the measurements, too.
         real: features of held-out images.
         known: features of training images.
+        conditions: `LabelConditions`; needed for a model that is conditioned on text, whose
+            images are asked for with wordings that it has not seen.
 
     Returns:
         (metrics, made): `distribution_scores`, with `recognition_scores` where model and network
         know classes; and the `ImageSet` of the generated images.
     """
-    labels = asked_labels(model, num_images)
-    images, codes = _generate(model, num_images, sampler, labels)
+    conditions = conditions or LabelConditions(model)
+    labels = asked_labels(conditions, num_images)
+    images, codes = _generate(model, num_images, sampler, conditions.asked(labels, unseen=True))
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
     metrics = _scores(features, labels, network, real, known, sampler["seed"])
     return metrics, ImageSet(images, labels, features, codes)
+
+
+def score_without_condition(model, network, num_images, sampler, conditions):
+    """How often images made without their condition are what they would have been asked to be.
+
+    Args:
+        model, network, num_images, sampler, conditions: as in `score_samples`.
+
+    Returns:
+        `recognition_scores`, under the name recognised_without_condition.
+    """
+    sampler = {**sampler, "guidance_scale": 0.0}
+    images, _ = _generate(model, num_images, sampler, {"drop_condition": True})
+    features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
+    labels = asked_labels(conditions, num_images)
+    (found,) = measures.recognition_scores(network, features, labels).values()
+    note = f"chance is {1 / conditions.num_classes:.2g}"
+    return {"recognised_without_condition": {**found, "note": note}}
 
 
 def score_reconstructions(autoencoder, network, source, num_images, seed, real, known):
@@ -101,15 +123,16 @@ def batch_size_for(image_shape):
     return comfortable_batch_size(image_shape, _LARGEST_BATCH)
 
 
-def asked_labels(model, num_images):
+def asked_labels(conditions, num_images):
     """Label of each generated image: all classes in turn; None without classes."""
-    return np.arange(num_images) % model.denoiser.num_classes if model.is_conditional else None
+    num_classes = conditions.num_classes
+    return None if num_classes is None else np.arange(num_images) % num_classes
 
 
-def _generate(model, num_images, sampler, labels):
+def _generate(model, num_images, sampler, asked):
     """Images as uint8, and their codes packed; in constant memory beyond these."""
     batch_size = batch_size_for(model.autoencoder.image_shape)
-    options = SamplingOptions(labels=labels, batch_size=batch_size, **sampler)
+    options = SamplingOptions(**asked, batch_size=batch_size, **sampler)
     images = empty_images(num_images, model.autoencoder.image_shape)
     packed = np.empty((num_images, *packed_shape(model.code_shape)), "uint8")
     first = 0

@@ -14,6 +14,7 @@ from keras_bld.evaluation.features import hash_weights
 from keras_bld.files import write_json, write_text
 from keras_bld.scoring.plots import heat_map, steps_plot, visible_scale
 from keras_bld.scoring.samples import asked_labels, real_features, score_samples
+from keras_bld.text import LabelConditions
 
 AXES = ("num_steps", "temperature", "guidance_scale", "posterior")
 _SHEET_COLUMNS = 10
@@ -32,12 +33,13 @@ def sweep_samplers(
     posterior=(),
     folder=None,
     say=lambda message: None,
+    conditions=None,
 ):
     """Score every combination of sampler settings on the same held-out images and noise.
 
     Args:
-        model, train, held_out, network, settings, say: as in `evaluate_model`; `settings` holds
-            the values of axes that are not swept.
+        model, train, held_out, network, settings, say, conditions: as in `evaluate_model`;
+            `settings` holds the values of axes that are not swept.
         num_steps, temperature, guidance_scale, posterior: values to try; none tries the one
             of `settings`.
         folder: where finished combinations are kept (sweep.json), so that an interrupted sweep
@@ -72,7 +74,9 @@ def sweep_samplers(
         if any(all(row[axis] == choice[axis] for axis in AXES) for row in rows):
             continue
         sampler = {**base, **choice}
-        metrics, _ = score_samples(model, network, settings.num_images, sampler, real, known)
+        metrics, _ = score_samples(
+            model, network, settings.num_images, sampler, real, known, conditions
+        )
         rows.append({**choice, "metrics": metrics})
         say(f"{choice}: Frechet distance {metrics['frechet_distance']['value']:.4g}")
         if path is not None:
@@ -110,24 +114,25 @@ def write_sweep(rows, folder):
     return names
 
 
-def sweep_sheet(model, rows, settings, path):
+def sweep_sheet(model, rows, settings, path, conditions=None):
     """Write a picture with a row of samples for each combination, from the same noise.
 
     It shows what temperature and guidance do to an image (the paper's Figures 4 and M). Classes
     take turns along a row.
 
     Args:
-        model, settings: as for `sweep_samplers`.
+        model, settings, conditions: as for `sweep_samplers`.
         rows: list of `sweep_samplers`.
         path: picture file.
     """
     swept = [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
     base = settings.sampler(model.num_steps)
-    labels = asked_labels(model, _SHEET_COLUMNS)
+    conditions = conditions or LabelConditions(model)
+    asked = conditions.asked(asked_labels(conditions, _SHEET_COLUMNS))
     images = np.concatenate(
         [
             model.generate(
-                _SHEET_COLUMNS, labels=labels, **{**base, **{axis: row[axis] for axis in AXES}}
+                _SHEET_COLUMNS, **asked, **{**base, **{axis: row[axis] for axis in AXES}}
             )
             for row in rows
         ]

@@ -1,6 +1,7 @@
 """Text: encoders of sentences, and the wordings that stand for the classes of a data set."""
 
 from keras_bld.text.encoders import SENTENCE_ENCODERS, sentence_encoder
+from keras_bld.text.label_conditions import LabelConditions
 from keras_bld.text.wordings import Wordings
 
-__all__ = ["SENTENCE_ENCODERS", "Wordings", "sentence_encoder"]
+__all__ = ["SENTENCE_ENCODERS", "LabelConditions", "Wordings", "sentence_encoder"]

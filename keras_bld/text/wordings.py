@@ -16,10 +16,14 @@ class Wordings:
         encode: callable list of str -> float array (num_texts, width) or (num_texts, length,
             width); called once, with each text once.
         unseen: like `texts`; kept apart for evaluation. None where there are none.
+        class_names: what each class shows; several classes may share a name (two captions of
+            apples). By default the first text of each.
 
     Attributes:
         texts, unseen: the texts, as tuples of tuples.
+        class_names: tuple of str.
         width: channels of an embedding.
+        text_conditioning: "token" or "cross_attention", what the embeddings are for.
 
     Raises:
         ValueError: a class without a text, or embeddings of another shape.
@@ -33,16 +37,18 @@ class Wordings:
         ([[4.0, 1.0], [5.0, 1.0]], 2)
     """
 
-    def __init__(self, texts, encode, unseen=None):
+    def __init__(self, texts, encode, unseen=None, class_names=None):
         self.texts = _as_tuples("texts", texts)
         self.unseen = None if unseen is None else _as_tuples("unseen", unseen)
-        if self.unseen is not None and len(self.unseen) != len(self.texts):
-            raise checks.error(
-                "unseen",
-                f"texts for {len(self.unseen)} classes",
-                f"texts for the {len(self.texts)} classes of `texts`",
-                "give every class its own, in the same order",
-            )
+        self.class_names = tuple(class_names or (group[0] for group in self.texts))
+        for argument, entries in (("unseen", self.unseen), ("class_names", self.class_names)):
+            if entries is not None and len(entries) != len(self.texts):
+                raise checks.error(
+                    argument,
+                    f"entries for {len(entries)} classes",
+                    f"entries for the {len(self.texts)} classes of `texts`",
+                    "give every class its own, in the same order",
+                )
         groups = self.texts + (self.unseen or ())
         distinct = list(dict.fromkeys(text for group in groups for text in group))
         embeddings = np.asarray(encode(distinct), "float32")
@@ -55,6 +61,56 @@ class Wordings:
             )
         self._embeddings = dict(zip(distinct, embeddings, strict=True))
         self.width = embeddings.shape[-1]
+        self.text_conditioning = "token" if embeddings.ndim == 2 else "cross_attention"
+
+    @classmethod
+    def from_config(cls, config, encode):
+        """Make again what `get_config` described; `encode` as for the class."""
+        return cls(config["texts"], encode, config["unseen"], config["class_names"])
+
+    def get_config(self):
+        """The texts and names as plain lists, ready for JSON; not the encoder."""
+        return {
+            "class_names": list(self.class_names),
+            "texts": [list(group) for group in self.texts],
+            "unseen": None if self.unseen is None else [list(group) for group in self.unseen],
+        }
+
+    def for_classes(self, class_names):
+        """The wordings for a data set whose classes have these names: classes of one name joined.
+
+        Args:
+            class_names: sequence of str, in the data set's order.
+
+        Returns:
+            `Wordings` of `len(class_names)` classes.
+
+        Raises:
+            ValueError: a name that no class here has.
+        """
+        members = {name: [] for name in class_names}
+        for label, name in enumerate(self.class_names):
+            members.get(name, []).append(label)
+        missing = [name for name in class_names if not members[name]]
+        if missing or not members:
+            raise checks.error(
+                "class_names",
+                f"{missing[0]!r} among {len(class_names)} classes" if missing else "no classes",
+                f"classes that have texts, such as {self.class_names[0]!r}",
+                "take the data set that the texts were written for",
+            )
+
+        def joined(groups):
+            if groups is None:
+                return None
+            return [
+                [text for label in members[name] for text in groups[label]] for name in class_names
+            ]
+
+        def encoded(texts):
+            return np.stack([self._embeddings[text] for text in texts])
+
+        return Wordings(joined(self.texts), encoded, joined(self.unseen), class_names)
 
     @property
     def num_classes(self):

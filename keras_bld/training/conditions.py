@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_bld import checks
-from keras_bld.text import sentence_encoder
+from keras_bld.text import Wordings, sentence_encoder
 
 
 class ConditionCycle:
@@ -35,9 +35,11 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
 
     Args:
         model: a `BinaryLatentDiffusion`.
-        metadata: of its preset; `text_encoder` names the encoder that it was trained with.
+        metadata: of its preset; `text_encoder` names the encoder that it was trained with,
+            `wordings` holds the texts.
         labels: classes; by default all of a class-conditional model.
-        prompts: texts for a text-conditional model.
+        prompts: texts for a text-conditional model; by default the first one of each class that
+            it was trained on.
 
     Raises:
         ValueError: texts for a model without text, none for a model with it, or an encoder that
@@ -55,6 +57,9 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
             )
         classes = list(labels or range(model.denoiser.num_classes or 0))
         return ConditionCycle("labels", classes, {"labels": classes})
+    wordings = None if prompts else metadata.get("wordings")
+    if wordings:
+        prompts = [group[0] for group in wordings["texts"]]
     if labels or not prompts:
         raise checks.error(
             "prompt",
@@ -80,3 +85,15 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
             "call model.generate(..., text_embeddings=...) in Python",
         )
     return ConditionCycle("text_embeddings", embeddings, {"prompt": list(prompts)})
+
+
+def stored_wordings(metadata):
+    """The `Wordings` that a preset was trained on, encoded again; None where it keeps none.
+
+    Args:
+        metadata: of the preset.
+    """
+    config, encoder = metadata.get("wordings"), metadata.get("text_encoder")
+    if config is None or encoder is None:
+        return None
+    return Wordings.from_config(config, sentence_encoder(encoder))

@@ -25,22 +25,25 @@ def describe(recipe, build_autoencoder, build_diffusion):
     denoiser_weights = diffusion.denoiser.count_params()
     height, width, bits = recipe.code_shape
     say(f"code: {height} x {width} x {bits} = {height * width * bits} bits an image")
-    say(f"autoencoder: {own_weights:,} weights, critic: {critic_weights:,} weights")
+    if recipe.autoencoder_preset is None:
+        say(f"autoencoder: {own_weights:,} weights, critic: {critic_weights:,} weights")
     say(f"denoiser: {denoiser_weights:,} weights, {height * width} tokens")
-    for stage, weights, activations, momentum in (
-        (
-            "autoencoder",
+    training = {
+        "autoencoder": (
             own_weights + critic_weights,
             autoencoder_activations(recipe),
             recipe.autoencoder_ema_momentum,
         ),
-        (
-            "diffusion",
+        "diffusion": (
             denoiser_weights,
             denoiser_activations(recipe),
             recipe.diffusion_ema_momentum,
         ),
-    ):
+    }
+    if recipe.autoencoder_preset is not None:
+        say(f"autoencoder: that of {recipe.autoencoder_preset}, nothing to train")
+        del training["autoencoder"]
+    for stage, (weights, activations, momentum) in training.items():
         # Weights, gradients, two moments of Adam, and the average where one is kept.
         state = weights * _BYTES * (5 if momentum else 4)
         steps = getattr(recipe, f"{stage}_steps")

@@ -16,7 +16,9 @@ from keras_bld.scoring import (
     write_card,
     write_sweep,
 )
+from keras_bld.text import LabelConditions
 from keras_bld.training.command_tools import sampler_settings, short_errors
+from keras_bld.training.conditions import stored_wordings
 from keras_bld.training.fitting import say
 from keras_bld.zoo import load_preset, read_metadata
 
@@ -55,6 +57,9 @@ def evaluate_command(
     depend on. With one of the --sweep options the distances are measured for each combination
     instead: sweep.json, sweep.csv, heat maps, a curve over the steps and a sheet of
     samples; interrupted, the same command goes on with what is missing.
+
+    A model that is conditioned on text is measured on the classes of the data set, asked for with
+    wordings that training has not seen (the preset keeps them), and without any text.
 
     Args:
         preset: name or directory of a BinaryLatentDiffusion with its autoencoder.
@@ -119,19 +124,31 @@ def evaluate_command(
             )
             for split in ("train", "held_out")
         }
+        wordings = stored_wordings(metadata)
+        if wordings is not None:
+            wordings = wordings.for_classes(sources["train"].class_names)
+        conditions = LabelConditions(model, wordings, seed)
         features = open_network(network, sources["train"], folder, network_epochs, seed)
         sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
         if any(sweep):
             compared = sources.pop(sweep_against)
             (other,) = sources.values()
             rows = sweep_samplers(
-                model, other, compared, features, settings, *sweep, folder=folder, say=say
+                model,
+                other,
+                compared,
+                features,
+                settings,
+                *sweep,
+                folder=folder,
+                say=say,
+                conditions=conditions,
             )
-            sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET)
+            sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET, conditions)
             names = [*write_sweep(rows, folder), _SWEEP_SHEET]
             say("\n".join(f"{folder / name}" for name in names))
             return
-        card, sets = evaluate_model(model, *sources.values(), features, settings, say)
+        card, sets = evaluate_model(model, *sources.values(), features, settings, say, conditions)
         card = {
             "preset": {"name": name, "files": metadata["files"]},
             "command": f"python -m keras_bld {shlex.join(sys.argv[1:])}",

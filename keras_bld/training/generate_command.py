@@ -64,7 +64,8 @@ def generate_command(
             decodes them (keras_bld.data.CodeStore.decoded_batches).
         labels: classes, taken in turn: image i gets number i modulo their number; by default
             all classes of the model. Not for an unconditional model.
-        prompt: texts for a model that is conditioned on text, taken in turn like labels.
+        prompt: texts for a model that is conditioned on text, taken in turn like labels; by
+            default one for each class that it was trained on.
         num_steps: denoising steps, 1 ... T; by default the preset's, or 16; T where that is less.
         temperature: > 0; lower means less diverse. By default the preset's, or 0.9.
         guidance_scale: >= 0, of classifier-free guidance. By default the preset's, or 0.

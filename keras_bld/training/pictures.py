@@ -8,13 +8,14 @@ from keras_bld.evaluation import save_image_grid
 from keras_bld.scoring.plots import loss_plot, visible_scale
 
 _NUM_FRAMES = 9
+_MOST_ROWS = 10
 
 
-def sample_sheet(model, recipe, path):
-    """One row of samples for each class (at most ten rows), or a square of samples."""
+def sample_sheet(model, recipe, conditions, path):
+    """One row of samples for each class (at most ten of them), or a square of samples."""
     columns = recipe.sheet_columns
-    labels = sheet_labels(model, columns)
-    images = model.generate(len(labels), **sampling(model, recipe, labels))
+    labels = sheet_labels(conditions, columns)
+    images = model.generate(len(labels), **sampling(recipe, conditions, labels))
     save_image_grid(path, images, columns=columns, scale=visible_scale(images))
 
 
@@ -29,11 +30,11 @@ def reconstruction_sheet(model, images, path, columns=10):
     save_image_grid(path, sheet, columns=columns, scale=visible_scale(images))
 
 
-def denoising_filmstrip(model, recipe, path, num_rows=6):
+def denoising_filmstrip(model, recipe, conditions, path, num_rows=6):
     """The states of the sampler, decoded: coin flips on the left, images on the right."""
-    labels = sheet_labels(model, 1)[:num_rows]
+    labels = sheet_labels(conditions, 1)[:num_rows]
     states = model.generate_codes(
-        len(labels), return_trajectory=True, **sampling(model, recipe, labels)
+        len(labels), return_trajectory=True, **sampling(recipe, conditions, labels)
     )
     frames = np.unique(np.linspace(0, len(states) - 1, _NUM_FRAMES).round().astype(int))
     images = np.stack([model.autoencoder.decode(states[frame]) for frame in frames], axis=1)
@@ -41,13 +42,13 @@ def denoising_filmstrip(model, recipe, path, num_rows=6):
     save_image_grid(path, sheet, columns=len(frames), scale=visible_scale(sheet))
 
 
-def inpainting_sheet(model, recipe, images, labels, path, num_rows=6, num_results=5):
+def inpainting_sheet(model, recipe, conditions, images, labels, path, num_rows=6, num_results=5):
     """Rows of: image, image with its masked half in gray, diverse fillings."""
     images = images[:num_rows].astype("float32") / 255.0
     labels = None if labels is None else labels[:num_rows]
     mask = np.zeros(images.shape[1:3], bool)
     mask[: mask.shape[0] // 2] = True
-    settings = sampling(model, recipe, labels)
+    settings = sampling(recipe, conditions, labels)
     results = model.inpaint(images, mask, num_results=num_results, **settings)
     holes = np.where(mask[None, :, :, None], 0.5, images)
     sheet = np.concatenate([images[:, None], holes[:, None], results], axis=1)
@@ -69,18 +70,26 @@ def loss_curves(folder, path):
         loss_plot(histories, path)
 
 
-def sheet_labels(model, columns):
-    """Labels of a sheet, row by row; an unconditional model gets as many as ten rows of zeros."""
-    num_classes = model.denoiser.num_classes or 10
-    return np.arange(min(num_classes, 10)).repeat(columns)
+def sheet_labels(conditions, columns):
+    """Labels of a sheet, row by row: of at most ten classes, spread over all of them."""
+    num_classes = conditions.num_classes or _MOST_ROWS
+    rows = np.linspace(0, num_classes - 1, min(num_classes, _MOST_ROWS)).round().astype(int)
+    return rows.repeat(columns)
 
 
-def sampling(model, recipe, labels):
-    """Arguments of `generate` that the recipe fixes; labels only where the model takes them."""
+def sampling(recipe, conditions, labels, unseen=False):
+    """Arguments of `generate` that the recipe fixes, and the condition of these classes.
+
+    Args:
+        recipe: a `Recipe`.
+        conditions: `LabelConditions` of the model.
+        labels, unseen: as in `LabelConditions.asked`.
+    """
+    asked = conditions.asked(labels, unseen)
     return {
-        "labels": labels if model.is_conditional else None,
+        **asked,
         "num_steps": recipe.sampling_steps,
         "temperature": recipe.temperature,
-        "guidance_scale": recipe.guidance_scale if model.is_conditional else 0.0,
+        "guidance_scale": recipe.guidance_scale if asked else 0.0,
         "seed": recipe.seed,
     }

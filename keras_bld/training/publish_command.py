@@ -16,6 +16,7 @@ _KEPT = (
     "licence",
     "data",
     "text_encoder",
+    "wordings",
 )
 
 

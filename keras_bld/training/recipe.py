@@ -87,6 +87,9 @@ class Recipe:
     """Linear warm-up of stage 1."""
     autoencoder_ema_momentum: float = 0.0
     """Momentum of the moving average of weights in stage 1; 0 keeps none."""
+    autoencoder_preset: str | None = None
+    """Name or directory of a preset whose autoencoder is taken as it is; stage 1 trains nothing.
+    Smoke runs train their own."""
 
     # Stage 2: diffusion
     depth: int = 24
@@ -117,6 +120,9 @@ class Recipe:
     """Linear warm-up of stage 2."""
     diffusion_ema_momentum: float = 0.9999
     """Momentum of the moving average of weights in stage 2; 0 keeps none."""
+    denoiser_preset: str | None = None
+    """Name or directory of a preset whose denoiser stage 2 begins with: all weights but those of
+    another kind of condition. Smoke runs begin with random weights."""
 
     # Both stages
     learning_rate_decay: Literal["constant", "cosine"] = "constant"
@@ -147,6 +153,8 @@ class Recipe:
     data_name: ClassVar[str | None] = None
     # Who made the data set, and its licence; for the metadata of presets.
     data_credit: ClassVar[str | None] = None
+    # Name of the encoder of `wordings` (keras_bld.text.SENTENCE_ENCODERS), for `generate --prompt`.
+    text_encoder: ClassVar[str | None] = None
     # Fields that a finished or interrupted run may change: they decide what is done, not what
     # the trained models are.
     free_fields: ClassVar[tuple[str, ...]] = (
@@ -191,11 +199,19 @@ class Recipe:
         "diffusion_learning_rate",
         "diffusion_warmup_steps",
         "diffusion_ema_momentum",
+        "denoiser_preset",
     )
 
     def source(self, split):
         """Return the data source (`keras_bld.data`) of "train" or "held_out" images."""
         raise NotImplementedError(f"{type(self).__name__} must say where its images come from")
+
+    def wordings(self):
+        """Return the `Wordings` (`keras_bld.text`) of the data set's classes.
+
+        None, the default, for a model that is not conditioned on text.
+        """
+        return None
 
     def __post_init__(self):
         for field in ("autoencoder_steps", "diffusion_steps", "steps_per_epoch", "num_steps"):
@@ -249,6 +265,8 @@ class Recipe:
             num_groups=min(self.num_groups, 4),
             embedding_width=16,
             code_channels=min(self.code_channels, 16),
+            autoencoder_preset=None,
+            denoiser_preset=None,
             perceptual="none",
             critic_start_step=min(self.critic_start_step, 2),
             autoencoder_steps=6,

@@ -1,18 +1,19 @@
 """Runs a recipe: stage 1, stage 2, samples, evaluation; each stage once."""
 
 import dataclasses
+import functools
 import json
 import time
 
 import keras
 
-from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
+from keras_bld import checks
 from keras_bld.autoencoder.batching import comfortable_batch_size
 from keras_bld.backend import prefers_xla
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
-from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.files import write_json
-from keras_bld.training import pictures, scores
+from keras_bld.text import LabelConditions
+from keras_bld.training import models, pictures, scores
 from keras_bld.training.estimate import describe
 from keras_bld.training.fitting import claim_folder, fit_resumably, make_optimizer, say
 from keras_bld.training.recipe import STAGES
@@ -67,6 +68,9 @@ class Runner:
     def run_autoencoder(self):
         """Stage 1: train the autoencoder and save it as a preset."""
         recipe, folder = self.recipe, self.folder / "autoencoder"
+        if recipe.autoencoder_preset is not None:
+            models.take_autoencoder(recipe, folder / "preset")
+            return
         if self._is_finished(folder / "preset", recipe.autoencoder_steps):
             return
         autoencoder = self.build_autoencoder()
@@ -116,7 +120,7 @@ class Runner:
             folder,
             recipe.diffusion_steps,
             recipe.steps_per_epoch,
-            validation_data=(codes, labels) if recipe.class_conditional else codes,
+            validation_data=self._with_conditions(codes, labels),
         )
         metadata = self._metadata(recipe.diffusion_steps, logs)
         save_preset(model, self.folder / "preset", metadata)
@@ -127,10 +131,13 @@ class Runner:
         model = self._trained_model()
         size = 8 if recipe.smoke else 40
         images, labels = load_arrays(self._small_subset("held_out", size))
-        pictures.sample_sheet(model, recipe, self.folder / "samples.png")
+        conditions = self._conditions(model)
+        pictures.sample_sheet(model, recipe, conditions, self.folder / "samples.png")
         pictures.reconstruction_sheet(model, images, self.folder / "reconstructions.png")
-        pictures.denoising_filmstrip(model, recipe, self.folder / "denoising.png")
-        pictures.inpainting_sheet(model, recipe, images, labels, self.folder / "inpainting.png")
+        pictures.denoising_filmstrip(model, recipe, conditions, self.folder / "denoising.png")
+        pictures.inpainting_sheet(
+            model, recipe, conditions, images, labels, self.folder / "inpainting.png"
+        )
         pictures.loss_curves(self.folder, self.folder / "loss_curves.png")
         if keras.backend.backend() == "torch":
             say("no SavedModel: the torch backend cannot export one; use tensorflow or jax")
@@ -144,7 +151,9 @@ class Runner:
     def run_evaluate(self):
         """metrics.json: reconstruction, likelihood, and the classification accuracy score."""
         train, held_out = self._source("train"), self._source("held_out")
-        metrics = scores.evaluate(self._trained_model(), self.recipe, train, held_out)
+        model = self._trained_model()
+        conditions = self._conditions(model)
+        metrics = scores.evaluate(model, self.recipe, conditions, train, held_out)
         write_json(self.folder / "metrics.json", metrics)
         for name, value in metrics.items():
             say(f"  {name}: {value}")
@@ -152,53 +161,13 @@ class Runner:
     # Models --------------------------------------------------------------------------------
 
     def build_autoencoder(self, perceptual=True):
-        """The untrained `BinaryAutoencoder` of the recipe.
-
-        Args:
-            perceptual: False leaves the perceptual loss out, and its weights unfetched.
-        """
-        recipe = self.recipe
-        fetch = perceptual and recipe.perceptual == "lpips"
-        perceptual = PerceptualDistance.lpips() if fetch else None
-        adaptive_weight = None if recipe.adaptive_weight == "none" else recipe.adaptive_weight
-        return BinaryAutoencoder(
-            recipe.image_shape,
-            recipe.code_channels,
-            base_width=recipe.base_width,
-            width_multipliers=recipe.width_multipliers,
-            num_blocks=recipe.num_blocks,
-            attention_resolutions=recipe.attention_resolutions,
-            embedding_width=recipe.embedding_width,
-            num_groups=recipe.num_groups,
-            reconstruction=recipe.reconstruction,
-            perceptual=perceptual,
-            perceptual_weight=recipe.perceptual_weight,
-            critic=True if recipe.adversarial_weight > 0 else None,
-            adversarial_weight=recipe.adversarial_weight,
-            critic_start_step=recipe.critic_start_step,
-            adaptive_weight=adaptive_weight,
-        )
+        """The untrained autoencoder of the recipe; see `models.build_autoencoder`."""
+        return models.build_autoencoder(self.recipe, perceptual)
 
     def build_diffusion(self, autoencoder=None):
-        """The untrained `BinaryLatentDiffusion` of the recipe around a trained autoencoder."""
-        recipe = self.recipe
-        num_classes = self._source("train").num_classes if recipe.class_conditional else None
-        denoiser = BernoulliDenoiser(
-            recipe.code_shape,
-            recipe.depth,
-            recipe.width,
-            recipe.num_heads,
-            recipe.num_steps,
-            num_classes=num_classes,
-        )
-        return BinaryLatentDiffusion(
-            denoiser,
-            BernoulliNoiseSchedule(recipe.num_steps, recipe.schedule),
-            autoencoder,
-            target=recipe.target,
-            vlb_weight=recipe.vlb_weight,
-            label_dropout=recipe.label_dropout,
-        )
+        """The diffusion of the recipe before training, around a trained autoencoder or none."""
+        num_classes = self._source("train").num_classes if self.recipe.class_conditional else None
+        return models.build_diffusion(self.recipe, num_classes, self._wordings, autoencoder)
 
     def _trained_autoencoder(self):
         path = self.folder / "autoencoder" / "preset"
@@ -209,6 +178,21 @@ class Runner:
         path = self.folder / "preset"
         self._need(path, "diffusion")
         return load_preset(path)
+
+    # Conditions ----------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _wordings(self):
+        return self.recipe.wordings()
+
+    def _conditions(self, model):
+        return LabelConditions(model, self._wordings, self.recipe.seed)
+
+    def _with_conditions(self, codes, labels):
+        """Validation data: the codes, with what the model is conditioned on."""
+        if self._wordings is not None:
+            return codes, self._wordings.first(labels)
+        return (codes, labels) if self.recipe.class_conditional else codes
 
     # Data ----------------------------------------------------------------------------------
 
@@ -241,8 +225,16 @@ class Runner:
 
     def _code_batches(self, autoencoder):
         recipe = self.recipe
-        labels = recipe.class_conditional
+        condition = None if self._wordings is None else self._wordings.draw
+        labels = recipe.class_conditional or condition is not None
         if recipe.codes == "on_the_fly":
+            if condition is not None:
+                raise checks.error(
+                    "codes",
+                    "'on_the_fly' for a model that is conditioned on text",
+                    "'store'",
+                    "leave codes at its default; a store holds both codes of mirrored images",
+                )
             return lambda start: self._image_batches(recipe.diffusion_batch_size, labels, start)
         batch_size = self._encoding_batch_size
         store = write_code_store(
@@ -255,7 +247,11 @@ class Runner:
             batch_size=batch_size,
         )
         return lambda start: store.batches(
-            recipe.diffusion_batch_size, seed=recipe.seed, labels=labels, start_batch=start
+            recipe.diffusion_batch_size,
+            seed=recipe.seed,
+            labels=labels,
+            start_batch=start,
+            condition=condition,
         )
 
     def _prefers_xla(self, model):
@@ -300,7 +296,11 @@ class Runner:
     def _metadata(self, num_steps, logs):
         recipe = self.recipe
         settings = {k: v for k, v in dataclasses.asdict(recipe).items() if v is not None}
+        texts = {}
+        if self._wordings is not None:
+            texts = {"text_encoder": recipe.text_encoder, "wordings": self._wordings.get_config()}
         return {
+            **texts,
             "recipe": recipe.name,
             "data_name": recipe.data_name or recipe.data_dir,
             "data": recipe.data_credit,

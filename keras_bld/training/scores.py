@@ -10,12 +10,14 @@ _NUM_LIKELIHOOD_IMAGES = 256
 _LARGEST_IN_MEMORY = 20_000
 
 
-def evaluate(model, recipe, train, held_out):
-    """Reconstruction PSNR and likelihood on held-out images; CAS for class-conditional models.
+def evaluate(model, recipe, conditions, train, held_out):
+    """Reconstruction PSNR and likelihood on held-out images; CAS for conditional models.
 
     Args:
         model: a trained `BinaryLatentDiffusion` with its autoencoder.
         recipe: its `Recipe`.
+        conditions: its `LabelConditions`; of a text model, images for the classification accuracy
+            score are asked for with wordings that it has not seen.
         train: source of the training images (for the classifier trained on real images).
         held_out: source of images that no model has seen.
 
@@ -25,8 +27,8 @@ def evaluate(model, recipe, train, held_out):
     images, labels = _arrays(held_out, recipe)
     reconstructions = model.autoencoder.reconstruct(images)
     few = images[:_NUM_LIKELIHOOD_IMAGES]
-    condition = labels[: len(few)] if model.is_conditional else None
-    bound = model.likelihood(model.autoencoder.encode(few), condition, seed=recipe.seed)
+    asked = conditions.as_arguments(conditions.trained(labels[: len(few)]))
+    bound = model.likelihood(model.autoencoder.encode(few), **asked, seed=recipe.seed)
     metrics = {
         "num_held_out_images": len(images),
         "reconstruction_psnr_db": round(float(np.mean(psnr(images, reconstructions))), 3),
@@ -38,16 +40,17 @@ def evaluate(model, recipe, train, held_out):
         "guidance_scale": recipe.guidance_scale,
         "seed": recipe.seed,
     }
-    if model.denoiser.num_classes:
-        metrics.update(_accuracy_scores(model, recipe, train, images, labels))
+    if conditions.num_classes:
+        metrics.update(_accuracy_scores(model, recipe, conditions, train, images, labels))
     return metrics
 
 
-def _accuracy_scores(model, recipe, train, images, labels):
+def _accuracy_scores(model, recipe, conditions, train, images, labels):
     """Two classifiers, alike but for what they learn from: generated and real images."""
-    num_classes = model.denoiser.num_classes
+    num_classes = conditions.num_classes
     made_labels = np.arange(recipe.num_evaluation_images) % num_classes
-    made = model.generate(len(made_labels), **sampling(model, recipe, made_labels))
+    settings = sampling(recipe, conditions, made_labels, unseen=True)
+    made = model.generate(len(made_labels), **settings)
     real_images, real_labels = _arrays(train, recipe)
 
     def accuracy(train_images, train_labels):

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,30 @@ def test_each_text_is_encoded_once():
 def test_sequences_keep_their_length():
     wordings = Wordings(TEXTS, lambda texts: np.ones((len(texts), 4, 5)))
     assert wordings.first([0, 1]).shape == (2, 4, 5) and wordings.width == 5
+    assert wordings.text_conditioning == "cross_attention"
+    assert Wordings(TEXTS, encode).text_conditioning == "token"
+
+
+def test_classes_of_one_name_are_joined_in_the_order_asked_for():
+    wordings = Wordings(TEXTS, encode, UNSEEN, ("fruit", "fruit", "milk"))
+    joined = wordings.for_classes(("milk", "fruit"))
+    assert joined.texts == (tuple(TEXTS[2]), ("apple", "an apple", "pear"))
+    assert joined.unseen == (("oats, as milk",), ("apples", "a pear"))
+    assert joined.class_names == ("milk", "fruit")
+    np.testing.assert_array_equal(joined.first([1]), encode(["apple"]))
+    with pytest.raises(ValueError, match="'bread' among 2 classes"):
+        wordings.for_classes(("milk", "bread"))
+    with pytest.raises(ValueError, match="take the data set"):
+        wordings.for_classes(())
+
+
+def test_config_survives_json():
+    wordings = Wordings(TEXTS, encode, UNSEEN, ("fruit", "fruit", "milk"))
+    again = Wordings.from_config(json.loads(json.dumps(wordings.get_config())), encode)
+    assert (again.texts, again.unseen) == (wordings.texts, wordings.unseen)
+    assert again.class_names == ("fruit", "fruit", "milk")
+    assert Wordings(TEXTS, encode).get_config()["unseen"] is None
+    assert Wordings(TEXTS, encode).class_names == ("apple", "pear", "oat milk")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +86,7 @@ def test_sequences_keep_their_length():
         ([["a"], []], None, r"texts.*\(\) for class 1"),
         (["apple"], None, "'apple' for class 0"),
         ([["a"], [3]], None, r"\(3,\) for class 1"),
-        ([["a"], ["b"]], [["c"]], "texts for 1 classes"),
+        ([["a"], ["b"]], [["c"]], "`unseen`: received entries for 1 classes"),
     ],
 )
 def test_bad_texts(texts, unseen, message):
@@ -71,6 +97,8 @@ def test_bad_texts(texts, unseen, message):
 def test_other_bad_input():
     with pytest.raises(ValueError, match=r"shape \(3,\) for 6 texts"):
         Wordings(TEXTS, lambda texts: np.ones(3))
+    with pytest.raises(ValueError, match="`class_names`: received entries for 2 classes"):
+        Wordings(TEXTS, encode, class_names=("fruit", "milk"))
     wordings = Wordings(TEXTS, encode)
     with pytest.raises(ValueError, match=r"integers in \[0, 3\)"):
         wordings.first([3])

@@ -1,0 +1,58 @@
+"""Begin the training of a denoiser with the weights of another one."""
+
+from keras_bld import checks
+
+_SIZES = ("code_shape", "depth", "width", "num_heads", "num_steps")
+_SHARED = ("token_embedding", "time_embedding", "output_norm", "head")
+
+
+def copy_denoiser_weights(source, target):
+    """Copy every weight that two denoisers share: all but those of the condition.
+
+    A text-conditional model so begins with what a class-conditional one of the same codes has
+    learned. Where both take the same kind of condition, its weights are copied, too.
+
+    Args:
+        source, target: `BernoulliDenoiser`s of the same sizes, neither conditioned by
+            cross-attention unless both are.
+
+    Returns:
+        Whether the weights of the condition were copied as well.
+
+    Raises:
+        ValueError: denoisers of different sizes.
+    """
+    for size in _SIZES:
+        given, wanted = getattr(source, size), getattr(target, size)
+        if given != wanted:
+            raise checks.error(
+                "source",
+                f"a denoiser with {size} {given}",
+                f"{size} {wanted}, as the one to be trained",
+                "choose the same sizes for both",
+            )
+    crosses = [part.condition_kind == "cross_attention" for part in (source, target)]
+    if crosses[0] != crosses[1]:
+        raise checks.error(
+            "source",
+            f"a denoiser with{'' if crosses[0] else 'out'} cross-attention",
+            f"one with{'' if crosses[1] else 'out'} it, as the one to be trained",
+            "take a denoiser whose blocks are alike",
+        )
+    target.positions.assign(source.positions)
+    pairs = [(getattr(source, name), getattr(target, name)) for name in _SHARED]
+    pairs += list(zip(source.blocks, target.blocks, strict=True))
+    conditions = (source.condition_embedding, target.condition_embedding)
+    is_same = source.condition_kind == target.condition_kind and _shapes_agree(*conditions)
+    if is_same and conditions[0] is not None:
+        pairs.append(conditions)
+    for given, wanted in pairs:
+        for value, variable in zip(given.variables, wanted.variables, strict=True):
+            variable.assign(value)
+    return is_same
+
+
+def _shapes_agree(first, second):
+    if first is None or second is None:
+        return first is second
+    return [v.shape for v in first.variables] == [v.shape for v in second.variables]

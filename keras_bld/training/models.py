@@ -1,0 +1,100 @@
+"""The models of a recipe, before training."""
+
+from keras_bld import checks
+from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
+from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+from keras_bld.diffusion.warm_start import copy_denoiser_weights
+from keras_bld.training.fitting import say
+from keras_bld.zoo import load_preset, read_metadata, save_preset
+
+
+def build_autoencoder(recipe, perceptual=True):
+    """The untrained `BinaryAutoencoder` of a recipe.
+
+    Args:
+        recipe: a `Recipe`.
+        perceptual: False leaves the perceptual loss out, and its weights unfetched.
+    """
+    fetch = perceptual and recipe.perceptual == "lpips"
+    perceptual = PerceptualDistance.lpips() if fetch else None
+    adaptive_weight = None if recipe.adaptive_weight == "none" else recipe.adaptive_weight
+    return BinaryAutoencoder(
+        recipe.image_shape,
+        recipe.code_channels,
+        base_width=recipe.base_width,
+        width_multipliers=recipe.width_multipliers,
+        num_blocks=recipe.num_blocks,
+        attention_resolutions=recipe.attention_resolutions,
+        embedding_width=recipe.embedding_width,
+        num_groups=recipe.num_groups,
+        reconstruction=recipe.reconstruction,
+        perceptual=perceptual,
+        perceptual_weight=recipe.perceptual_weight,
+        critic=True if recipe.adversarial_weight > 0 else None,
+        adversarial_weight=recipe.adversarial_weight,
+        critic_start_step=recipe.critic_start_step,
+        adaptive_weight=adaptive_weight,
+    )
+
+
+def build_diffusion(recipe, num_classes=None, wordings=None, autoencoder=None):
+    """The `BinaryLatentDiffusion` of a recipe before training.
+
+    Args:
+        recipe: a `Recipe`.
+        num_classes: of a class-conditional model.
+        wordings: `Wordings` of a text-conditional model.
+        autoencoder: the trained stage 1. With it, the denoiser gets the weights of the recipe's
+            `denoiser_preset`; without, it is built to be described.
+    """
+    condition = {"num_classes": num_classes}
+    if wordings is not None:
+        condition = {
+            "text_width": wordings.width,
+            "text_conditioning": wordings.text_conditioning,
+        }
+    denoiser = BernoulliDenoiser(
+        recipe.code_shape,
+        recipe.depth,
+        recipe.width,
+        recipe.num_heads,
+        recipe.num_steps,
+        **condition,
+    )
+    if autoencoder is not None and recipe.denoiser_preset is not None:
+        source = load_preset(recipe.denoiser_preset, expected_class="BinaryLatentDiffusion")
+        copy_denoiser_weights(source.denoiser, denoiser)
+    return BinaryLatentDiffusion(
+        denoiser,
+        BernoulliNoiseSchedule(recipe.num_steps, recipe.schedule),
+        autoencoder,
+        target=recipe.target,
+        vlb_weight=recipe.vlb_weight,
+        label_dropout=recipe.label_dropout,
+    )
+
+
+def take_autoencoder(recipe, path):
+    """Save the autoencoder of the preset that the recipe names as a preset at `path`, once.
+
+    Raises:
+        ValueError: an autoencoder of other images or codes than the recipe's.
+    """
+    preset = recipe.autoencoder_preset
+    taken = {"taken_from": preset, "files_there": read_metadata(preset)["files"]}
+    if (path / "metadata.json").is_file() and taken.items() <= read_metadata(path).items():
+        say(f"{path} is that of {preset}; nothing to train")
+        return
+    model = load_preset(preset)
+    autoencoder = getattr(model, "autoencoder", model)
+    shapes = {"image_shape": recipe.image_shape, "code_shape": recipe.code_shape}
+    for name, wanted in shapes.items():
+        given = getattr(autoencoder, name, None)
+        if given != wanted:
+            raise checks.error(
+                "autoencoder_preset",
+                f"{preset!r} with {name} {given}",
+                f"an autoencoder with {name} {wanted}",
+                "choose image_size, width_multipliers and code_channels as in that preset",
+            )
+    save_preset(autoencoder, path, {"recipe": recipe.name, **taken})
