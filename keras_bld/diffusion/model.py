@@ -126,7 +126,7 @@ class BinaryLatentDiffusion(PresetMethods, Generation, keras.Model):
         encoding XLA slows down on a CPU: pass True if it trains on codes.
         """
         if jit_compile == "auto" and self.autoencoder is None:
-            jit_compile = prefers_xla(self.denoiser.count_params()) or "auto"
+            jit_compile = prefers_xla(self.denoiser) or "auto"
         super().compile(optimizer, *args, jit_compile=jit_compile, **kwargs)
 
     def compile_from_config(self, config):

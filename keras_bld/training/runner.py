@@ -256,7 +256,7 @@ class Runner:
 
     def _prefers_xla(self, model):
         reads_codes = self.recipe.codes == "store"
-        return reads_codes and prefers_xla(model.denoiser.count_params())
+        return reads_codes and prefers_xla(model.denoiser)
 
     # Work directory ------------------------------------------------------------------------
 

@@ -217,6 +217,11 @@ def test_large_denoisers_train_with_xla(monkeypatch):
     assert model.jit_compile is True
     model.compile("adam", jit_compile=False)
     assert model.jit_compile is False
+    # In bfloat16 XLA leaves the processor's matrix units unused.
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    half = tiny_model(tiny_denoiser())
+    half.compile("adam")
+    assert half.jit_compile is not True
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the others have one way to compile")
