@@ -217,7 +217,7 @@ def test_large_denoisers_train_with_xla(monkeypatch):
     assert model.jit_compile is True
     model.compile("adam", jit_compile=False)
     assert model.jit_compile is False
-    # In bfloat16 XLA leaves the processor's matrix units unused.
+    # In bfloat16 XLA leaves the matrix units of processors unused.
     keras.config.set_dtype_policy("mixed_bfloat16")
     half = tiny_model(tiny_denoiser())
     half.compile("adam")
