@@ -213,3 +213,27 @@ def _plain(config):
         return [unwrap(item) for item in value] if isinstance(value, list) else value
 
     return json.dumps(unwrap(keras.saving.serialize_keras_object(config)), sort_keys=True)
+
+
+def check_steps_forget(model, data, network):
+    """The same training step from the same state moves the same weights by the same, each time.
+
+    Args:
+        model: compiled with an optimizer whose state is the number of steps alone.
+        data: one batch.
+        network: the part whose trainable weights are compared.
+    """
+    model.train_on_batch(data)  # builds and compiles
+    state = [np.array(to_numpy(variable)) for variable in model.variables]
+    before = [np.array(to_numpy(variable)) for variable in network.trainable_variables]
+    after = []
+    for _ in range(3):
+        for variable, value in zip(model.variables, state, strict=True):
+            variable.assign(value)
+        model.train_on_batch(data)
+        after.append([np.array(to_numpy(variable)) for variable in network.trainable_variables])
+    moves = [np.abs(new - old).max() for new, old in zip(after[0], before, strict=True)]
+    assert max(moves) > 1e-4
+    for first, *others in zip(*after, strict=True):
+        for other in others:
+            np.testing.assert_allclose(other, first, rtol=1e-5, atol=1e-6)

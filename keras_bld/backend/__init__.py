@@ -59,7 +59,8 @@ def prefers_xla(network):
     128) 0.31 and 0.42 s, one of 0.84 M (64 tokens, batch 64, beside other jobs) 1.5 s and 1.3 s.
     In bfloat16 XLA does not reach the processor's matrix units: 1.14 s with it and 0.93 s without
     (2.7 M weights, 256 tokens, batch 32, a Xeon with AMX; in float32 0.96 and 1.10 s). JAX always
-    compiles; on torch compiling measured slower. Convolutions are slower with XLA on the CPU, so this is not for autoencoders.
+    compiles; on torch compiling measured slower. Convolutions are slower with XLA on the CPU, so
+    this is not for autoencoders.
 
     Args:
         network: layer or model.

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from autoencoder.differentiation import gradient_of
+from harness import check_steps_forget
 from keras import ops
 from sklearn.datasets import load_digits
 
@@ -130,6 +131,12 @@ def test_one_step_equals_two_optimizers(digits):
     assert history["critic"][0] == pytest.approx(float(loss_of_critic), abs=1e-5)
     adversarial = compute(lambda x: generator_loss(judge(x)), reconstruction)
     assert history["adversarial"][0] == pytest.approx(float(adversarial), abs=1e-5)
+
+
+def test_a_step_knows_nothing_of_the_gradients_before_it(digits):
+    model = new_model(critic=small_critic(), critic_start_step=0)
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=JIT)
+    check_steps_forget(model, digits[:4], model)
 
 
 def test_training_on_digits(digits):
