@@ -14,6 +14,7 @@ import tempfile
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_bld.backend import compile_function
 
@@ -34,6 +35,19 @@ def shared_file(relative):
             return place / relative
     looked_in = ", ".join(str(place) for place in places)
     pytest.skip(f"shared material `{relative}` not found in {looked_in}; set KERAS_BLD_SHARED")
+
+
+def write_class_folders(folder, splits, class_names):
+    """Grey images (num_images, height, width, 1) as `folder/split/class/number.png`.
+
+    Args:
+        splits: dict split -> (images, labels).
+    """
+    for split, (images, labels) in splits.items():
+        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+            path = folder / split / class_names[label] / f"{index:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0]).save(path)
 
 
 def check_keras_round_trip(model_or_layer, inputs, relative_tolerance=1e-6):

@@ -3,6 +3,7 @@
 from keras_bld import checks
 
 _SIZES = ("code_shape", "depth", "width", "num_heads", "num_steps")
+_CONDITION = ("condition_kind", "num_classes", "text_width")
 _SHARED = ("token_embedding", "time_embedding", "output_norm", "head")
 
 
@@ -42,17 +43,10 @@ def copy_denoiser_weights(source, target):
     target.positions.assign(source.positions)
     pairs = [(getattr(source, name), getattr(target, name)) for name in _SHARED]
     pairs += list(zip(source.blocks, target.blocks, strict=True))
-    conditions = (source.condition_embedding, target.condition_embedding)
-    is_same = source.condition_kind == target.condition_kind and _shapes_agree(*conditions)
-    if is_same and conditions[0] is not None:
-        pairs.append(conditions)
+    is_same = all(getattr(source, name) == getattr(target, name) for name in _CONDITION)
+    if is_same and source.condition_embedding is not None:
+        pairs.append((source.condition_embedding, target.condition_embedding))
     for given, wanted in pairs:
         for value, variable in zip(given.variables, wanted.variables, strict=True):
             variable.assign(value)
     return is_same
-
-
-def _shapes_agree(first, second):
-    if first is None or second is None:
-        return first is second
-    return [v.shape for v in first.variables] == [v.shape for v in second.variables]

@@ -118,8 +118,7 @@ def evaluate_model(
     metrics, made = score_samples(
         model, network, settings.num_images, sampler, real.features, known.features, conditions
     )
-    takes_text = model.is_conditional and model.denoiser.condition_kind != "class"
-    if takes_text and network.kernel is not None:
+    if conditions.takes_text and network.kernel is not None:
         num_without = max(1, settings.num_images // _WITHOUT_CONDITION)
         metrics |= score_without_condition(model, network, num_without, sampler, conditions)
     if model.is_conditional and settings.classifier_epochs:

@@ -15,6 +15,7 @@ class LabelConditions:
 
     Attributes:
         num_classes: how many classes can be asked for; None for an unconditional model.
+        takes_text: whether the conditions are embeddings of texts.
 
     Raises:
         ValueError: a text-conditional model without wordings, others with them, or embeddings of
@@ -25,16 +26,16 @@ class LabelConditions:
         denoiser = model.denoiser
         self._wordings = wordings
         self._seed = seed
-        takes_text = denoiser.condition_kind in ("token", "cross_attention")
-        if takes_text != (wordings is not None):
-            kind = "conditioned on text" if takes_text else "not conditioned on text"
+        self.takes_text = denoiser.condition_kind in ("token", "cross_attention")
+        if self.takes_text != (wordings is not None):
+            kind = "conditioned on text" if self.takes_text else "not conditioned on text"
             raise checks.error(
                 "wordings",
                 f"{'None' if wordings is None else 'wordings'} for a model that is {kind}",
                 "a `Wordings` of the classes for a model of texts, None for others",
-                "pass wordings=..." if takes_text else "leave wordings out",
+                "pass wordings=..." if self.takes_text else "leave wordings out",
             )
-        if takes_text:
+        if self.takes_text:
             wanted = (denoiser.condition_kind, denoiser.text_width)
             given = (wordings.text_conditioning, wordings.width)
             if given != wanted:
@@ -44,8 +45,8 @@ class LabelConditions:
                     f"width {wanted[1]} for {wanted[0]}",
                     "take the text encoder that the model was trained with",
                 )
-        self.num_classes = wordings.num_classes if takes_text else denoiser.num_classes
-        self._argument = "text_embeddings" if takes_text else "labels"
+        self.num_classes = wordings.num_classes if self.takes_text else denoiser.num_classes
+        self._argument = "text_embeddings" if self.takes_text else "labels"
 
     def trained(self, labels):
         """Conditions as in training, one for each real image: an array, or None.
@@ -53,7 +54,7 @@ class LabelConditions:
         Args:
             labels: integers (num_images,).
         """
-        if self._wordings is not None:
+        if self.takes_text:
             return self._wordings.draw(labels, self._generator())
         return None if self.num_classes is None else labels
 
@@ -65,7 +66,7 @@ class LabelConditions:
             unseen: of a text-conditional model, draw among the wordings that training has not
                 seen, where there are some; otherwise the first wording of each class counts.
         """
-        if self._wordings is None:
+        if not self.takes_text:
             return self.as_arguments(self.trained(labels))
         if unseen and self._wordings.unseen is not None:
             return self.as_arguments(self._wordings.draw_unseen(labels, self._generator()))

@@ -3,46 +3,46 @@
 import dataclasses
 
 from keras_bld.training.fitting import say
+from keras_bld.training.models import build_autoencoder
 
 _BYTES = 4  # float32
 
 
-def describe(recipe, build_autoencoder, build_diffusion):
+def describe(recipe, diffusion):
     """Print the resolved settings, model sizes, steps and estimated memory of a recipe.
 
     Args:
         recipe: a `Recipe`.
-        build_autoencoder, build_diffusion: callables that build the untrained models.
+        diffusion: its `BinaryLatentDiffusion` before training, without an autoencoder.
     """
     say(f"{recipe.name} in {recipe.folder}")
     for name, value in dataclasses.asdict(recipe).items():
         say(f"  {name} = {value!r}")
-    # Perceptual weights are fetched when training starts, not to describe it.
-    autoencoder = build_autoencoder(perceptual=False)
-    critic_weights = autoencoder.critic.count_params() if autoencoder.critic else 0
-    own_weights = autoencoder.count_params() - critic_weights
-    diffusion = build_diffusion()
     denoiser_weights = diffusion.denoiser.count_params()
     height, width, bits = recipe.code_shape
     say(f"code: {height} x {width} x {bits} = {height * width * bits} bits an image")
-    if recipe.autoencoder_preset is None:
-        say(f"autoencoder: {own_weights:,} weights, critic: {critic_weights:,} weights")
-    say(f"denoiser: {denoiser_weights:,} weights, {height * width} tokens")
-    training = {
-        "autoencoder": (
-            own_weights + critic_weights,
-            autoencoder_activations(recipe),
-            recipe.autoencoder_ema_momentum,
-        ),
-        "diffusion": (
-            denoiser_weights,
-            denoiser_activations(recipe),
-            recipe.diffusion_ema_momentum,
-        ),
-    }
+    training = {}
     if recipe.autoencoder_preset is not None:
         say(f"autoencoder: that of {recipe.autoencoder_preset}, nothing to train")
-        del training["autoencoder"]
+    else:
+        # Perceptual weights are fetched when training starts, not to describe it.
+        autoencoder = build_autoencoder(recipe, perceptual=False)
+        critic_weights = autoencoder.critic.count_params() if autoencoder.critic else 0
+        weights = autoencoder.count_params()
+        say(
+            f"autoencoder: {weights - critic_weights:,} weights, critic: {critic_weights:,} weights"
+        )
+        training["autoencoder"] = (
+            weights,
+            autoencoder_activations(recipe),
+            recipe.autoencoder_ema_momentum,
+        )
+    say(f"denoiser: {denoiser_weights:,} weights, {height * width} tokens")
+    training["diffusion"] = (
+        denoiser_weights,
+        denoiser_activations(recipe),
+        recipe.diffusion_ema_momentum,
+    )
     for stage, (weights, activations, momentum) in training.items():
         # Weights, gradients, two moments of Adam, and the average where one is kept.
         state = weights * _BYTES * (5 if momentum else 4)

@@ -44,7 +44,7 @@ class Runner:
         """Run what the recipe's `stage` asks for, or describe it (`dry_run`)."""
         recipe = self.recipe
         if recipe.dry_run:
-            describe(recipe, self.build_autoencoder, self.build_diffusion)
+            describe(recipe, self.build_diffusion())
             return
         started = time.monotonic()
         self._claim_folder()
@@ -73,7 +73,7 @@ class Runner:
             return
         if self._is_finished(folder / "preset", recipe.autoencoder_steps):
             return
-        autoencoder = self.build_autoencoder()
+        autoencoder = models.build_autoencoder(recipe)
         autoencoder.compile(
             make_optimizer(
                 recipe.autoencoder_learning_rate,
@@ -159,10 +159,6 @@ class Runner:
             say(f"  {name}: {value}")
 
     # Models --------------------------------------------------------------------------------
-
-    def build_autoencoder(self, perceptual=True):
-        """The untrained autoencoder of the recipe; see `models.build_autoencoder`."""
-        return models.build_autoencoder(self.recipe, perceptual)
 
     def build_diffusion(self, autoencoder=None):
         """The diffusion of the recipe before training, around a trained autoencoder or none."""

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_bld.data import load_arrays, random_subset
 from keras_bld.evaluation import classification_accuracy_score, psnr
+from keras_bld.scoring.samples import asked_labels
 from keras_bld.training.pictures import sampling
 
 _NUM_LIKELIHOOD_IMAGES = 256
@@ -47,8 +48,7 @@ def evaluate(model, recipe, conditions, train, held_out):
 
 def _accuracy_scores(model, recipe, conditions, train, images, labels):
     """Two classifiers, alike but for what they learn from: generated and real images."""
-    num_classes = conditions.num_classes
-    made_labels = np.arange(recipe.num_evaluation_images) % num_classes
+    made_labels = asked_labels(conditions, recipe.num_evaluation_images)
     settings = sampling(recipe, conditions, made_labels, unseen=True)
     made = model.generate(len(made_labels), **settings)
     real_images, real_labels = _arrays(train, recipe)
@@ -59,7 +59,7 @@ def _accuracy_scores(model, recipe, conditions, train, images, labels):
             train_labels,
             images,
             labels,
-            num_classes,
+            conditions.num_classes,
             epochs=recipe.evaluation_epochs,
             seed=recipe.seed,
         )

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from harness import write_class_folders
 
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.data import ArraySource
@@ -46,9 +46,7 @@ def network():
 
 @pytest.fixture
 def data_folder(tmp_path):
-    for split, num_images, seed in (("train", 48, 0), ("val", 36, 1)):
-        for index, (image, label) in enumerate(zip(*shapes(num_images, seed), strict=True)):
-            path = tmp_path / "data" / split / f"class_{label}" / f"{index:03d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image[..., 0]).save(path)
+    splits = {"train": shapes(48, 0), "val": shapes(36, 1)}
+    class_names = [f"class_{label}" for label in range(NUM_CLASSES)]
+    write_class_folders(tmp_path / "data", splits, class_names)
     return tmp_path / "data"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from harness import write_class_folders
 from PIL import Image
 
 import keras_bld
@@ -173,11 +174,8 @@ def test_the_commands_ask_in_the_words_of_training(finished, tmp_path, monkeypat
           str(tmp_path / "asked.png")])  # fmt: skip
     default, asked = (Image.open(tmp_path / f"{name}.png") for name in ("default", "asked"))
     np.testing.assert_array_equal(np.asarray(default), np.asarray(asked))
-    for split, seed in (("train", 0), ("val", 1)):
-        for index, (image, label) in enumerate(zip(*bars(30, seed), strict=True)):
-            path = tmp_path / "data" / split / NAMES[label] / f"{index}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image[..., 0]).save(path)
+    splits = {"train": bars(30, 0), "val": bars(30, 1)}
+    write_class_folders(tmp_path / "data", splits, NAMES)
     small = ["--num-images", "21", "--network-epochs", "1", "--num-likelihood-images", "4"]
     command = ["evaluate", str(finished / "preset"), "--data", str(tmp_path / "data"), *small]
     main([*command, "--classifier-epochs", "1", "--out", str(tmp_path / "card")])
@@ -194,9 +192,8 @@ def test_the_commands_ask_in_the_words_of_training(finished, tmp_path, monkeypat
 def test_a_data_set_of_other_classes_is_refused(finished, tmp_path, monkeypatch):
     encoders = {"positions": positions}
     monkeypatch.setattr("keras_bld.training.conditions.sentence_encoder", encoders.get)
-    for name in ("train/sideways", "train/upright", "val/upright"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-        Image.fromarray(bars(1, 0)[0][0, ..., 0]).save(tmp_path / "data" / name / "0.png")
+    splits = {"train": bars(2, 0), "val": bars(1, 1)}
+    write_class_folders(tmp_path / "data", splits, ("upright", "sideways", "upright"))
     with pytest.raises(SystemExit) as caught:
         main(["evaluate", str(finished / "preset"), "--data", str(tmp_path / "data"),
               "--out", str(tmp_path / "out")])  # fmt: skip
