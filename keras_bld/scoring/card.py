@@ -118,7 +118,7 @@ def evaluate_model(
     metrics, made = score_samples(
         model, network, settings.num_images, sampler, real.features, known.features, conditions
     )
-    if conditions.takes_text and network.kernel is not None:
+    if conditions.takes_text and measures.tells_classes(network, conditions.num_classes):
         num_without = max(1, settings.num_images // _WITHOUT_CONDITION)
         metrics |= score_without_condition(model, network, num_without, sampler, conditions)
     if model.is_conditional and settings.classifier_epochs:
@@ -133,7 +133,7 @@ def evaluate_model(
         )
     say("reconstruction")
     metrics |= measures.reconstruction_scores(
-        model.autoencoder, real.images, real.codes, network, real.features, batch_size
+        model.autoencoder, real, network, batch_size, conditions.num_classes
     )
     say("likelihood and calibration")
     few = slice(settings.num_likelihood_images)

@@ -34,22 +34,23 @@ def score(value, error=None, num_samples=None, note=None):
     }
 
 
-def reconstruction_scores(autoencoder, images, codes, network, real_features, batch_size):
+def reconstruction_scores(autoencoder, real, network, batch_size, num_classes=None):
     """PSNR and SSIM of reconstructions, and their Frechet distance to the originals.
 
     Args:
         autoencoder: `BinaryAutoencoder`.
-        images: uint8 (num_images, height, width, channels), held out.
-        codes: their codes, packed.
-        network: `FeatureNetwork`.
-        real_features: features of `images`.
+        real: `ImageSet` of held-out images.
+        network: `FeatureNetwork` of its features.
         batch_size: images at a time.
+        num_classes: classes that a model is asked for. Where the network tells them, how many of
+            the real images and of their reconstructions it does recognise is measured, too:
+            what `recognition_scores` of a perfect model would be, without and with this decoder.
     """
     similarity, features = {}, []
-    for first in range(0, len(images), batch_size):
+    for first in range(0, len(real.images), batch_size):
         rows = slice(first, first + batch_size)
-        batch = images[rows]
-        made = autoencoder.decode(unpack_codes(codes[rows], autoencoder.code_shape[-1]))
+        batch = real.images[rows]
+        made = autoencoder.decode(unpack_codes(real.codes[rows], autoencoder.code_shape[-1]))
         for name, values in image_similarity(batch, made).items():
             similarity.setdefault(name, []).extend(values)
         features.append(extract_features(made, network, batch_size))
@@ -58,9 +59,12 @@ def reconstruction_scores(autoencoder, images, codes, network, real_features, ba
     for name, values in similarity.items():
         mean, error = mean_and_error(values)
         label = {"psnr": "psnr_db"}.get(name, name)
-        scores[f"reconstruction_{label}"] = score(mean, error, len(images))
-    distance = frechet_distance(features, real_features)
-    scores["reconstruction_frechet_distance"] = score(distance, num_samples=len(images))
+        scores[f"reconstruction_{label}"] = score(mean, error, len(features))
+    distance = frechet_distance(features, real.features)
+    scores["reconstruction_frechet_distance"] = score(distance, num_samples=len(features))
+    if tells_classes(network, num_classes):
+        for name, found in (("real", real.features), ("reconstructions", features)):
+            scores[f"recognised_of_{name}"] = _recognised(network, found, real.labels)
     return scores
 
 
@@ -137,17 +141,23 @@ def distribution_scores(made, real, train, network, seed=0):
     return scores
 
 
+def tells_classes(network, num_classes):
+    """Whether the classes of a `FeatureNetwork` are those of the data set, by their number.
+
+    Those of the Inception network, or of one from keras.applications, are not.
+    """
+    return network.kernel is not None and network.kernel.shape[1] == num_classes
+
+
 def recognition_scores(network, features, labels):
     """Share of generated images that the network's classifier puts into the class asked for."""
+    note = "by the feature network, a classifier trained on real images"
+    return {"recognised_as_asked": _recognised(network, features, labels, note)}
+
+
+def _recognised(network, features, labels, note=None):
     right = network.class_probabilities(features).argmax(axis=1) == labels
-    return {
-        "recognised_as_asked": score(
-            float(right.mean()),
-            share_error(right.mean(), len(right)),
-            len(right),
-            "by the feature network, a classifier trained on real images",
-        )
-    }
+    return score(float(right.mean()), share_error(right.mean(), len(right)), len(right), note)
 
 
 def accuracy_scores(made, train, held_out, num_classes, epochs, seeds):

@@ -48,14 +48,16 @@ def score_samples(model, network, num_images, sampler, real, known, conditions=N
             images are asked for with wordings that it has not seen.
 
     Returns:
-        (metrics, made): `distribution_scores`, with `recognition_scores` where model and network
-        know classes; and the `ImageSet` of the generated images.
+        (metrics, made): `distribution_scores`, with `recognition_scores` where the network
+        tells the classes; and the `ImageSet` of the generated images.
     """
     conditions = conditions or LabelConditions(model)
     labels = asked_labels(conditions, num_images)
     images, codes = _generate(model, num_images, sampler, conditions.asked(labels, unseen=True))
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
-    metrics = _scores(features, labels, network, real, known, sampler["seed"])
+    metrics = measures.distribution_scores(features, real, known, network, sampler["seed"])
+    if measures.tells_classes(network, conditions.num_classes):
+        metrics |= measures.recognition_scores(network, features, labels)
     return metrics, ImageSet(images, labels, features, codes)
 
 
@@ -89,12 +91,8 @@ def score_reconstructions(autoencoder, network, source, num_images, seed, real, 
     batch_size = batch_size_for(source.image_shape)
     images = to_uint8(autoencoder.reconstruct(images, batch_size=batch_size))
     features = extract_features(images, network, batch_size)
-    return _scores(features, labels, network, real, known, seed)
-
-
-def _scores(features, labels, network, real, known, seed):
     metrics = measures.distribution_scores(features, real, known, network, seed)
-    if labels is not None and network.kernel is not None:
+    if measures.tells_classes(network, source.num_classes):
         metrics |= measures.recognition_scores(network, features, labels)
     return metrics
 

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from keras_bld.diffusion import BinaryLatentDiffusion
 from keras_bld.evaluation import (
+    FeatureNetwork,
+    build_classifier,
     classification_accuracy_score,
     extract_features,
     frechet_distance,
@@ -40,6 +43,10 @@ def test_the_numbers_are_those_of_the_functions(result, model, train, held_out, 
     np.testing.assert_allclose(
         metrics["reconstruction_psnr_db"], psnr(images, reconstructed), rtol=1e-5
     )
+    for name, found in (("real", images), ("reconstructions", reconstructed)):
+        classes = network.class_probabilities(extract_features(found, network)).argmax(axis=1)
+        right = np.mean(classes == sets["real"].labels)
+        assert metrics[f"recognised_of_{name}"] == pytest.approx(right)
     accuracy = classification_accuracy_score(
         sets["made"].images, labels, held_out.images, held_out.labels, 3, epochs=2
     )  # 24 generated, 48 real images: two passes for one
@@ -60,6 +67,14 @@ def test_the_card_says_what_it_depends_on(result, train, held_out, network):
     assert card["feature_network"]["weights_sha256"] == network.weights_sha256
     assert card["settings"]["num_steps"] == 2 and card["settings"]["guidance_scale"] == 0.5
     assert card["versions"]["keras"]
+
+
+def test_a_network_of_other_classes_recognises_nothing(model, train, held_out):
+    other = FeatureNetwork.from_classifier(build_classifier((16, 16, 1), 5, 4), "other")
+    settings = replace(SETTINGS, classifier_epochs=0)
+    card, _ = evaluate_model(model, train, held_out, other, settings)
+    assert not [name for name in card["metrics"] if name.startswith("recognised")]
+    assert "inception_score" in card["metrics"]
 
 
 def test_files(result, tmp_path):
