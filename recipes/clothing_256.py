@@ -2,7 +2,7 @@
 
 2,052 training and 252 validation photographs of the clothing dataset of Alexey Grigorev (2020,
 CC0), a folder for each class below train/ and val/. The paper's code of 16 x 16 x 32 bits (f = 16)
-with networks for two CPU cores and some hours: a quarter of the channels, one block a level.
+with smaller networks: a quarter of the channels, one block a level. Not trained by us yet.
 
     python recipes/clothing_256.py --data-dir FOLDER
     python recipes/clothing_256.py --data-dir FOLDER --mixed-precision

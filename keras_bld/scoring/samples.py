@@ -55,9 +55,8 @@ def score_samples(model, network, num_images, sampler, real, known, conditions=N
     labels = asked_labels(conditions, num_images)
     images, codes = _generate(model, num_images, sampler, conditions.asked(labels, unseen=True))
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
-    metrics = measures.distribution_scores(features, real, known, network, sampler["seed"])
-    if measures.tells_classes(network, conditions.num_classes):
-        metrics |= measures.recognition_scores(network, features, labels)
+    num_classes, seed = conditions.num_classes, sampler["seed"]
+    metrics = _scores(features, labels, num_classes, network, real, known, seed)
     return metrics, ImageSet(images, labels, features, codes)
 
 
@@ -91,8 +90,12 @@ def score_reconstructions(autoencoder, network, source, num_images, seed, real, 
     batch_size = batch_size_for(source.image_shape)
     images = to_uint8(autoencoder.reconstruct(images, batch_size=batch_size))
     features = extract_features(images, network, batch_size)
+    return _scores(features, labels, source.num_classes, network, real, known, seed)
+
+
+def _scores(features, labels, num_classes, network, real, known, seed):
     metrics = measures.distribution_scores(features, real, known, network, seed)
-    if measures.tells_classes(network, source.num_classes):
+    if measures.tells_classes(network, num_classes):
         metrics |= measures.recognition_scores(network, features, labels)
     return metrics
 
