@@ -43,7 +43,8 @@ class FashionMnist(Recipe):
     depth: int = 4
     width: int = 128
     num_heads: int = 4
-    diffusion_steps: int = 6000
+    target: str = "extrinsic"  # after 600 steps where the residual is after 2,000
+    diffusion_steps: int = 10_000
     diffusion_batch_size: int = 32
     diffusion_learning_rate: float = 1e-3
     diffusion_warmup_steps: int = 200

@@ -79,6 +79,7 @@ TABLE_7 = (
     Row("lambda_0.1", paper="FID 4.36, recall 0.50", same_as="binary_diffusion"),
     Row("lambda_1", options={"vlb_weight": 1.0}, paper="FID 5.12, recall 0.48"),
     Row("target_z0", options={"target": "z0"}, paper="FID 4.72, recall 0.50"),
+    Row("target_extrinsic", options={"target": "extrinsic"}),
     Row("target_previous", options={"target": "previous"}, paper="FID 5.09, recall 0.48"),
 )
 

@@ -56,7 +56,12 @@ class CompiledSampling:
 
             return sample_chain(
                 guided_flip_predictor(
-                    self.denoiser, self.target, temperature, guidance_scale, condition
+                    self.denoiser,
+                    self.target,
+                    self.schedule,
+                    temperature,
+                    guidance_scale,
+                    condition,
                 ),
                 noise,
                 self.schedule,

@@ -58,9 +58,16 @@ class Likelihood:
         noisy_codes = model.schedule(codes, time_steps, noise)
         logits = model.denoiser(noisy_codes, time_steps, condition)
         transition = ops.take(ops.convert_to_tensor(self._tables), time_steps - 1, axis=0)
-        return diffusion_losses(logits, codes, noisy_codes, time_steps, transition, model.target)[
-            "vlb"
-        ]
+        terms = diffusion_losses(
+            logits,
+            codes,
+            noisy_codes,
+            time_steps,
+            transition,
+            model.target,
+            channel=model.schedule.channel_log_odds(time_steps),
+        )
+        return terms["vlb"]
 
     def _prior_term(self):
         """KL(q(z^T | z^0) || fair coins) in nats per bit; 0 where k_T = 0."""

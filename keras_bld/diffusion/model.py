@@ -35,8 +35,10 @@ class BinaryLatentDiffusion(PresetMethods, Generation, ForgetsGradients, keras.M
         autoencoder: optional `BinaryAutoencoder` (or any Keras model with `code_shape`,
             `image_shape`, `encode` and `decode`). It is frozen. Needed to train on images and to
             make images; codes need none.
-        target: what the denoiser's logits mean: "residual" (z^t XOR z^0, the paper's), "z0", or
-            "previous" (z^{t-1}; trained by the bound alone and sampled with all T steps).
+        target: what the denoiser's logits mean: "residual" (z^t XOR z^0, the paper's), "z0",
+            "extrinsic" (z^0 as the rest of z^t has it; what a bit's own z^t says is added exactly,
+            see `flip_logits`; learns fastest), or "previous" (z^{t-1}; trained by the bound alone
+            and sampled with all T steps).
         vlb_weight: lambda of Eq. 13, >= 0.
         label_dropout: share of samples in [0, 1] that train without their condition.
         loss_weighting: "uniform", or "time": each sample weighs 1 - (t - 1) / T (published).
@@ -222,6 +224,7 @@ class BinaryLatentDiffusion(PresetMethods, Generation, ForgetsGradients, keras.M
             time_steps,
             ops.take(tables, time_steps - 1, axis=0),
             self.target,
+            channel=self.schedule.channel_log_odds(time_steps),
         )
         # The mean over random t of the bound's terms, times T, estimates the whole bound.
         bits = terms["vlb"] * (self.num_steps / NATS_PER_BIT)

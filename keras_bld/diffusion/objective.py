@@ -6,20 +6,33 @@ from keras import ops
 
 from keras_bld.diffusion.posterior import posterior_flip
 
-TARGETS = ("residual", "z0", "previous")
+TARGETS = ("residual", "z0", "extrinsic", "previous")
 NATS_PER_BIT = math.log(2.0)
 
 
-def flip_logits(logits, noisy_codes, target):
+def flip_logits(logits, noisy_codes, target, channel=None):
     """Turn logits of a target into logits of a flip against z^t.
 
     "residual" predicts the flip z^t XOR z^0 itself. "z0" and "previous" predict a bit to be 1,
     which is a flip where z^t is 0 and the opposite where it is 1.
+
+    "extrinsic" predicts the bit of z^0 as well, but only what the rest of z^t, the time and the
+    condition say about it. What the bit's own z^t says is known exactly, because the noise is a
+    binary symmetric channel that flips with probability b_t: the two log odds add up (Bayes'
+    rule, as in iterative decoding: Hagenauer et al., 1996).
+
+    Args:
+        logits: (batch, height, width, channels).
+        noisy_codes: z^t in {0, 1}, the same shape.
+        target: one of `TARGETS`.
+        channel: `BernoulliNoiseSchedule.channel_log_odds` of t, broadcastable to the logits;
+            "extrinsic" needs it, the others ignore it.
     """
     logits = ops.cast(logits, "float32")
     if target == "residual":
         return logits
-    return logits * (1.0 - 2.0 * noisy_codes)
+    logits = logits * (1.0 - 2.0 * noisy_codes)
+    return logits - channel if target == "extrinsic" else logits
 
 
 def bce_with_logits(targets, logits):
@@ -28,7 +41,14 @@ def bce_with_logits(targets, logits):
 
 
 def diffusion_losses(
-    logits, codes, noisy_codes, time_steps, transition, target="residual", posterior="exact"
+    logits,
+    codes,
+    noisy_codes,
+    time_steps,
+    transition,
+    target="residual",
+    posterior="exact",
+    channel=None,
 ):
     """BCE (Eq. 12) and variational bound (Eq. 7) of each sample at its time step.
 
@@ -38,8 +58,11 @@ def diffusion_losses(
         noisy_codes: z^t in {0, 1}, same shape.
         time_steps: t in 1 ... T, shape (batch,).
         transition: shape (batch, 4), rows of `transition_tables` for t -> t - 1.
-        target: "residual" (z^t XOR z^0), "z0" or "previous" (z^{t-1}: bound only, BCE is 0).
+        target: "residual" (z^t XOR z^0), "z0", "extrinsic" (z^0 without the evidence of the bit's
+            own z^t) or "previous" (z^{t-1}: bound only, BCE is 0).
         posterior: which posterior turns a prediction of z^0 into one of z^{t-1}.
+        channel: `BernoulliNoiseSchedule.channel_log_odds` of the time steps, shape (batch,); for
+            "extrinsic".
 
     Returns:
         Dictionary of float32 tensors of shape (batch,), means over the bits of a code:
@@ -48,7 +71,9 @@ def diffusion_losses(
     """
     codes, noisy_codes = ops.cast(codes, "float32"), ops.cast(noisy_codes, "float32")
     different = ops.abs(codes - noisy_codes)
-    logits = flip_logits(logits, noisy_codes, target)
+    if channel is not None:
+        channel = channel[:, None, None, None]
+    logits = flip_logits(logits, noisy_codes, target, channel)
     columns = ops.split(transition[:, None, None, :], 4, axis=-1)  # 4 x (batch, 1, 1, 1)
     flip_if_same, flip_if_different = columns[2], columns[3]
     true_flip = flip_if_same + (flip_if_different - flip_if_same) * different

@@ -110,19 +110,21 @@ def guided_logits(denoiser, guidance_scale, condition):
     return logits_of
 
 
-def guided_flip_predictor(denoiser, target, temperature, guidance_scale, condition):
+def guided_flip_predictor(denoiser, target, schedule, temperature, guidance_scale, condition):
     """Build `predict_flip` for `sample_chain`: guided logits, divided by the temperature.
 
     Args:
         denoiser, guidance_scale, condition: as in `guided_logits`.
         target: what the logits mean, see `objective.py`.
+        schedule: a `BernoulliNoiseSchedule`, for what z^t says by itself ("extrinsic").
         temperature: float32 scalar (may be traced).
     """
     logits_of = guided_logits(denoiser, guidance_scale, condition)
 
     def predict_flip(codes, time_steps):
-        logits = logits_of(codes, time_steps) / temperature
-        return ops.sigmoid(flip_logits(logits, codes, target))
+        channel = schedule.channel_log_odds(time_steps)[:, None, None, None]
+        logits = flip_logits(logits_of(codes, time_steps), codes, target, channel)
+        return ops.sigmoid(logits / temperature)
 
     return predict_flip
 

@@ -99,6 +99,22 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         b = ops.take(ops.convert_to_tensor(self.b, "float32"), time_steps)[:, None, None, None]
         return ops.cast(noise < k * codes + b, "float32")
 
+    def channel_log_odds(self, time_steps):
+        """log((1 - b_t) / b_t): how sure z^t is of z^0 by itself, bit for bit.
+
+        The noise is a binary symmetric channel that flips a bit with probability b_t, so the log
+        odds of z^0 = 1 given its own z^t alone (and even odds before) are this, with the sign of
+        2 z^t - 1. 0 where k_t = 0.
+
+        Args:
+            time_steps: integers in 1 ... T, any shape.
+
+        Returns:
+            float32 tensor of that shape, >= 0.
+        """
+        odds = np.log1p(-self.b[1:]) - np.log(self.b[1:])
+        return ops.take(ops.convert_to_tensor(odds, "float32"), time_steps - 1)
+
     def sampling_steps(self, num_steps=None):
         """The descending grid of time steps that a sampler with `num_steps` steps visits.
 

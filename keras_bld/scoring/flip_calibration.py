@@ -34,7 +34,12 @@ def flip_calibration(model, codes, condition, seed, batch_size):
         noise = bld_random.uniforms(key, indices, time, model.code_shape)
         noisy = model.schedule(batch, time_steps, noise)
         predict = guided_flip_predictor(
-            model.denoiser, model.target, 1.0, ops.zeros(()), rest[0] if rest else None
+            model.denoiser,
+            model.target,
+            model.schedule,
+            1.0,
+            ops.zeros(()),
+            rest[0] if rest else None,
         )
         return predict(noisy, time_steps), ops.abs(noisy - batch)
 

@@ -78,9 +78,10 @@ class OpenVinoSampler:
             if guided:
                 given, without = np.split(logits, 2)
                 logits = (1.0 + guidance_scale) * given - guidance_scale * without
-            logits = logits.reshape(codes.shape) / temperature
             bits = ops.convert_to_tensor(codes)
-            return ops.convert_to_numpy(ops.sigmoid(flip_logits(logits, bits, self._target)))
+            channel = self._schedule.channel_log_odds(np.int32(step))
+            logits = flip_logits(logits.reshape(codes.shape), bits, self._target, channel)
+            return ops.convert_to_numpy(ops.sigmoid(logits / temperature))
 
         return predict_flip
 

@@ -75,6 +75,8 @@ def table_denoiser(flips, target="residual", schedule=None):
         state = ops.cast(ops.sum(codes[:, 0, 0] * weights, axis=-1), "int32")
         flip = ops.take(ops.convert_to_tensor(table), ops.cast(time_steps, "int32") * 8 + state, 0)
         flip = flip[:, None, None]
+        if target == "extrinsic":
+            flip = flip + schedule.channel_log_odds(time_steps)[:, None, None, None]
         return flip if target == "residual" else flip * (1.0 - 2.0 * codes)
 
     return StubDenoiser(logits, SHAPE, len(flips) - 1)

@@ -16,6 +16,7 @@ from keras_bld.diffusion.posterior import transition_tables
 from keras_bld.diffusion.schedule import KINDS
 
 NAMES = ("bce", "vlb", "accuracy")
+SCHEDULE = BernoulliNoiseSchedule(NUM_STEPS)
 
 
 def single_steps(time_steps, kind="linear", num_steps=NUM_STEPS):
@@ -23,11 +24,16 @@ def single_steps(time_steps, kind="linear", num_steps=NUM_STEPS):
     return transition_tables(BernoulliNoiseSchedule(num_steps, kind).k, time_steps, time_steps - 1)
 
 
+def channel(time_steps):
+    return SCHEDULE.channel_log_odds(time_steps)
+
+
 def losses(logits, codes, noisy, time_steps, target="residual", posterior="exact", **schedule):
     """`diffusion_losses` of NumPy arrays, as NumPy arrays."""
     tensors = [ops.convert_to_tensor(array) for array in (logits, codes, noisy, time_steps)]
     transition = ops.convert_to_tensor(single_steps(time_steps, **schedule))
-    return to_numpy(diffusion_losses(*tensors, transition, target, posterior))
+    odds = channel(time_steps)
+    return to_numpy(diffusion_losses(*tensors, transition, target, posterior, odds))
 
 
 def random_case(seed=0, batch=4, scale=2.0, shape=(2, 2, 3)):
@@ -110,12 +116,33 @@ def test_flip_logits_by_hand():
     # A bit that is 1 is a flip where z^t is 0, and none where it is 1.
     for target in ("z0", "previous"):
         assert to_numpy(flip_logits(logits, noisy, target)).tolist() == [2, -2, -3, 3]
+    # z^t is z^0 with log odds of 4, whatever it is: that much less is a flip likely.
+    assert to_numpy(flip_logits(logits, noisy, "extrinsic", 4.0)).tolist() == [-2, -6, -7, -1]
+
+
+def test_extrinsic_is_bayes_rule():
+    """What others say of a bit is the prior of what its own z^t says."""
+    schedule = BernoulliNoiseSchedule(NUM_STEPS)
+    for t, prior in ((1, 0.5), (5, 0.9), (NUM_STEPS, 0.2)):
+        flip = schedule.b[t]
+        for noisy in (0.0, 1.0):
+            one = prior * (1 - flip if noisy else flip)  # P(z^0 = 1, z^t)
+            zero = (1 - prior) * (flip if noisy else 1 - flip)
+            wanted = (zero if noisy else one) / (one + zero)
+            logit = ops.convert_to_tensor([scipy.special.logit(prior)], "float32")
+            odds = schedule.channel_log_odds(t)
+            received = to_numpy(flip_logits(logit, noisy, "extrinsic", odds))
+            np.testing.assert_allclose(scipy.special.expit(received), [wanted], rtol=1e-5)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_targets_equal_numpy(target):
     logits, codes, noisy, time_steps = random_case()
-    one = scipy.special.expit(logits.astype("float64"))  # P(target bit = 1)
+    said = logits.astype("float64")
+    if target == "extrinsic":
+        b = time_steps[:, None, None, None] / NUM_STEPS / 2
+        said = said + np.where(noisy == 1, 1, -1) * np.log((1 - b) / b)
+    one = scipy.special.expit(said)  # P(target bit = 1)
     flips = true_flip(codes, noisy, time_steps)
     if target == "residual":
         flip = one
@@ -147,7 +174,8 @@ def compiled_losses():
     def run(target, posterior, *arrays):
         if (target, posterior) not in made:
             made[target, posterior] = compile_function(
-                lambda *tensors: diffusion_losses(*tensors, target, posterior), list
+                lambda *tensors: diffusion_losses(*tensors, target, posterior, channel(tensors[3])),
+                list,
             )
         return to_numpy(made[target, posterior](*arrays))
 
@@ -198,6 +226,7 @@ def test_gradients_are_finite_at_extreme_logits_and_point_the_right_way(target):
             ops.convert_to_tensor(time_steps),
             transition,
             target,
+            channel=channel(time_steps),
         )
         return ops.sum(terms["bce"] + terms["vlb"])
 

@@ -199,7 +199,7 @@ def test_published_reverse_steps(name):
     def probabilities(codes, time_steps, transition, temperature, omega):
         """P(z^0 = 1) and P(z^s = 1) as the sampler computes them."""
         labels = None if condition is None else ops.convert_to_tensor(condition)
-        predict = guided_flip_predictor(denoiser, "residual", temperature, omega, labels)
+        predict = guided_flip_predictor(denoiser, "residual", schedule, temperature, omega, labels)
         flip = predict(codes, time_steps)
         reverse = posterior_flip(flip, [transition[i] for i in range(4)], "plug_in")
         return [codes * (1.0 - r) + (1.0 - codes) * r for r in (flip, reverse)]

@@ -83,7 +83,7 @@ def oracle_logits(target, codes, schedule):
         different = ops.abs(truth - noisy)
         if target == "residual":
             return 60.0 * (2.0 * different - 1.0)
-        if target == "z0":
+        if target in ("z0", "extrinsic"):
             return 60.0 * (2.0 * truth - 1.0)
         rows = ops.take(ops.convert_to_tensor(tables), time_steps - 1, axis=0)
         columns = ops.split(rows[:, None, None, :], 4, axis=-1)
@@ -207,10 +207,13 @@ def test_guided_predictor_by_hand():
     time_steps = ops.ones((2,), "int32")
     labels = ops.convert_to_tensor(np.array([2, 3], "int32"))
 
+    schedule = BernoulliNoiseSchedule(4)
+
     def flips(target, temperature, guidance_scale):
         predict = guided_flip_predictor(
             denoiser,
             target,
+            schedule,
             ops.convert_to_tensor(np.float32(temperature)),
             ops.convert_to_tensor(np.float32(guidance_scale)),
             labels,
@@ -225,3 +228,8 @@ def test_guided_predictor_by_hand():
     np.testing.assert_allclose(flips("residual", 2.0, 1.5), sigmoid(3.25, 4.5), rtol=1e-5)
     # A bit that is 1 is no flip where z^t is 1.
     np.testing.assert_allclose(flips("z0", 1.0, 0.0), sigmoid(2, -3), rtol=1e-5)
+    # b_1 = 1/8: z^1 by itself is z^0 at odds of 7. Guidance leaves that alone, the temperature not.
+    own = np.log(7)
+    np.testing.assert_allclose(
+        flips("extrinsic", 2.0, 1.5), sigmoid((6.5 - own) / 2, (-9 - own) / 2), rtol=1e-5
+    )

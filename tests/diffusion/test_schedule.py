@@ -49,6 +49,12 @@ def test_values_by_hand():
     assert BernoulliNoiseSchedule(1, "sigmoid").k.tolist() == [1, 0]
 
 
+def test_channel_log_odds_by_hand():
+    """A bit is right with 7/8, 3/4, 5/8 and 1/2."""
+    odds = BernoulliNoiseSchedule(4).channel_log_odds(np.array([1, 2, 3, 4, 1], "int32"))
+    np.testing.assert_allclose(to_numpy(odds), np.log([7, 3, 5 / 3, 1, 7]), rtol=1e-6, atol=1e-7)
+
+
 @once
 @pytest.mark.parametrize("kind", KINDS)
 @given(num_steps=st.integers(1, 200))

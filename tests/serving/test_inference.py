@@ -101,6 +101,7 @@ def test_codes_are_those_of_the_plain_path(make_model, kind):
     [
         ("residual", "exact", "sample"),
         ("z0", "plug_in", "threshold"),
+        ("extrinsic", "exact", "threshold"),
         ("previous", "plug_in", "sample"),
     ],
 )
