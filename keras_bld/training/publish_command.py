@@ -37,7 +37,9 @@ def publish_command(
     """Copy a trained preset to where it loads by its name: half the size, nothing for training.
 
     Weights are stored in float16; the critic and the perceptual network stay behind. Next to the
-    weights' checksums, metadata.json keeps how the preset was trained.
+    weights' checksums, metadata.json keeps how the preset was trained. Networks that were trained
+    in bfloat16 load in float32, which every processor computes fast; from_preset(name, dtype=...)
+    takes another precision.
 
     Args:
         preset: directory that a recipe wrote, such as runs/digits/preset.
@@ -82,7 +84,7 @@ def publish_command(
         given = {"licence": licence, "data": data, "data_name": data_name, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
         path = save_preset(
-            load_preset(preset),
+            load_preset(preset, dtype="float32"),
             (pathlib.Path(folder).expanduser() if folder else SHIPPED) / name,
             metadata,
             dtype="float16",

@@ -47,6 +47,17 @@ def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypa
     assert sizes[0] < sizes[1]
 
 
+def test_what_was_trained_in_bfloat16_loads_in_float32(model, tmp_path):  # noqa: F811
+    """Processors without bfloat16 imitate it, several times as slow."""
+    half = load_preset(save_preset(model, tmp_path / "full"), dtype="mixed_bfloat16")
+    trained = save_preset(half, tmp_path / "preset")
+    assert load_preset(trained).denoiser.compute_dtype == "bfloat16"
+    main(["publish", str(trained), "--name", "bld_tiny", "--folder", str(tmp_path / "presets")])
+    published = load_preset(tmp_path / "presets" / "bld_tiny")
+    for network in (published.denoiser, published.autoencoder.encoder):
+        assert network.compute_dtype == "float32"
+
+
 def test_the_folder_of_the_data_is_not_published(model, tmp_path):  # noqa: F811
     metadata = {"data_name": "../photos", "settings": {"data_dir": "../photos", "seed": 0}}
     trained = save_preset(model, tmp_path / "preset", metadata)
