@@ -202,6 +202,18 @@ def run_in_new_process(code, backend=None, timeout=300):
     return finished.stdout
 
 
+def share_of(items, share):
+    """Every N-th item from number K on; `share` is "K/N" with K in 1 ... N.
+
+    Raises:
+        ValueError: another text.
+    """
+    number, _, count = share.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"KERAS_BLD_TEST_SHARE is {share!r}; set it to K/N, such as 1/4")
+    return items[int(number) - 1 :: int(count)]
+
+
 def to_numpy(nest):
     """Tensors of a nest (or of nothing else) as NumPy arrays."""
     return keras.tree.map_structure(keras.ops.convert_to_numpy, nest)

@@ -11,6 +11,7 @@ from harness import (
     check_eager_equals_compiled,
     check_keras_round_trip,
     run_in_new_process,
+    share_of,
     shared_file,
     to_numpy,
 )
@@ -191,3 +192,12 @@ def test_new_process_has_this_backend_and_this_interpreter():
 def test_new_process_reports_its_failure():
     with pytest.raises(RuntimeError, match="status 1:(.|\n)*ZeroDivisionError"):
         run_in_new_process("1 / 0")
+
+
+def test_shares_hold_everything_once():
+    items = list("abcdefg")
+    shares = [share_of(items, f"{number}/3") for number in (1, 2, 3)]
+    assert shares == [list("adg"), list("be"), list("cf")]
+    for wrong in ("0/3", "4/3", "3", "a/b"):
+        with pytest.raises(ValueError, match="KERAS_BLD_TEST_SHARE"):
+            share_of(items, wrong)
