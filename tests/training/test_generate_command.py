@@ -92,6 +92,32 @@ def test_one_file_an_image_and_only_those_that_are_missing(models, presets, tmp_
     assert made.std(axis=0).max() > 1  # not all the same
 
 
+def test_openvino_makes_the_same_images(presets, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    precisions = []
+    compile_for_inference = BinaryLatentDiffusion.compile_for_inference
+
+    def spy(model, target, precision):
+        precisions.append(precision)
+        fast = compile_for_inference(model, target, precision)
+        assert fast
+        return fast
+
+    monkeypatch.setattr(BinaryLatentDiffusion, "compile_for_inference", spy)
+    command = (presets / "classes", "--num-images", 3, "--out-dir", tmp_path / "plain")
+    generate(*command)
+    assert not precisions
+    command = (*command[:-1], tmp_path / "fast", "--inference-target", "openvino")
+    generate(*command, "--inference-precision", "float32")
+    assert precisions == ["float32"]
+    names = [f"{number:06d}.png" for number in range(3)]
+    for name in names:
+        plain, fast = (pixels(tmp_path / folder / name) for folder in ("plain", "fast"))
+        assert np.abs(plain - fast).max() <= 1
+    # Images of another precision may differ: one folder holds those of one.
+    assert "inference=" in refusal(*command) and precisions == ["float32", "bfloat16"]
+
+
 def test_a_store_of_codes_decodes_to_the_same_images(models, presets, tmp_path, capsys):
     pytest.importorskip("array_record")
     command = (presets / "classes", "--num-images", 7, "--out-store", tmp_path, "--seed", 5)
