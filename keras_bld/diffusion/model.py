@@ -37,7 +37,7 @@ class BinaryLatentDiffusion(PresetMethods, Generation, ForgetsGradients, keras.M
             make images; codes need none.
         target: what the denoiser's logits mean: "residual" (z^t XOR z^0, the paper's), "z0",
             "extrinsic" (z^0 as the rest of z^t has it; what a bit's own z^t says is added exactly,
-            see `flip_logits`; learns fastest), or "previous" (z^{t-1}; trained by the bound alone
+            see `flip_logits`; learns faster), or "previous" (z^{t-1}; trained by the bound alone
             and sampled with all T steps).
         vlb_weight: lambda of Eq. 13, >= 0.
         label_dropout: share of samples in [0, 1] that train without their condition.

@@ -103,7 +103,7 @@ class Recipe:
     schedule: Literal["linear", "cos", "sigmoid"] = "linear"
     """Noise schedule."""
     target: Literal["residual", "z0", "extrinsic", "previous"] = "residual"
-    """What the denoiser predicts; extrinsic learns fastest (docs/equations.md)."""
+    """What the denoiser predicts; extrinsic learns faster (docs/equations.md)."""
     vlb_weight: float = 0.1
     """Lambda of Eq. 13."""
     label_dropout: float = 0.1
