@@ -38,7 +38,7 @@ hypothesis.settings.load_profile("keras_bld")
 
 
 # Run one of several equal shares of the tests that are left after -m and -k: "2/4" is the second
-# of four. CI has no time for all slow tests and takes another share every day.
+# of four. CI has no time for all slow tests: the number of commits chooses its share.
 SHARE = os.environ.get("KERAS_BLD_TEST_SHARE")
 
 
