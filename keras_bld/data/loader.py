@@ -1,5 +1,6 @@
 """From a data source to batches for `fit`: shuffled, flipped, repeated, resumable (grain)."""
 
+import functools
 import os
 
 import numpy as np
@@ -18,6 +19,7 @@ def image_batches(
     labels=False,
     shuffle=True,
     random_flip=False,
+    random_crop=None,
     repeat=True,
     start_batch=0,
     num_threads=None,
@@ -26,7 +28,7 @@ def image_batches(
     """Return batches of a data source as a `grain.IterDataset`, which `fit` accepts.
 
     What a batch holds depends on (seed, number of the batch) alone: not on threads, nor on where
-    the reading began. Each epoch has its own order, and each image's flip is drawn anew.
+    the reading began. Each epoch has its own order, and each image's flip and crop are drawn anew.
 
     Keras cannot see how long such data are, and warns if it is to shuffle them or meets their
     end: call `fit(batches, steps_per_epoch=len(source) // batch_size, shuffle=False)` and
@@ -40,6 +42,8 @@ def image_batches(
         shuffle: whether each epoch has an order of its own.
         random_flip: whether images are mirrored left to right with probability 1/2 (training
             only).
+        random_crop: side in pixels of the square that is cut out of each image, anywhere in it
+            and drawn anew in each epoch (training only); None leaves images whole.
         repeat: True for epochs without end, of len(source) // batch_size whole batches. False
             for one pass over all images, the last batch smaller (evaluation).
         start_batch: number of the first batch; a run that stopped after n steps goes on with
@@ -67,10 +71,14 @@ def image_batches(
     grain = import_optional("grain", "data")
     check_batches(source, "source", batch_size, labels, repeat)
     start_batch = checks.check_integer("start_batch", start_batch, 0)
+    if random_crop is not None:
+        checks.check_integer("random_crop", random_crop, 1)
     dataset = grain.MapDataset.source(source).seed(resolve_seed(seed))
+    # Before the shuffle, where an index is epoch * len(source) + the image's own.
     if random_flip:
-        # Before the shuffle, where an index is epoch * len(source) + the image's own.
         dataset = dataset.random_map(_random_flip)
+    if random_crop is not None:
+        dataset = dataset.random_map(functools.partial(_random_crop, random_crop))
     if shuffle:
         dataset = dataset.shuffle()
     if repeat:
@@ -115,6 +123,20 @@ def _random_flip(item, generator):
     if generator.random() < 0.5:
         return {**item, "image": item["image"][:, ::-1]}
     return item
+
+
+def _random_crop(side, item, generator):
+    height, width = item["image"].shape[:2]
+    if side > min(height, width):
+        raise checks.error(
+            "random_crop",
+            f"{side} for an image of {height} x {width} pixels",
+            f"at most {min(height, width)}",
+            "pass a smaller random_crop, or None for whole images",
+        )
+    top = generator.integers(height - side, endpoint=True)
+    left = generator.integers(width - side, endpoint=True)
+    return {**item, "image": item["image"][top : top + side, left : left + side]}
 
 
 def _with_label(item):

@@ -26,7 +26,7 @@ def describe(recipe, diffusion):
         say(f"autoencoder: that of {recipe.autoencoder_preset}, nothing to train")
     else:
         # Perceptual weights are fetched when training starts, not to describe it.
-        autoencoder = build_autoencoder(recipe, perceptual=False)
+        autoencoder = build_autoencoder(recipe.on_crops(), perceptual=False)
         critic_weights = autoencoder.critic.count_params() if autoencoder.critic else 0
         weights = autoencoder.count_params()
         say(
@@ -34,7 +34,7 @@ def describe(recipe, diffusion):
         )
         training["autoencoder"] = (
             weights,
-            autoencoder_activations(recipe),
+            autoencoder_activations(recipe.on_crops()),
             recipe.autoencoder_ema_momentum,
         )
     say(f"denoiser: {denoiser_weights:,} weights, {height * width} tokens")

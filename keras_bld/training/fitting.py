@@ -52,20 +52,22 @@ def check_steps(argument, num_steps, steps_per_epoch):
         )
 
 
-def claim_folder(path, settings, free=()):
+def claim_folder(path, settings, free=(), defaults=None):
     """Write the settings of a run to its folder, or refuse a folder of a run with others.
 
     Args:
         path: of the JSON file in that folder.
         settings: dict.
         free: names of settings that may differ from the run's that is there.
+        defaults: values of settings that the run there has not recorded, because it began before
+            they existed.
 
     Raises:
         ValueError: the folder holds a run with other settings; the message names them.
     """
     settings = json.loads(json.dumps(settings))
     if path.is_file():
-        earlier = json.loads(path.read_text())
+        earlier = {**json.loads(json.dumps(defaults or {})), **json.loads(path.read_text())}
         differences = ", ".join(
             f"{name}={value!r} (there: {earlier.get(name)!r})"
             for name, value in settings.items()

@@ -37,6 +37,18 @@ def build_autoencoder(recipe, perceptual=True):
     )
 
 
+def enlarge_autoencoder(recipe, trained):
+    """The autoencoder of whole images, with the weights of the one that `on_crops` trained."""
+    # From its config, not the recipe's: a new critic's depth could follow from the size.
+    shapes = {
+        "image_shape": recipe.image_shape,
+        "attention_resolutions": recipe.attention_resolutions,
+    }
+    autoencoder = BinaryAutoencoder.from_config({**trained.get_config(), **shapes})
+    autoencoder.set_weights(trained.get_weights())
+    return autoencoder
+
+
 def build_diffusion(recipe, num_classes=None, wordings=None, autoencoder=None):
     """The `BinaryLatentDiffusion` of a recipe before training.
 

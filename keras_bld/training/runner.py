@@ -73,7 +73,8 @@ class Runner:
             return
         if self._is_finished(folder / "preset", recipe.autoencoder_steps):
             return
-        autoencoder = models.build_autoencoder(recipe)
+        training_recipe = recipe.on_crops()
+        autoencoder = models.build_autoencoder(training_recipe)
         autoencoder.compile(
             make_optimizer(
                 recipe.autoencoder_learning_rate,
@@ -86,12 +87,16 @@ class Runner:
         )
         logs = fit_resumably(
             autoencoder,
-            lambda start: self._image_batches(recipe.autoencoder_batch_size, False, start),
+            lambda start: self._image_batches(
+                recipe.autoencoder_batch_size, False, start, recipe.autoencoder_crop_size or None
+            ),
             folder,
             recipe.autoencoder_steps,
             recipe.steps_per_epoch,
-            validation_data=self._validation_arrays()[0],
+            validation_data=_center(self._validation_arrays()[0], training_recipe.image_size),
         )
+        if recipe.autoencoder_crop_size:
+            autoencoder = models.enlarge_autoencoder(recipe, autoencoder)
         metadata = self._metadata(recipe.autoencoder_steps, logs)
         save_preset(autoencoder, folder / "preset", metadata)
 
@@ -205,13 +210,14 @@ class Runner:
         size = 8 if self.recipe.smoke else _NUM_VALIDATION_IMAGES
         return load_arrays(self._small_subset("held_out", size))
 
-    def _image_batches(self, batch_size, labels, start_batch):
+    def _image_batches(self, batch_size, labels, start_batch, random_crop=None):
         return image_batches(
             self._source("train"),
             batch_size,
             seed=self.recipe.seed,
             labels=labels,
             random_flip=self.recipe.random_flip,
+            random_crop=random_crop,
             start_batch=start_batch,
         )
 
@@ -262,7 +268,8 @@ class Runner:
         if not (self.folder / "diffusion").exists():
             free += self.recipe.diffusion_fields
         settings = {"name": self.recipe.name, **dataclasses.asdict(self.recipe)}
-        claim_folder(self.folder / "recipe.json", settings, free)
+        defaults = {field.name: field.default for field in dataclasses.fields(self.recipe)}
+        claim_folder(self.folder / "recipe.json", settings, free, defaults)
 
     def _results_key(self):
         """What samples and scores depend on: the trained preset and the free settings."""
@@ -312,3 +319,9 @@ class Runner:
             raise FileNotFoundError(
                 f"`{path}` is not there. Fix: run the recipe with --stage {stage} (or all) first."
             )
+
+
+def _center(images, side):
+    """The centre squares of a batch of images, `side` pixels wide and high."""
+    top, left = ((size - side) // 2 for size in images.shape[1:3])
+    return images[:, top : top + side, left : left + side]

@@ -73,6 +73,23 @@ def test_flips_are_drawn_anew_in_each_epoch():
 
 
 @once
+def test_crops_are_parts_of_their_images_and_drawn_anew_in_each_epoch():
+    rows, columns = np.meshgrid(np.arange(6), np.arange(9), indexing="ij")
+    image = np.stack([rows, columns, rows * 0], axis=-1).astype("uint8")
+    source = ArraySource(np.stack([image] * 50))
+    batches = np.stack(take(image_batches(source, 50, seed=2, random_crop=4), 20))
+    assert batches.shape == (20, 50, 4, 4, 3)
+    corners = batches[:, :, :1, :1]
+    np.testing.assert_array_equal(batches, corners + image[:4, :4])
+    tops, lefts = corners[..., 0].ravel(), corners[..., 1].ravel()
+    assert set(tops) == set(range(3)) and set(lefts) == set(range(6))
+    assert np.bincount(lefts, minlength=6).min() > 100  # of 1,000
+    assert len({epoch.tobytes() for epoch in corners}) == 20
+    with pytest.raises(ValueError, match=r"`random_crop`: received 7 for an image of 6 x 9 pixels"):
+        take(image_batches(source, 4, random_crop=7), 1)
+
+
+@once
 @pytest.mark.parametrize("num_threads", [1, 7])
 def test_batches_depend_on_the_seed_and_not_on_threads(num_threads):
     arguments = {"batch_size": 4, "random_flip": True, "labels": True}
@@ -128,6 +145,7 @@ def test_photographs():
         ({"labels": True, "source": numbered(10, labelled=False)}, "labels"),
         ({"start_batch": -1}, "start_batch"),
         ({"num_threads": 0}, "num_threads"),
+        ({"random_crop": 0}, "random_crop"),
         ({"seed": -1}, "seed"),
     ],
 )

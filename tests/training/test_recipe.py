@@ -44,6 +44,8 @@ def test_a_smoke_run_is_small_and_keeps_the_path():
         ({"image_size": 250}, "multiple of 16"),
         ({"sampling_steps": 65}, r"\[1, 64\]"),
         ({"diffusion_steps": 0}, ">= 1"),
+        ({"autoencoder_crop_size": 120}, "multiple of 16 and at most 256"),
+        ({"autoencoder_crop_size": 272}, "at most 256"),
         (
             {"autoencoder_steps": 1200, "steps_per_epoch": 250},
             "autoencoder_steps.*pass 1000 or 1250",
@@ -53,6 +55,15 @@ def test_a_smoke_run_is_small_and_keeps_the_path():
 def test_settings_that_cannot_be(change, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**change)
+
+
+def test_crops_keep_the_networks_and_attention_on_its_level():
+    recipe = Recipe(autoencoder_crop_size=64, attention_resolutions=(16, 32))
+    crops = recipe.on_crops()
+    assert crops.image_shape == (64, 64, 3) and crops.code_shape == (4, 4, 32)
+    assert crops.attention_resolutions == (4, 8)
+    assert Recipe().on_crops() == Recipe()
+    assert recipe.shrunk().autoencoder_crop_size == 64 and recipe.shrunk().image_size == 128
 
 
 def test_command_is_the_one_that_trains_it():

@@ -8,7 +8,7 @@ from PIL import Image
 
 import keras_bld
 from keras_bld.data import ArraySource
-from keras_bld.training import Recipe, Runner, main, runner
+from keras_bld.training import Recipe, Runner, main, models, runner
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,38 @@ def test_the_preset_is_the_model_of_the_pictures(finished):
     assert model.code_shape == (8, 8, 16) and model.denoiser.num_classes == 2
     images = model.generate(2, labels=[0, 1], num_steps=2, seed=0)
     assert images.shape == (2, 16, 16, 1)
+
+
+def test_an_autoencoder_of_crops_reads_whole_images(tmp_path, monkeypatch):
+    trained, enlarge = [], models.enlarge_autoencoder
+    monkeypatch.setattr(
+        models,
+        "enlarge_autoencoder",
+        lambda recipe, model: trained.append(model) or enlarge(recipe, model),
+    )
+    recipe = Squares(
+        work_dir=str(tmp_path), stage="autoencoder", autoencoder_crop_size=8,
+        attention_resolutions=(8,), adversarial_weight=1.0,
+    )  # fmt: skip
+    Runner(recipe).run()
+    assert trained[0].image_shape == (8, 8, 1)
+    enlarged = keras_bld.load_preset(tmp_path / "autoencoder" / "preset")
+    assert enlarged.image_shape == (16, 16, 1) and enlarged.code_shape == (8, 8, 16)
+    for whole, crop in zip(enlarged.encoder.weights, trained[0].encoder.weights, strict=True):
+        np.testing.assert_allclose(whole, crop)
+    for whole, crop in zip(enlarged.decoder.weights, trained[0].decoder.weights, strict=True):
+        np.testing.assert_allclose(whole, crop)
+
+
+def test_a_run_goes_on_after_a_setting_was_added(tmp_path):
+    recipe = Squares(work_dir=str(tmp_path), stage="autoencoder", autoencoder_preset=None)
+    Runner(recipe).run()
+    settings = json.loads((tmp_path / "recipe.json").read_text())
+    del settings["autoencoder_crop_size"]
+    (tmp_path / "recipe.json").write_text(json.dumps(settings))
+    Runner(recipe).run()
+    with pytest.raises(ValueError, match=r"autoencoder_crop_size=8 \(there: 0\)"):
+        Runner(replace(recipe, autoencoder_crop_size=8)).run()
 
 
 def test_a_stage_before_its_time_says_what_to_run(tmp_path):
