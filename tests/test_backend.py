@@ -4,13 +4,17 @@ import pytest
 from harness import run_in_new_process, to_numpy
 from keras import ops
 
-from keras_bld.backend import backend_name, compile_function, fuse
+from keras_bld.backend import backend_name, compile_function, fuse, runs_on_cpu
 
 TRACES = backend_name() != "torch"  # torch runs eagerly
 
 
 def test_backend_name_is_that_of_keras():
     assert backend_name() == keras.config.backend()
+
+
+def test_runs_on_cpu_agrees_with_where_tensors_lie():
+    assert runs_on_cpu() is ("cpu" in str(ops.ones(2).device).lower())
 
 
 def test_compiled_function_sees_the_current_values_of_variables():

@@ -69,6 +69,22 @@ def prefers_xla(network):
     return backend_name() == "tensorflow" and is_large and network.compute_dtype == "float32"
 
 
+def runs_on_cpu():
+    """Whether the backend computes on the processor: it has no accelerator."""
+    name = backend_name()
+    if name == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        return {device.device_type for device in tf.config.list_logical_devices()} == {"CPU"}
+    import torch
+
+    return not torch.cuda.is_available()
+
+
 def own_buffers(variables):
     """Give each variable a buffer of its own.
 

@@ -9,6 +9,7 @@ import sys
 
 from keras_bld import files
 from keras_bld.benchmark.settings import PATHS
+from keras_bld.processor import processor_name
 
 
 def machine():
@@ -23,7 +24,7 @@ def machine():
             if importlib.util.find_spec(name)
         },
         "python": platform.python_version(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "load_average": load and round(load, 1),
     }
@@ -165,10 +166,3 @@ def _text(value):
 def _seconds(value):
     return "" if value is None else f"{value:.4g} s"
 
-
-def _processor():
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if line[:10] == "model name")
-    except (OSError, StopIteration):
-        return platform.processor()

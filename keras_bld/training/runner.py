@@ -9,9 +9,10 @@ import keras
 
 from keras_bld import checks
 from keras_bld.autoencoder.batching import comfortable_batch_size
-from keras_bld.backend import prefers_xla
+from keras_bld.backend import prefers_xla, runs_on_cpu
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.files import write_json
+from keras_bld.processor import lacks_bfloat16
 from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures, scores
 from keras_bld.training.estimate import describe
@@ -50,6 +51,12 @@ class Runner:
         self._claim_folder()
         keras.utils.set_random_seed(recipe.seed)
         if recipe.mixed_precision:
+            if runs_on_cpu() and lacks_bfloat16():
+                say(
+                    "WARNING: this processor has no bfloat16. TensorFlow and JAX imitate it, many "
+                    "times slower than float32; torch cannot train stage 1 in it. "
+                    "Fix: leave --mixed-precision out (in a new --work-dir)."
+                )
             keras.config.set_dtype_policy("mixed_bfloat16")
         for stage in STAGES if recipe.stage == "all" else (recipe.stage,):
             begun = time.monotonic()

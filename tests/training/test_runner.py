@@ -133,6 +133,16 @@ def test_an_autoencoder_of_crops_reads_whole_images(tmp_path, monkeypatch):
         np.testing.assert_allclose(whole, crop)
 
 
+@pytest.mark.parametrize("lacks", [True, False])
+def test_imitated_bfloat16_is_warned_of(lacks, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "lacks_bfloat16", lambda: lacks)
+    monkeypatch.setattr(runner, "runs_on_cpu", lambda: True)
+    monkeypatch.setattr(Runner, "run_autoencoder", lambda self: None)
+    recipe = Squares(work_dir=str(tmp_path), stage="autoencoder", mixed_precision=True)
+    Runner(recipe).run()
+    assert ("WARNING: this processor has no bfloat16" in capsys.readouterr().out) is lacks
+
+
 def test_a_run_goes_on_after_a_setting_was_added(tmp_path):
     recipe = Squares(work_dir=str(tmp_path), stage="autoencoder", autoencoder_preset=None)
     Runner(recipe).run()
