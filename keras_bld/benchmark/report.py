@@ -165,4 +165,3 @@ def _text(value):
 
 def _seconds(value):
     return "" if value is None else f"{value:.4g} s"
-
