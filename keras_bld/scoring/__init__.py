@@ -1,5 +1,6 @@
 """Scores of a trained preset on a data set: the evaluation card and sweeps over samplers."""
 
+from keras_bld.scoring.autoencoder_card import evaluate_autoencoder
 from keras_bld.scoring.card import CardSettings, evaluate_model
 from keras_bld.scoring.card_files import write_card
 from keras_bld.scoring.data_sets import open_data_set
@@ -9,6 +10,7 @@ from keras_bld.scoring.sweep import sweep_samplers, sweep_sheet, write_sweep
 __all__ = [
     "CardSettings",
     "domain_network",
+    "evaluate_autoencoder",
     "evaluate_model",
     "open_data_set",
     "open_network",

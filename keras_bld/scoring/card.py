@@ -110,7 +110,7 @@ def evaluate_model(
     batch_size = batch_size_for(model.autoencoder.image_shape)
     say(f"features of real images ({network.name})")
     real, known = (
-        real_set(source, model, network, settings.num_images, settings.seed)
+        real_set(source, model.autoencoder, network, settings.num_images, settings.seed)
         for source in (held_out, train)
     )
     sampler = settings.sampler(model.num_steps)
@@ -162,15 +162,10 @@ def evaluate_model(
             "num_training_steps_T": model.num_steps,
             "denoiser_weights": model.denoiser.count_params(),
         },
-        "real": _describe(held_out, len(real.images)),
-        "train": _describe(train, len(known.images)),
+        "real": describe_source(held_out, len(real.images)),
+        "train": describe_source(train, len(known.images)),
         "settings": {**dataclasses.asdict(settings), **sampler},
-        "feature_network": {
-            "name": network.name,
-            "weights_sha256": network.weights_sha256,
-            "is_standard": network.is_standard,
-            "num_features": int(made.features.shape[1]),
-        },
+        "feature_network": describe_network(network, made.features),
         "versions": versions(),
         "metrics": metrics,
         "likelihood_profile": profile,
@@ -196,7 +191,18 @@ def versions():
     }
 
 
-def _describe(source, num_used):
+def describe_network(network, features):
+    """The feature network as a card names it."""
+    return {
+        "name": network.name,
+        "weights_sha256": network.weights_sha256,
+        "is_standard": network.is_standard,
+        "num_features": int(features.shape[1]),
+    }
+
+
+def describe_source(source, num_used):
+    """A source of images as a card names it."""
     preprocessing = getattr(source, "preprocessing", None)
     return {
         "source": type(source).__name__,

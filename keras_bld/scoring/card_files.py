@@ -23,7 +23,7 @@ def write_card(card, sets, folder):
     """Write card.json, card.md and the pictures; each file is whole or not there.
 
     Args:
-        card: dictionary of `evaluate_model`, with whatever the caller added.
+        card: dictionary of `evaluate_model` or `evaluate_autoencoder`, with what the caller added.
         sets: its arrays.
         folder: directory, made where it is missing.
     """

@@ -68,6 +68,29 @@ def reconstruction_scores(autoencoder, real, network, batch_size, num_classes=No
     return scores
 
 
+def bit_scores(autoencoder, real, batch_size):
+    """How sure the encoder is of its bits, and how many of them say nothing.
+
+    Args:
+        autoencoder: `BinaryAutoencoder`.
+        real: `ImageSet` of held-out images.
+        batch_size: images at a time.
+    """
+    entropies = []
+    for first in range(0, len(real.images), batch_size):
+        p = autoencoder.encode_probabilities(real.images[first : first + batch_size])
+        p = np.clip(np.asarray(p, "float64"), 1e-7, 1.0 - 1e-7)
+        bits = -p * np.log2(p) - (1.0 - p) * np.log2(1.0 - p)
+        entropies.extend(bits.mean(axis=(1, 2, 3)))
+    mean, error = mean_and_error(entropies)
+    codes = unpack_codes(real.codes, autoencoder.code_shape[-1])
+    dead = float(np.mean(codes.min(axis=0) == codes.max(axis=0)))
+    return {
+        "bit_entropy": score(mean, error, len(entropies), "0: the encoder is sure; 1: a coin"),
+        "dead_bits": score(dead, None, len(codes), "share that is the same in all images"),
+    }
+
+
 def image_similarity(images, made):
     """PSNR (decibels) and SSIM of each image and its counterpart.
 

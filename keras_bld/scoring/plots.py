@@ -9,6 +9,7 @@ from keras_bld.files import replacing
 
 _SMALLEST_VISIBLE_SIZE = 48
 _MOST_SAMPLES = 100
+_RECONSTRUCTIONS = "reconstructions.png"
 _NUM_NEIGHBORS = 10
 
 
@@ -16,10 +17,13 @@ def card_pictures(card, sets, folder):
     """Write all pictures of a card; returns their file names.
 
     Args:
-        card: dictionary of `evaluate_model`.
+        card: dictionary of `evaluate_model` or `evaluate_autoencoder`.
         sets: its arrays.
         folder: a directory that exists.
     """
+    if "reconstructed" in sets:  # of an autoencoder alone
+        reconstruction_sheet(*sets["reconstructed"], os.path.join(folder, _RECONSTRUCTIONS))
+        return [_RECONSTRUCTIONS]
     names = {
         "likelihood.png": lambda path: likelihood_plot(card["likelihood_profile"], path),
         "memorisation.png": lambda path: memorisation_plot(sets["neighbors"], path),
@@ -34,6 +38,23 @@ def card_pictures(card, sets, folder):
     for name, write in names.items():
         write(os.path.join(folder, name))
     return sorted(names)
+
+
+def reconstruction_sheet(images, reconstructions, path, columns=10):
+    """Rows of real images, each above its reconstructions.
+
+    Args:
+        images: uint8 (num_images, height, width, channels).
+        reconstructions: of these, in [0, 1].
+        path: of the picture.
+        columns: images in a row; images that do not fill a last row are left out.
+    """
+    columns = min(columns, len(images))
+    whole = len(images) // columns * columns
+    both = np.stack([images[:whole].astype("float32") / 255.0, reconstructions[:whole]])
+    rows = both.reshape(2, -1, columns, *images.shape[1:]).swapaxes(0, 1)
+    sheet = rows.reshape(-1, *images.shape[1:])
+    save_image_grid(path, sheet, columns=columns, scale=visible_scale(images))
 
 
 def likelihood_plot(profile, path):

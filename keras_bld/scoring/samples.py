@@ -100,13 +100,13 @@ def _scores(features, labels, num_classes, network, real, known, seed):
     return metrics
 
 
-def real_set(source, model, network, num_images, seed):
+def real_set(source, autoencoder, network, num_images, seed):
     """The `ImageSet` of at most `num_images` images of a source, drawn by a seed."""
     images, labels = to_arrays(_limited(source, num_images, seed))
     batch_size = batch_size_for(source.image_shape)
     codes = np.concatenate(
         [
-            pack_codes(model.autoencoder.encode(images[first : first + batch_size]))
+            pack_codes(autoencoder.encode(images[first : first + batch_size]))
             for first in range(0, len(images), batch_size)
         ]
     )

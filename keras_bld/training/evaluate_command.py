@@ -8,6 +8,7 @@ from typing import Literal
 from keras_bld import checks
 from keras_bld.scoring import (
     CardSettings,
+    evaluate_autoencoder,
     evaluate_model,
     open_data_set,
     open_network,
@@ -58,11 +59,14 @@ def evaluate_command(
     instead: sweep.json, sweep.csv, heat maps, a curve over the steps and a sheet of
     samples; interrupted, the same command goes on with what is missing.
 
+    Of an autoencoder alone the card has reconstruction and the use of its bits.
+
     A model that is conditioned on text is measured on the classes of the data set, asked for with
     wordings that training has not seen (the preset keeps them), and without any text.
 
     Args:
-        preset: name or directory of a BinaryLatentDiffusion with its autoencoder.
+        preset: name or directory of a BinaryLatentDiffusion with its autoencoder, or of a
+            BinaryAutoencoder.
         data: a folder (with train/ and val/, or Fashion-MNIST's four files), digits, or
             tfds:NAME; by default what the preset was trained on.
         out: directory to write; by default runs/evaluation/ and the preset's name.
@@ -92,12 +96,12 @@ def evaluate_command(
     """
     with short_errors(resumable=True):
         metadata = read_metadata(preset)
-        sampler = sampler_settings(
-            metadata, num_steps=num_steps, temperature=temperature, guidance_scale=guidance_scale
-        )
+        given = {
+            "num_steps": num_steps, "temperature": temperature, "guidance_scale": guidance_scale,
+        }  # fmt: skip
         settings = CardSettings(
             num_images=num_images,
-            **sampler,
+            **sampler_settings(metadata, **given),
             posterior=posterior,
             final=final,
             seed=seed,
@@ -105,50 +109,35 @@ def evaluate_command(
             classifier_epochs=classifier_epochs,
             classifier_seeds=classifier_seeds,
         )
+        sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
         name = pathlib.Path(preset).name
         if name == "preset":  # runs/NAME/preset
             name = pathlib.Path(preset).resolve().parent.name
         folder = pathlib.Path(out or f"runs/evaluation/{name}")
         data = _data(data, metadata)
-        model = load_preset(preset, expected_class="BinaryLatentDiffusion")
-        if model.autoencoder is None:
-            raise checks.error(
-                "preset",
-                f"{preset!r}, a model of codes without an autoencoder",
-                "a model that makes images",
-                "save the BinaryLatentDiffusion with its autoencoder",
-            )
+        model, autoencoder = _load(preset, any(sweep) or any(v is not None for v in given.values()))
         sources = {
-            split: open_data_set(
-                data, split, model.autoencoder.image_shape, data_dir, work_dir=folder
-            )
+            split: open_data_set(data, split, autoencoder.image_shape, data_dir, work_dir=folder)
             for split in ("train", "held_out")
         }
-        wordings = stored_wordings(metadata)
-        if wordings is not None:
-            wordings = wordings.for_classes(sources["train"].class_names)
-        conditions = LabelConditions(model, wordings, seed)
         features = open_network(network, sources["train"], folder, network_epochs, seed)
-        sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
+        conditions = None
+        if model is not None:
+            wordings = stored_wordings(metadata)
+            if wordings is not None:
+                wordings = wordings.for_classes(sources["train"].class_names)
+            conditions = LabelConditions(model, wordings, seed)
         if any(sweep):
-            compared = sources.pop(sweep_against)
-            (other,) = sources.values()
-            rows = sweep_samplers(
-                model,
-                other,
-                compared,
-                features,
-                settings,
-                *sweep,
-                folder=folder,
-                say=say,
-                conditions=conditions,
-            )
-            sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET, conditions)
-            names = [*write_sweep(rows, folder), _SWEEP_SHEET]
-            say("\n".join(f"{folder / name}" for name in names))
+            _sweep(model, sources, sweep_against, features, settings, sweep, folder, conditions)
             return
-        card, sets = evaluate_model(model, *sources.values(), features, settings, say, conditions)
+        if model is None:
+            card, sets = evaluate_autoencoder(
+                autoencoder, *sources.values(), features, settings, say
+            )
+        else:
+            card, sets = evaluate_model(
+                model, *sources.values(), features, settings, say, conditions
+            )
         card = {
             "preset": {"name": name, "files": metadata["files"]},
             "command": f"python -m keras_bld {shlex.join(sys.argv[1:])}",
@@ -159,6 +148,50 @@ def evaluate_command(
             error = f" ± {entry['error']:.2g}" if entry.get("error") is not None else ""
             say(f"  {metric}: {entry['value']:.5g}{error}")
         say(f"{folder / 'card.md'}")
+
+
+def _load(preset, samples):
+    """(model, autoencoder) of a preset; model None for an autoencoder alone.
+
+    `samples` says that something was asked for that only a model which makes images has.
+    """
+    if read_metadata(preset)["class_name"] == "BinaryAutoencoder":
+        if samples:
+            raise checks.error(
+                "preset",
+                f"{preset!r}, an autoencoder alone, with settings of a sampler",
+                "a BinaryLatentDiffusion, or no settings of a sampler",
+                "leave out steps, temperature, guidance and sweeps: an autoencoder makes no images",
+            )
+        return None, load_preset(preset)
+    model = load_preset(preset, expected_class="BinaryLatentDiffusion")
+    if model.autoencoder is None:
+        raise checks.error(
+            "preset",
+            f"{preset!r}, a model of codes without an autoencoder",
+            "a model that makes images",
+            "save the BinaryLatentDiffusion with its autoencoder",
+        )
+    return model, model.autoencoder
+
+
+def _sweep(model, sources, against, features, settings, sweep, folder, conditions):
+    compared = sources.pop(against)
+    (other,) = sources.values()
+    rows = sweep_samplers(
+        model,
+        other,
+        compared,
+        features,
+        settings,
+        *sweep,
+        folder=folder,
+        say=say,
+        conditions=conditions,
+    )
+    sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET, conditions)
+    names = [*write_sweep(rows, folder), _SWEEP_SHEET]
+    say("\n".join(f"{folder / name}" for name in names))
 
 
 def _data(data, metadata):

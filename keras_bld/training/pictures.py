@@ -19,17 +19,6 @@ def sample_sheet(model, recipe, conditions, path):
     save_image_grid(path, images, columns=columns, scale=visible_scale(images))
 
 
-def reconstruction_sheet(model, images, path, columns=10):
-    """Rows of real images, each above its reconstructions."""
-    images = images[: len(images) // columns * columns] if len(images) > columns else images
-    columns = min(columns, len(images))
-    reconstructions = model.autoencoder.reconstruct(images)
-    real = images.astype("float32") / 255.0
-    rows = np.stack([real, reconstructions]).reshape(2, -1, columns, *images.shape[1:])
-    sheet = rows.swapaxes(0, 1).reshape(-1, *images.shape[1:])
-    save_image_grid(path, sheet, columns=columns, scale=visible_scale(images))
-
-
 def denoising_filmstrip(model, recipe, conditions, path, num_rows=6):
     """The states of the sampler, decoded: coin flips on the left, images on the right."""
     labels = sheet_labels(conditions, 1)[:num_rows]

@@ -79,7 +79,8 @@ def publish_command(
         sampler = sampler_settings(
             trained, num_steps=num_steps, temperature=temperature, guidance_scale=guidance_scale
         )
-        metadata["settings"] |= {"sampling_steps": sampler.pop("num_steps"), **sampler}
+        if trained["class_name"] == "BinaryLatentDiffusion":
+            metadata["settings"] |= {"sampling_steps": sampler.pop("num_steps"), **sampler}
         metadata["trained_with"] = trained["versions"]
         given = {"licence": licence, "data": data, "data_name": data_name, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}

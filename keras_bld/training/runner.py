@@ -13,6 +13,7 @@ from keras_bld.backend import prefers_xla, runs_on_cpu
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.files import write_json
 from keras_bld.processor import lacks_bfloat16
+from keras_bld.scoring.plots import reconstruction_sheet
 from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures, scores
 from keras_bld.training.estimate import describe
@@ -145,7 +146,9 @@ class Runner:
         images, labels = load_arrays(self._small_subset("held_out", size))
         conditions = self._conditions(model)
         pictures.sample_sheet(model, recipe, conditions, self.folder / "samples.png")
-        pictures.reconstruction_sheet(model, images, self.folder / "reconstructions.png")
+        reconstruction_sheet(
+            images, model.autoencoder.reconstruct(images), self.folder / "reconstructions.png"
+        )
         pictures.denoising_filmstrip(model, recipe, conditions, self.folder / "denoising.png")
         pictures.inpainting_sheet(
             model, recipe, conditions, images, labels, self.folder / "inpainting.png"

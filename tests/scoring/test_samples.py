@@ -33,12 +33,12 @@ def test_samples_are_those_of_generate_though_never_all_codes_are_in_memory(
 
 
 def test_features_of_real_images_are_of_the_same_images(model, held_out, network):
-    whole = real_set(held_out, model, network, 20, seed=1)
+    whole = real_set(held_out, model.autoencoder, network, 20, seed=1)
     assert whole.images.shape == (20, 16, 16, 1) and whole.codes.shape == (20, 8, 8, 1)
     np.testing.assert_array_equal(real_features(held_out, network, 20, seed=1), whole.features)
     codes = model.autoencoder.encode(whole.images)
     assert np.mean(unpack_codes(whole.codes, 4) != codes) < 1e-3
-    everything = real_set(held_out, model, network, 1000, seed=1)
+    everything = real_set(held_out, model.autoencoder, network, 1000, seed=1)
     np.testing.assert_array_equal(everything.images, held_out.images)
 
 

@@ -40,6 +40,18 @@ def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):  # noqa: F811
     assert len(other["rows"]) == 1
 
 
+def test_an_autoencoder_alone(model, data_folder, tmp_path, capsys):  # noqa: F811
+    save_preset(model.autoencoder, tmp_path / "stage_1", {"data_name": str(data_folder)})
+    out = tmp_path / "out"
+    evaluate(tmp_path / "stage_1", "--out", out, *SMALL)
+    card = json.loads((out / "card.json").read_text())
+    assert card["preset"]["name"] == "stage_1" and card["real"]["num_images"] == 36
+    assert "dead_bits" in capsys.readouterr().out and (out / "reconstructions.png").is_file()
+    with pytest.raises(SystemExit) as caught:
+        evaluate(tmp_path / "stage_1", "--out", out, "--sweep-num-steps", 2, 4)
+    assert "an autoencoder makes no images" in str(caught.value.code)
+
+
 def test_what_is_missing_is_said(model, tmp_path):  # noqa: F811
     save_preset(model, tmp_path / "tiny")
     for arguments, message in (

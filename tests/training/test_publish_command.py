@@ -47,6 +47,16 @@ def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypa
     assert sizes[0] < sizes[1]
 
 
+def test_an_autoencoder_has_no_settings_of_a_sampler(model, tmp_path):  # noqa: F811
+    metadata = {"settings": {"seed": 0, "temperature": 0.9}}
+    trained = save_preset(model.autoencoder, tmp_path / "preset", metadata)
+    main(["publish", str(trained), "--name", "bae_tiny", "--folder", str(tmp_path / "presets")])
+    assert read_metadata(tmp_path / "presets" / "bae_tiny")["settings"] == {
+        "seed": 0,
+        "temperature": 0.9,
+    }
+
+
 def test_what_was_trained_in_bfloat16_loads_in_float32(model, tmp_path):  # noqa: F811
     """Processors without bfloat16 imitate it, several times as slow."""
     half = load_preset(save_preset(model, tmp_path / "full"), dtype="mixed_bfloat16")
