@@ -50,8 +50,8 @@ class FashionMnist(Recipe):
     diffusion_warmup_steps: int = 200
     diffusion_ema_momentum: float = 0.999
 
-    # Of nine settings the nearest to training images that keeps a recall of 0.5 (1,000 samples).
-    temperature: float = 1.5
+    # Chosen for the shipped preset: the nearest to training images with a recall of 0.56 or more.
+    temperature: float = 1.75
     guidance_scale: float = 0.25
 
     learning_rate_decay: str = "cosine"

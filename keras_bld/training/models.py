@@ -7,6 +7,8 @@ from keras_bld.diffusion.warm_start import copy_denoiser_weights
 from keras_bld.training.fitting import say
 from keras_bld.zoo import load_preset, read_metadata, save_preset
 
+_OF_AN_ORIGIN = ("command", "training_steps", "files", "origins")
+
 
 def build_autoencoder(recipe, perceptual=True):
     """The untrained `BinaryAutoencoder` of a recipe.
@@ -84,6 +86,22 @@ def build_diffusion(recipe, num_classes=None, wordings=None, autoencoder=None):
         vlb_weight=recipe.vlb_weight,
         label_dropout=recipe.label_dropout,
     )
+
+
+def describe_origins(recipe):
+    """The presets that a recipe begins with, and how they were trained, for the metadata.
+
+    Returns:
+        Dictionary of the recipe's fields that name a preset -> what its metadata says.
+    """
+    origins = {}
+    for field in ("autoencoder_preset", "denoiser_preset"):
+        preset = getattr(recipe, field)
+        if preset is not None:
+            metadata = read_metadata(preset)
+            kept = {key: metadata[key] for key in _OF_AN_ORIGIN if key in metadata}
+            origins[field] = {"preset": preset, **kept}
+    return origins
 
 
 def take_autoencoder(recipe, path):

@@ -17,6 +17,7 @@ _KEPT = (
     "data",
     "text_encoder",
     "wordings",
+    "origins",
 )
 
 

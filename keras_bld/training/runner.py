@@ -113,6 +113,7 @@ class Runner:
         recipe, folder = self.recipe, self.folder / "diffusion"
         if self._is_finished(self.folder / "preset", recipe.diffusion_steps):
             return
+        origins = models.describe_origins(recipe)
         model = self.build_diffusion(self._trained_autoencoder())
         model.compile(
             make_optimizer(
@@ -136,6 +137,8 @@ class Runner:
             validation_data=self._with_conditions(codes, labels),
         )
         metadata = self._metadata(recipe.diffusion_steps, logs)
+        if origins:
+            metadata["origins"] = origins
         save_preset(model, self.folder / "preset", metadata)
 
     def run_sample(self):

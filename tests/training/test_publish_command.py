@@ -17,6 +17,7 @@ def trained(model, tmp_path):  # noqa: F811
         "data": "shapes, CC0-1.0",
         "settings": {"sampling_steps": 3, "guidance_scale": 2.0},
         "last_logs": {"loss": 1.0},
+        "origins": {"denoiser_preset": {"preset": "bld_older", "training_steps": 5}},
     }
     return save_preset(model, tmp_path / "run" / "preset", metadata)
 
@@ -37,6 +38,7 @@ def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypa
     assert metadata["data_name"] == "tfds:tiny"
     settings = {"sampling_steps": 3, "guidance_scale": 2.0, "temperature": 1.2}
     assert metadata["settings"] == settings
+    assert metadata["origins"]["denoiser_preset"]["training_steps"] == 5
     assert metadata["trained_with"]["keras_bld"] and "last_logs" not in metadata
     [row] = [row for row in presets() if row.name == "bld_tiny"]
     assert row.has_weights and row.licence == "CC0-1.0" and row.metric == "CAS 0.9"

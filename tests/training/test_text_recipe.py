@@ -113,7 +113,7 @@ def finished(recipe):
     return recipe.folder
 
 
-def test_the_run_leaves_its_pictures_and_scores(finished):
+def test_the_run_leaves_its_pictures_and_scores(by_class, finished):
     metrics = json.loads((finished / "metrics.json").read_text())
     assert metrics["num_generated_images"] == 9
     assert 0 < metrics["likelihood_bits_per_dimension"] < 5
@@ -122,6 +122,12 @@ def test_the_run_leaves_its_pictures_and_scores(finished):
     metadata = read_metadata(finished / "preset")
     assert metadata["text_encoder"] == "positions"
     assert metadata["wordings"]["unseen"] == [[f"{name}, bright"] for name in NAMES]
+    origin = read_metadata(by_class / "preset")
+    for field in ("autoencoder_preset", "denoiser_preset"):
+        assert metadata["origins"][field] == {
+            "preset": str(by_class / "preset"),
+            **{key: origin[key] for key in ("command", "training_steps", "files")},
+        }
     model = keras_bld.load_preset(finished / "preset")
     assert model.denoiser.condition_kind == "token" and model.denoiser.text_width == 4
 
