@@ -96,6 +96,7 @@ def room_of(module):
         "onednn",
         "optional",
         "torch_files",
+        "processor",
         "__version__",
     ):
         return "base"  # the version is a constant

@@ -73,16 +73,12 @@ def runs_on_cpu():
     """Whether the backend computes on the processor: it has no accelerator."""
     name = backend_name()
     if name == "jax":
-        import jax
-
-        return jax.default_backend() == "cpu"
-    if name == "tensorflow":
-        import tensorflow as tf
-
-        return {device.device_type for device in tf.config.list_logical_devices()} == {"CPU"}
-    import torch
-
-    return not torch.cuda.is_available()
+        from keras_bld.backend import jax_backend as chosen
+    elif name == "tensorflow":
+        from keras_bld.backend import tensorflow_backend as chosen
+    else:
+        from keras_bld.backend import torch_backend as chosen
+    return not chosen.has_accelerator()
 
 
 def own_buffers(variables):

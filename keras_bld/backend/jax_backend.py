@@ -30,3 +30,10 @@ class CompiledFunction:
 def _as_tensor(argument):
     # By way of NumPy: JAX gives a Python number a weak type, which retraces after a NumPy one.
     return ops.convert_to_tensor(argument if ops.is_tensor(argument) else np.asarray(argument))
+
+
+def has_accelerator():
+    """Whether there is a device beside the processor."""
+    import jax
+
+    return jax.default_backend() != "cpu"

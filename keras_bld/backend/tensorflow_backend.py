@@ -31,3 +31,10 @@ def fuse_with_xla(function):
     # Apple's plugin for its GPUs has no XLA; Keras's own jit_compile="auto" leaves it out there.
     has_metal = platform.system() == "Darwin" and tf.config.list_physical_devices("GPU")
     return tf.function(function, autograph=False, jit_compile=not has_metal)
+
+
+def has_accelerator():
+    """Whether there is a device beside the processor."""
+    import tensorflow as tf
+
+    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())

@@ -16,3 +16,10 @@ class CompiledFunction:
 
         with torch.no_grad():
             return self._function(*[ops.convert_to_tensor(argument) for argument in arguments])
+
+
+def has_accelerator():
+    """Whether there is a device beside the processor."""
+    import torch
+
+    return torch.cuda.is_available()
