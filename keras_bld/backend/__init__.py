@@ -21,14 +21,7 @@ def compile_function(function, variables):
         A callable with the attribute `num_traces`, the number of times `function` was traced
         (on torch, which runs eagerly: 0).
     """
-    name = backend_name()
-    if name == "jax":
-        from keras_bld.backend.jax_backend import CompiledFunction
-    elif name == "tensorflow":
-        from keras_bld.backend.tensorflow_backend import CompiledFunction
-    else:
-        from keras_bld.backend.torch_backend import CompiledFunction
-    return CompiledFunction(function, variables)
+    return _chosen_backend().CompiledFunction(function, variables)
 
 
 def fuse(function):
@@ -71,14 +64,7 @@ def prefers_xla(network):
 
 def runs_on_cpu():
     """Whether the backend computes on the processor: it has no accelerator."""
-    name = backend_name()
-    if name == "jax":
-        from keras_bld.backend import jax_backend as chosen
-    elif name == "tensorflow":
-        from keras_bld.backend import tensorflow_backend as chosen
-    else:
-        from keras_bld.backend import torch_backend as chosen
-    return not chosen.has_accelerator()
+    return not _chosen_backend().has_accelerator()
 
 
 def own_buffers(variables):
@@ -91,3 +77,15 @@ def own_buffers(variables):
     if backend_name() == "jax":
         for variable in variables:
             variable.assign(ops.copy(variable))
+
+
+def _chosen_backend():
+    """The file of the backend in use; the others are never imported."""
+    name = backend_name()
+    if name == "jax":
+        from keras_bld.backend import jax_backend as chosen
+    elif name == "tensorflow":
+        from keras_bld.backend import tensorflow_backend as chosen
+    else:
+        from keras_bld.backend import torch_backend as chosen
+    return chosen

@@ -110,12 +110,12 @@ def evaluate_command(
             classifier_seeds=classifier_seeds,
         )
         sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
-        name = pathlib.Path(preset).name
-        if name == "preset":  # runs/NAME/preset
-            name = pathlib.Path(preset).resolve().parent.name
+        name = _name(preset)
         folder = pathlib.Path(out or f"runs/evaluation/{name}")
         data = _data(data, metadata)
-        model, autoencoder = _load(preset, any(sweep) or any(v is not None for v in given.values()))
+        model, autoencoder = _load(
+            preset, metadata, any(sweep) or any(value is not None for value in given.values())
+        )
         sources = {
             split: open_data_set(data, split, autoencoder.image_shape, data_dir, work_dir=folder)
             for split in ("train", "held_out")
@@ -150,12 +150,23 @@ def evaluate_command(
         say(f"{folder / 'card.md'}")
 
 
-def _load(preset, samples):
+def _name(preset):
+    """What a preset is called: its own name, or that of the run whose stage left it."""
+    path = pathlib.Path(preset)
+    if path.name != "preset":
+        return path.name
+    stage_or_run = path.resolve().parent
+    if stage_or_run.name == "autoencoder":  # runs/NAME/autoencoder/preset
+        return f"{stage_or_run.parent.name}_autoencoder"
+    return stage_or_run.name  # runs/NAME/preset
+
+
+def _load(preset, metadata, samples):
     """(model, autoencoder) of a preset; model None for an autoencoder alone.
 
     `samples` says that something was asked for that only a model which makes images has.
     """
-    if read_metadata(preset)["class_name"] == "BinaryAutoencoder":
+    if metadata["class_name"] == "BinaryAutoencoder":
         if samples:
             raise checks.error(
                 "preset",

@@ -77,10 +77,10 @@ def publish_command(
             for key, value in metadata.get("settings", {}).items()
             if key not in ("work_dir", "data_dir", "stage", "dry_run")
         }
-        sampler = sampler_settings(
-            trained, num_steps=num_steps, temperature=temperature, guidance_scale=guidance_scale
-        )
         if trained["class_name"] == "BinaryLatentDiffusion":
+            sampler = sampler_settings(
+                trained, num_steps=num_steps, temperature=temperature, guidance_scale=guidance_scale
+            )
             metadata["settings"] |= {"sampling_steps": sampler.pop("num_steps"), **sampler}
         metadata["trained_with"] = trained["versions"]
         given = {"licence": licence, "data": data, "data_name": data_name, "metric": metric}

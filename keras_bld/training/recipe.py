@@ -222,7 +222,7 @@ class Recipe:
         for field in ("autoencoder_steps", "diffusion_steps"):
             check_steps(field, getattr(self, field), self.steps_per_epoch)
         checks.check_integer("sampling_steps", self.sampling_steps, 1, self.num_steps)
-        factor = 2 ** (len(self.width_multipliers) - 1)
+        factor = self.downsampling_factor
         if self.image_size % factor:
             raise checks.error(
                 "image_size",
@@ -245,9 +245,14 @@ class Recipe:
         return (self.image_size, self.image_size, self.image_channels)
 
     @property
+    def downsampling_factor(self):
+        """f: pixels to a cell of the code, in height and in width."""
+        return 2 ** (len(self.width_multipliers) - 1)
+
+    @property
     def code_shape(self):
         """(height, width, bits) of the codes."""
-        cells = self.image_size // 2 ** (len(self.width_multipliers) - 1)
+        cells = self.image_size // self.downsampling_factor
         return (cells, cells, self.code_channels)
 
     @property
@@ -284,7 +289,7 @@ class Recipe:
         The number of levels stays; images shrink until the code is at most 8 x 8 cells.
         """
         cells = min(self.code_shape[0], _SMOKE_CELLS)
-        factor = 2 ** (len(self.width_multipliers) - 1)
+        factor = self.downsampling_factor
         return dataclasses.replace(
             self,
             image_size=cells * factor,

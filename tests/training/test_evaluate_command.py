@@ -40,15 +40,18 @@ def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):  # noqa: F811
     assert len(other["rows"]) == 1
 
 
-def test_an_autoencoder_alone(model, data_folder, tmp_path, capsys):  # noqa: F811
-    save_preset(model.autoencoder, tmp_path / "stage_1", {"data_name": str(data_folder)})
-    out = tmp_path / "out"
-    evaluate(tmp_path / "stage_1", "--out", out, *SMALL)
+def test_an_autoencoder_alone(model, data_folder, tmp_path, monkeypatch, capsys):  # noqa: F811
+    preset = tmp_path / "shapes" / "autoencoder" / "preset"
+    save_preset(model.autoencoder, preset, {"data_name": str(data_folder)})
+    monkeypatch.chdir(tmp_path)
+    evaluate(preset, *SMALL)
+    # Named after the run: stage 1 of every run is called the same.
+    out = tmp_path / "runs" / "evaluation" / "shapes_autoencoder"
     card = json.loads((out / "card.json").read_text())
-    assert card["preset"]["name"] == "stage_1" and card["real"]["num_images"] == 36
+    assert card["preset"]["name"] == "shapes_autoencoder" and card["real"]["num_images"] == 36
     assert "dead_bits" in capsys.readouterr().out and (out / "reconstructions.png").is_file()
     with pytest.raises(SystemExit) as caught:
-        evaluate(tmp_path / "stage_1", "--out", out, "--sweep-num-steps", 2, 4)
+        evaluate(preset, "--out", out, "--sweep-num-steps", 2, 4)
     assert "an autoencoder makes no images" in str(caught.value.code)
 
 
