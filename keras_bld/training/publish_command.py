@@ -77,11 +77,16 @@ def publish_command(
             for key, value in metadata.get("settings", {}).items()
             if key not in ("work_dir", "data_dir", "stage", "dry_run")
         }
+        options = {
+            "num_steps": num_steps,
+            "temperature": temperature,
+            "guidance_scale": guidance_scale,
+        }
         if trained["class_name"] == "BinaryLatentDiffusion":
-            sampler = sampler_settings(
-                trained, num_steps=num_steps, temperature=temperature, guidance_scale=guidance_scale
-            )
+            sampler = sampler_settings(trained, **options)
             metadata["settings"] |= {"sampling_steps": sampler.pop("num_steps"), **sampler}
+        else:
+            _refuse(options, trained["class_name"])
         metadata["trained_with"] = trained["versions"]
         given = {"licence": licence, "data": data, "data_name": data_name, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
@@ -94,3 +99,15 @@ def publish_command(
         )
     size = sum(file.stat().st_size for file in path.iterdir())
     print(f"{path}: {size / 2**20:.2f} MiB")
+
+
+def _refuse(options, class_name):
+    """Raise ValueError where a sampler's option is given for a model that has no sampler."""
+    for option, value in options.items():
+        if value is not None:
+            raise checks.error(
+                option,
+                f"{value} for a {class_name}",
+                "the option for a BinaryLatentDiffusion alone",
+                "leave it out: a stage 1 by itself samples nothing",
+            )

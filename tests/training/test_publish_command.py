@@ -52,7 +52,12 @@ def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypa
 def test_an_autoencoder_has_no_settings_of_a_sampler(model, tmp_path):  # noqa: F811
     metadata = {"settings": {"seed": 0, "temperature": 0.9}}
     trained = save_preset(model.autoencoder, tmp_path / "preset", metadata)
-    main(["publish", str(trained), "--name", "bae_tiny", "--folder", str(tmp_path / "presets")])
+    words = ["publish", str(trained), "--name", "bae_tiny", "--folder", str(tmp_path / "presets")]
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--guidance-scale", "0"])
+    assert "`guidance_scale`: received 0.0 for a BinaryAutoencoder" in str(caught.value.code)
+    assert not (tmp_path / "presets").exists()
+    main(words)
     assert read_metadata(tmp_path / "presets" / "bae_tiny")["settings"] == {
         "seed": 0,
         "temperature": 0.9,
