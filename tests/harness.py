@@ -19,6 +19,8 @@ from PIL import Image
 from keras_bld.backend import compile_function
 
 PROJECT_ROOT = pathlib.Path(__file__).resolve().parents[1]
+# `jit_compile` of tests whose few steps take less time than XLA, TensorFlow's default, to compile.
+QUICK_JIT = "auto" if keras.config.backend() == "jax" else False
 
 
 def shared_file(relative):

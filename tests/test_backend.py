@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from harness import run_in_new_process, to_numpy
+from harness import QUICK_JIT, run_in_new_process, to_numpy
 from keras import ops
 
 from keras_bld.backend import backend_name, compile_function, fuse, runs_on_cpu
@@ -115,3 +115,15 @@ def test_no_xla_where_apples_gpu_has_none(monkeypatch, system):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
     fused = tensorflow_backend.fuse_with_xla(lambda x: x + 1.0)
     assert fused._jit_compile == (system == "Linux")
+
+
+@pytest.mark.skipif(backend_name() != "tensorflow", reason="what TensorFlow's tracing costs")
+@pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])
+def test_a_training_step_is_traced_once(stage, make_autoencoder, make_diffusion):
+    model = make_autoencoder() if stage == "autoencoder" else make_diffusion()
+    shape = model.image_shape if stage == "autoencoder" else model.code_shape
+    traces, compute_loss = [], model.compute_loss
+    model.compute_loss = lambda *args, **options: traces.append(1) or compute_loss(*args, **options)
+    model.compile(keras.optimizers.Adam(1e-3), jit_compile=QUICK_JIT)
+    model.fit(np.zeros((8, *shape), "float32"), batch_size=4, epochs=2, verbose=0)
+    assert len(traces) == 1

@@ -13,10 +13,10 @@ from keras_bld.autoencoder.losses import (
     split_with_balance,
 )
 from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy, mean_psnr
-from keras_bld.backend.gradients import ForgetsGradients
+from keras_bld.backend.training import RepairedTraining
 
 
-class AutoencoderObjective(ForgetsGradients, keras.Model):
+class AutoencoderObjective(RepairedTraining, keras.Model):
     """A model that `fit` trains on the objective of Eq. 2, on every backend with the same code.
 
     It knows no network but the critic. A subclass sets the attributes that the constructor of

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_bld import checks
 from keras_bld.backend import own_buffers, prefers_xla
-from keras_bld.backend.gradients import ForgetsGradients
+from keras_bld.backend.training import RepairedTraining
 from keras_bld.diffusion.conditioning import check_condition
 from keras_bld.diffusion.generation import Generation
 from keras_bld.diffusion.objective import NATS_PER_BIT, TARGETS, diffusion_losses
@@ -18,7 +18,7 @@ LOSS_WEIGHTINGS = ("uniform", "time")
 
 
 @keras.saving.register_keras_serializable("keras_bld")
-class BinaryLatentDiffusion(PresetMethods, Generation, ForgetsGradients, keras.Model):
+class BinaryLatentDiffusion(PresetMethods, Generation, RepairedTraining, keras.Model):
     """A generative model: a Bernoulli diffusion over the binary codes of an autoencoder.
 
     Trains with `compile(optimizer)` and `fit`; the loss is BCE on `target` plus `vlb_weight` times

@@ -127,6 +127,8 @@ def train_classifier(
         optimizer=keras.optimizers.Adam(schedule),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
+    # Built here, not in the first step, which TensorFlow would then trace twice.
+    model.optimizer.build(model.trainable_variables)
     model.fit(batches, epochs=epochs, shuffle=False, verbose=verbose)
     return model
 

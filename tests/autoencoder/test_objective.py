@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 from autoencoder.differentiation import gradient_of
-from harness import check_steps_forget
+from harness import QUICK_JIT, check_steps_forget
 from keras import ops
 from sklearn.datasets import load_digits
 
@@ -29,8 +29,6 @@ TERMS = {
     *("loss", "reconstruction", "perceptual", "adversarial", "critic"),
     *("psnr", "dead_bits", "bit_entropy"),
 }
-# TensorFlow compiles with XLA by default, which takes longer than these tests' steps.
-JIT = "auto" if keras.config.backend() == "jax" else False
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +71,7 @@ def test_one_step_equals_two_optimizers(digits):
         adaptive_weight="last_layer",
         augment_policy=None,
     )
-    model.compile(keras.optimizers.SGD(learning_rate), jit_compile=JIT)
+    model.compile(keras.optimizers.SGD(learning_rate), jit_compile=QUICK_JIT)
     networks = (model.encoder, model.code_logits, model.decoder)
     variables = [v for network in networks for v in network.trainable_variables]
     critic_variables = model.critic.trainable_variables
@@ -135,7 +133,7 @@ def test_one_step_equals_two_optimizers(digits):
 
 def test_a_step_knows_nothing_of_the_gradients_before_it(digits):
     model = new_model(critic=small_critic(), critic_start_step=0)
-    model.compile(keras.optimizers.SGD(0.1), jit_compile=JIT)
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=QUICK_JIT)
     check_steps_forget(model, digits[:4], model)
 
 
@@ -149,7 +147,7 @@ def test_training_on_digits(digits):
         perceptual=PerceptualDistance(features),
         perceptual_weight=0.25,
     )
-    model.compile(keras.optimizers.Adam(5e-3), jit_compile=JIT)
+    model.compile(keras.optimizers.Adam(5e-3), jit_compile=QUICK_JIT)
     images, labels = np.round(digits * 255).astype("uint8"), np.arange(64)
     first_kernel, frozen = snapshot(model.encoder.blocks[0].kernel), snapshot(features.weights[0])
     critic_before = [snapshot(variable) for variable in model.critic.trainable_variables]

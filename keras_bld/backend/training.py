@@ -1,0 +1,27 @@
+"""What Keras's training leaves to be done on single backends."""
+
+
+class RepairedTraining:
+    """Mixin of built Keras models, before `keras.Model`: `fit` costs and computes what it should.
+
+    On torch each training step begins without the gradients before it. Keras calls `zero_grad` of
+    `torch.nn.Module`, which knows the parameters by their Keras paths. Layers that are built at
+    once have paths like "query_key_value/kernel", the same in each block of a transformer: one of
+    them was known, the others added up the gradients of all steps, and training drifted away.
+
+    On TensorFlow a step is traced once. Keras creates the optimizer's variables in the first trace
+    of the step, which TensorFlow then throws away and makes again. (Both seen with Keras 3.15.)
+    """
+
+    def zero_grad(self, set_to_none=True):
+        """Drop the gradients of all trainable variables; called by Keras on torch alone."""
+        for variable in self.trainable_variables:
+            variable.value.grad = None
+
+    def make_train_function(self, force=False):
+        """Build the optimizer, then what `fit` and `train_on_batch` call for each step."""
+        if self.optimizer is not None and not self.optimizer.built:
+            # Keras builds it itself, and in its scope, where there is a strategy for many devices.
+            if getattr(self, "_distribute_strategy", None) is None:
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
