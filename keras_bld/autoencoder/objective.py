@@ -13,7 +13,7 @@ from keras_bld.autoencoder.losses import (
     split_with_balance,
 )
 from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy, mean_psnr
-from keras_bld.backend.training import RepairedTraining
+from keras_bld.backend.trainer import RepairedTraining
 
 
 class AutoencoderObjective(RepairedTraining, keras.Model):

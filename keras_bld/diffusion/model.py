@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_bld import checks
 from keras_bld.backend import own_buffers, prefers_xla
-from keras_bld.backend.training import RepairedTraining
+from keras_bld.backend.trainer import RepairedTraining
 from keras_bld.diffusion.conditioning import check_condition
 from keras_bld.diffusion.generation import Generation
 from keras_bld.diffusion.objective import NATS_PER_BIT, TARGETS, diffusion_losses

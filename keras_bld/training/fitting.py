@@ -133,7 +133,7 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
     steps_per_epoch = min(steps_per_epoch, num_steps)
     epochs = num_steps // steps_per_epoch
     done = finished_epochs(checkpoint)
-    # Built here, not in the first step, which TensorFlow would then trace twice.
+    # Before `load_weights`, which fills the optimizer's variables, too.
     model.optimizer.build(model.trainable_variables)
     if done:
         model.load_weights(checkpoint / f"{done:06d}.{_CHECKPOINT}")

@@ -1,4 +1,4 @@
-"""What Keras's training leaves to be done on single backends."""
+"""What Keras's trainer leaves to be done on single backends."""
 
 
 class RepairedTraining:
@@ -20,8 +20,8 @@ class RepairedTraining:
 
     def make_train_function(self, force=False):
         """Build the optimizer, then what `fit` and `train_on_batch` call for each step."""
-        if self.optimizer is not None and not self.optimizer.built:
-            # Keras builds it itself, and in its scope, where there is a strategy for many devices.
-            if getattr(self, "_distribute_strategy", None) is None:
-                self.optimizer.build(self.trainable_variables)
+        # Under a strategy for many devices Keras builds it itself, in the strategy's scope.
+        alone = getattr(self, "_distribute_strategy", None) is None
+        if alone and self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
