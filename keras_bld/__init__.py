@@ -2,19 +2,20 @@
 
 import importlib
 
-from keras_bld import onednn  # noqa: F401 (before Keras imports TensorFlow)
+from keras_bld.base import processor
+from keras_bld.base.version import __version__
+
+processor.turn_on_onednn()  # before Keras imports TensorFlow
 
 # isort: split
 # These rooms register the Keras classes that `.keras` files and presets name.
-from keras_bld import baselines, evaluation
+from keras_bld import baselines, metrics
 from keras_bld.autoencoder import BernoulliStraightThrough, BinaryAutoencoder
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
-
-__version__ = "0.1.0"
+from keras_bld.zoo import list_presets, load_preset
 
 # Resolved at first use, so that `import keras_bld` stays as quick as `import keras`.
-_ROOMS = ("conversion", "data", "scoring", "serving", "zoo")
-_ZOO_FUNCTIONS = ("load_preset", "presets")
+_ROOMS = ("conversion", "data", "evaluation", "presets", "serving", "text", "zoo")
 
 __all__ = [
     "BernoulliDenoiser",
@@ -22,18 +23,18 @@ __all__ = [
     "BernoulliStraightThrough",
     "BinaryAutoencoder",
     "BinaryLatentDiffusion",
+    "__version__",
     "baselines",
-    "evaluation",
+    "list_presets",
+    "load_preset",
+    "metrics",
     *_ROOMS,
-    *_ZOO_FUNCTIONS,
 ]
 
 
 def __getattr__(name):
     if name in _ROOMS:
         return importlib.import_module(f"keras_bld.{name}")
-    if name in _ZOO_FUNCTIONS:
-        return getattr(importlib.import_module("keras_bld.zoo"), name)
     raise AttributeError(f"module 'keras_bld' has no attribute {name!r}")
 
 

@@ -7,12 +7,12 @@ import sys
 # module imports at the top only what is cheap, because `--help` imports all of them.
 COMMANDS = {
     "benchmark": "keras_bld.benchmark.command:benchmark_command",
-    "convert": "keras_bld.conversion.command:convert_command",
-    "encode": "keras_bld.training.encode_command:encode_command",
-    "evaluate": "keras_bld.training.evaluate_command:evaluate_command",
-    "generate": "keras_bld.training.generate_command:generate_command",
-    "presets": "keras_bld.zoo.presets_command:presets_command",
-    "publish": "keras_bld.training.publish_command:publish_command",
+    "convert": "keras_bld.commands.convert:convert_command",
+    "encode": "keras_bld.commands.encode:encode_command",
+    "evaluate": "keras_bld.commands.evaluate:evaluate_command",
+    "generate": "keras_bld.commands.generate:generate_command",
+    "presets": "keras_bld.commands.presets:presets_command",
+    "publish": "keras_bld.commands.publish:publish_command",
 }
 
 

@@ -21,6 +21,7 @@ if NUM_THREADS != "0":
 
 import hypothesis
 import keras
+import numpy as np
 import pytest
 
 # Derandomised: a test run of the same code gives the same answer, here and in CI.
@@ -80,3 +81,42 @@ def make_diffusion():
     from small_models import small_diffusion
 
     return small_diffusion
+
+
+@pytest.fixture(scope="module")
+def numpy_initial_weights():
+    """Initial weights come from NumPy: the same on every backend, and JAX compiles nothing.
+
+    (XLA takes most of a second for the random numbers of each new shape.)
+    """
+    generator = np.random.default_rng(0)
+
+    def normal(initializer, shape, dtype=None):
+        values = generator.normal(0, 0.2, shape).astype("float32")
+        return keras.ops.convert_to_tensor(values, dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("VarianceScaling", "RandomNormal"):
+            patch.setattr(getattr(keras.initializers, name), "__call__", normal)
+        patch.setattr(keras.random, "normal", lambda shape, **_: normal(None, shape, "float32"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The class-conditional model of `small_models.shapes`."""
+    from small_models import shapes_model
+
+    return shapes_model()
+
+
+@pytest.fixture
+def data_folder(tmp_path):
+    """A folder of `small_models.shapes` with class sub-folders in train/ and val/."""
+    from harness import write_class_folders
+    from small_models import NUM_CLASSES, shapes
+
+    splits = {"train": shapes(48, 0), "val": shapes(36, 1)}
+    class_names = [f"class_{label}" for label in range(NUM_CLASSES)]
+    write_class_folders(tmp_path / "data", splits, class_names)
+    return tmp_path / "data"

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 
 PROJECT_ROOT = pathlib.Path(__file__).resolve().parents[1]
 # `jit_compile` of tests whose few steps take less time than XLA, TensorFlow's default, to compile.

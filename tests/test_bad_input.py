@@ -5,7 +5,7 @@ import re
 import pytest
 from harness import PROJECT_ROOT
 
-from keras_bld.zoo import locate
+from keras_bld.presets import locate
 
 PAGE = (PROJECT_ROOT / "docs" / "errors.md").read_text()
 # Every kind of bad input that the manual must show, in its order.
@@ -65,7 +65,7 @@ def names():
 @pytest.fixture(autouse=True)
 def no_presets(tmp_path, monkeypatch):
     monkeypatch.delenv(locate.ENVIRONMENT_VARIABLE, raising=False)
-    monkeypatch.setattr(locate, "SHIPPED", tmp_path)
+    monkeypatch.setattr(locate, "FOLDERS", [tmp_path])
 
 
 @pytest.mark.parametrize("kind, call, message", table_rows())

@@ -1,4 +1,4 @@
-"""The arrows of docs/design.md, read from the source, and what `import keras_bld` costs."""
+"""The arrows of docs/design.md against the source: no wrong ones, no circles, a light import."""
 
 import ast
 import json
@@ -10,34 +10,34 @@ import keras
 import pytest
 from harness import PROJECT_ROOT, run_in_new_process
 
-BASE = {"base", "preset_methods"}
-STAGES = {"autoencoder", "diffusion", "evaluation", "data", "text"}  # siblings
-BELOW_ZOO = BASE | STAGES
-BELOW_CONVERSION = BELOW_ZOO | {"zoo"}
-BELOW_TRAINING = BELOW_CONVERSION | {"conversion", "serving", "scoring", "baselines"}
-# Room -> rooms that it may import beside itself. "front" is keras_bld/__init__.py and __main__.py.
+DESIGN = PROJECT_ROOT / "docs" / "design.md"
+ARROW, SIBLING = " <- ", " | "
+# Of a model: users look for them there. They may reach up, from inside the method alone.
+REACHING_UP = ("export", "compile_for_inference")
+REACHED = "serving"
+
+
+def levels_of(text):
+    """The levels of rooms from the lowest up, as the code block with arrows in design.md says."""
+    (block,) = [part for part in text.split("```")[1::2] if ARROW in part]
+    levels = block.removeprefix("text").replace("\n", " ").split(ARROW.strip())
+    return [[room.strip() for room in level.split(SIBLING.strip())] for level in levels]
+
+
+def room_folders():
+    """Names of the folders with code, and of the recipes beside them."""
+    return {path.parent.name for path in PROJECT_ROOT.glob("keras_bld/*/__init__.py")} | {"recipes"}
+
+
+LEVELS = levels_of(DESIGN.read_text())
+FRONT = "front"  # keras_bld/__init__.py and __main__.py
+# Room -> rooms that it may import: itself, and those of the levels below.
 ARROWS = {
-    "base": set(),
-    "preset_methods": set(),  # a mixin of both models, one file
-    **{stage: BASE for stage in STAGES},
-    "zoo": BELOW_ZOO,
-    "conversion": BELOW_CONVERSION,
-    "serving": BELOW_CONVERSION,
-    "scoring": BELOW_CONVERSION,
-    "baselines": BELOW_CONVERSION,
-    "training": BELOW_TRAINING,
-    # Beside training, of whose tools for commands it takes the form of its errors.
-    "benchmark": BELOW_TRAINING | {"training"},
-    "ablations": BELOW_TRAINING | {"training"},
-    "front": BELOW_TRAINING | {"training", "benchmark"},
-    "recipes": {"ablations", "data", "text", "training"},
+    room: {room, *(below for level in LEVELS[:index] for below in level)}
+    for index, level in enumerate(LEVELS)
+    for room in level
 }
-# The models' convenience methods reach up, from inside the function's body only.
-ARROWS_IN_FUNCTIONS = {
-    "autoencoder": {"serving"},
-    "diffusion": {"data", "serving", "zoo"},  # zoo: fingerprints in a store's header
-    "preset_methods": {"zoo"},
-}
+ARROWS[FRONT] = set(ARROWS) - {"recipes"}
 
 BACKENDS = {"tensorflow", "jax", "torch"}
 NEVER_AT_IMPORT = BACKENDS | {
@@ -55,7 +55,10 @@ PEER = "keras_bld.benchmark.torch_peer"
 
 
 def imports_of(source, package):
-    """(module, whether inside a function, line) of every import; `package` resolves dots."""
+    """(module, name of the outermost function or None, line) of every import.
+
+    `package` resolves dots.
+    """
     found = []
 
     def visit(node, in_function):
@@ -73,11 +76,12 @@ def imports_of(source, package):
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if called in ("import_module", "__import__"):
                 found.append((str(node.args[0].value), in_function, node.lineno))
-        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            in_function = in_function or getattr(node, "name", "<lambda>")
         for child in ast.iter_child_nodes(node):
-            visit(child, in_function or function)
+            visit(child, in_function)
 
-    visit(ast.parse(source), False)
+    visit(ast.parse(source), None)
     return found
 
 
@@ -88,31 +92,63 @@ def room_of(module):
         return "recipes"
     if first != "keras_bld":
         return None
-    if rest and rest[0] in (
-        "checks",
-        "random",
-        "backend",
-        "files",
-        "onednn",
-        "optional",
-        "torch_files",
-        "processor",
-        "__version__",
-    ):
-        return "base"  # the version is a constant
-    return rest[0] if rest and rest[0] in ARROWS else "front"
+    return rest[0] if rest and rest[0] in ARROWS else FRONT
+
+
+def reaches_up(imported, in_function):
+    return in_function in REACHING_UP and room_of(imported) == REACHED
 
 
 def wrong_arrows(source, module):
     room, package = room_of(module), module.rpartition(".")[0]
-    wrong = []
-    for imported, in_function, line in imports_of(source, package):
-        allowed = ARROWS[room] | {room, None}
-        if in_function:
-            allowed |= ARROWS_IN_FUNCTIONS.get(room, set())
-        if room_of(imported) not in allowed:
-            wrong.append(f"{module}:{line}: {room} must not import {imported}")
-    return wrong
+    return [
+        f"{module}:{line}: {room} must not import {imported}"
+        for imported, in_function, line in imports_of(source, package)
+        if room_of(imported) is not None
+        and room_of(imported) not in ARROWS[room]
+        and not reaches_up(imported, in_function)
+    ]
+
+
+def import_graph(modules):
+    """Module -> modules of ours that it imports, anywhere in the file."""
+
+    def target(imported):
+        # `from a.b import c` names a module a.b.c, or something that a.b (or its __init__) has.
+        for name in (imported, imported.rpartition(".")[0]):
+            for candidate in (name, f"{name}.__init__"):
+                if candidate in modules:
+                    return candidate
+        return None
+
+    return {
+        module: {
+            target(imported)
+            for imported, in_function, _ in imports_of(source, module.rpartition(".")[0])
+            if not reaches_up(imported, in_function)
+        }
+        - {None}
+        for module, source in modules.items()
+    }
+
+
+def circles(graph):
+    """Sets of modules that import each other in a circle (strongly connected components)."""
+
+    def reachable(start):
+        seen, waiting = set(), [start]
+        while waiting:
+            for following in graph[waiting.pop()] - seen:
+                seen.add(following)
+                waiting.append(following)
+        return seen
+
+    reached = {module: reachable(module) for module in graph}
+    return {
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in graph
+        if module in reached[module]
+    }
 
 
 def heavy_at_import(source, module):
@@ -149,40 +185,59 @@ def sources():
 @pytest.mark.parametrize("rule", [wrong_arrows, heavy_at_import, backend_in_the_wrong_file])
 def test_every_file_keeps_the_rule(rule):
     modules = sources()
-    assert "keras_bld.backend.jax_backend" in modules
+    assert "keras_bld.base.backend.jax_backend" in modules
     wrong = [line for module, source in modules.items() for line in rule(source, module)]
     assert not wrong, "\n" + "\n".join(wrong)
 
 
 @pytest.mark.once
-def test_every_room_has_its_arrows():
-    folders = {path.parent.name for path in PROJECT_ROOT.glob("keras_bld/*/__init__.py")}
-    assert folders - {"backend"} == set(ARROWS) - {"base", "front", "preset_methods", "recipes"}
+def test_the_design_names_every_room_and_no_other():
+    named = [room for level in LEVELS for room in level]
+    assert sorted(named) == sorted(room_folders())
+
+
+@pytest.mark.once
+def test_no_modules_import_each_other_in_a_circle():
+    found = circles(import_graph(sources()))
+    assert not found, "\n" + "\n".join(" <-> ".join(sorted(circle)) for circle in found)
+
+
+@pytest.mark.once
+def test_circles_on_snippets():
+    modules = {
+        "keras_bld.data.a": "from keras_bld.data.b import x",
+        "keras_bld.data.b": "def f():\n  from keras_bld.data import c",
+        "keras_bld.data.c": "import keras_bld.data.a",
+        "keras_bld.data.d": "from keras_bld.data import a",
+    }
+    (circle,) = circles(import_graph(modules))
+    assert circle == {"keras_bld.data.a", "keras_bld.data.b", "keras_bld.data.c"}
+    modules["keras_bld.data.c"] = ""
+    assert not circles(import_graph(modules))
 
 
 @pytest.mark.once
 @pytest.mark.parametrize(
     "module, source, fine",
     [
-        ("keras_bld.diffusion.sampler", "from keras_bld import random", True),
+        ("keras_bld.diffusion.sampler", "from keras_bld.base import random", True),
         ("keras_bld.diffusion.sampler", "from . import schedule", True),
-        ("keras_bld.diffusion.sampler", "from .. import checks", True),
+        ("keras_bld.diffusion.sampler", "from ..base import checks", True),
         ("keras_bld.diffusion.sampler", "from ..autoencoder import encoder", False),
         ("keras_bld.diffusion.sampler", "from keras_bld.autoencoder import x", False),
-        ("keras_bld.diffusion.model", "import keras_bld.zoo.store", False),
-        ("keras_bld.preset_methods", "def save():\n  from keras_bld.zoo import store", True),
+        ("keras_bld.diffusion.model", "import keras_bld.zoo.listing", False),
         ("keras_bld.diffusion.model", "def export():\n  from keras_bld.serving import x", True),
-        ("keras_bld.diffusion.model", "def save():\n  from keras_bld.training import run", False),
+        ("keras_bld.diffusion.model", "def save():\n  from keras_bld.serving import x", False),
+        ("keras_bld.diffusion.model", "def export():\n  from keras_bld.training import run", False),
         ("keras_bld.diffusion.model", "def save():\n  import keras_bld", False),
-        ("keras_bld.evaluation.card", "def save():\n  from keras_bld.zoo import store", False),
-        ("keras_bld.checks", "from keras_bld.data import images", False),
-        ("keras_bld.zoo.store", "from keras_bld import __version__", True),
-        ("keras_bld.zoo.store", "from keras_bld import BinaryAutoencoder", False),
+        ("keras_bld.metrics.frechet", "def save():\n  from keras_bld.presets import store", False),
+        ("keras_bld.base.checks", "from keras_bld.data import images", False),
+        ("keras_bld.presets.store", "from keras_bld.base.version import __version__", True),
+        ("keras_bld.presets.store", "from keras_bld import BinaryAutoencoder", False),
         ("keras_bld.conversion.read", "from keras_bld.serving import export", False),
         ("keras_bld.training.runner", "from keras_bld.conversion import read", True),
         ("keras_bld.__init__", "from keras_bld.zoo.catalogue import presets", True),
         ("recipes.digits", "from keras_bld.training import recipe", True),
-        ("recipes.digits", "import keras_bld.diffusion", False),
     ],
 )
 def test_arrow_rule_on_snippets(module, source, fine):
@@ -219,8 +274,8 @@ def test_the_peer_counts_as_torch():
 def test_backend_rule_on_snippets():
     source = "def load():\n  import torch"
     assert backend_in_the_wrong_file(source, "keras_bld.data.folders")
-    assert backend_in_the_wrong_file(source, "keras_bld.backend.jax_backend")
-    assert not backend_in_the_wrong_file(source, "keras_bld.backend.torch_backend")
+    assert backend_in_the_wrong_file(source, "keras_bld.base.backend.jax_backend")
+    assert not backend_in_the_wrong_file(source, "keras_bld.base.backend.torch_backend")
     assert not backend_in_the_wrong_file("import torchlike", "keras_bld.data.folders")
 
 

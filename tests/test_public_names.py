@@ -26,7 +26,7 @@ def test_every_public_name_resolves():
     for name in keras_bld.__all__:
         assert getattr(keras_bld, name) is not None
         assert name in dir(keras_bld)
-    assert keras_bld.presets is keras_bld.zoo.presets
+    assert keras_bld.list_presets is keras_bld.zoo.list_presets
     with pytest.raises(AttributeError, match="no attribute 'preset'"):
         _ = keras_bld.preset
 

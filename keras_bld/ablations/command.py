@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from keras_bld.ablations.study import Study, run_study
-from keras_bld.training.fitting import say
+from keras_bld.base.runs import say
 
 
 @dataclasses.dataclass(frozen=True)

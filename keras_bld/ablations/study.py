@@ -8,31 +8,31 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_bld import checks
 from keras_bld.ablations.experiments import EXPERIMENTS, FIGURE_7_STEPS, RECONSTRUCTIONS
 from keras_bld.ablations.tables import write_table
 from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.base import checks
+from keras_bld.base.files import write_json
+from keras_bld.base.runs import claim_folder, say
 from keras_bld.baselines import BottleneckAutoencoder
-from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
+from keras_bld.data import (
+    image_batches,
+    load_arrays,
+    open_data_set,
+    random_subset,
+    write_code_store,
+)
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
-from keras_bld.files import write_json
-from keras_bld.scoring import (
+from keras_bld.evaluation import (
     CardSettings,
     domain_network,
     measures,
-    open_data_set,
     sweep_samplers,
     write_sweep,
 )
-from keras_bld.scoring.samples import real_features, score_reconstructions, score_samples
-from keras_bld.training.fitting import (
-    check_steps,
-    claim_folder,
-    fit_resumably,
-    make_optimizer,
-    say,
-)
-from keras_bld.zoo.fingerprint import autoencoder_fingerprint
+from keras_bld.evaluation.samples import real_features, score_reconstructions, score_samples
+from keras_bld.presets.fingerprint import autoencoder_fingerprint
+from keras_bld.training.fitting import check_steps, fit_resumably, make_optimizer
 
 _FEATURE_SEED = 0  # which real images are compared, the same ones for every seed of a row
 # Settings on which a result depends, but no training.

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from keras_bld.files import write_json, write_text
-from keras_bld.training.command_tools import command_line
+from keras_bld.base.files import write_json, write_text
+from keras_bld.base.runs import command_line
 
 _HEADS = {
     "bits": "bits an image",

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_bld import checks
+from keras_bld.base import checks
 
 POLICIES = ("color", "translation", "cutout")
 TRANSLATION_RATIO = 1 / 8

@@ -4,15 +4,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld import checks, random
-from keras_bld.autoencoder.batching import BatchedFunction, comfortable_batch_size
 from keras_bld.autoencoder.blocks import pointwise
 from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.objective import AutoencoderObjective
 from keras_bld.autoencoder.straight_through import BernoulliStraightThrough
-from keras_bld.backend import compile_function
-from keras_bld.preset_methods import PresetMethods
+from keras_bld.base import checks, random
+from keras_bld.base.backend import compile_function
+from keras_bld.base.batching import BatchedFunction, comfortable_batch_size
+from keras_bld.presets.methods import PresetMethods
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -335,6 +335,13 @@ class BinaryAutoencoder(PresetMethods, AutoencoderObjective):
 
     def _check_codes(self, codes):
         return checks.check_codes(codes, self.code_shape)
+
+    def coding_parts(self):
+        """What turns images into codes and back: (layers whose configs count, whose weights do).
+
+        See `keras_bld.presets.autoencoder_fingerprint`.
+        """
+        return [self.encoder, self.decoder], [self.encoder, self.code_logits, self.decoder]
 
     def get_config(self):
         """Constructor arguments; `perceptual` and `critic` as serialised Keras objects."""

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_bld import checks
 from keras_bld.autoencoder.blocks import convolution
+from keras_bld.base import checks
 
 KERNEL_SIZE = 4
 

@@ -5,8 +5,8 @@ import functools
 import keras
 from keras import ops
 
-from keras_bld import checks
-from keras_bld.backend import fuse
+from keras_bld.base import checks
+from keras_bld.base.backend import fuse
 
 NORM_EPSILON = 1e-6
 

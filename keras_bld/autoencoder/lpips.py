@@ -4,8 +4,8 @@ import os
 
 import keras
 
-from keras_bld import checks
-from keras_bld.torch_files import read_arrays
+from keras_bld.base import checks
+from keras_bld.base.torch_files import read_arrays
 
 # Means and standard deviations of LPIPS's input layer, for images in [-1, 1].
 INPUT_SHIFT = (-0.030, -0.088, -0.188)

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld import checks
 from keras_bld.autoencoder.augmentation import DiffAugment
 from keras_bld.autoencoder.critic import PatchCritic
 from keras_bld.autoencoder.losses import (
@@ -13,7 +12,8 @@ from keras_bld.autoencoder.losses import (
     split_with_balance,
 )
 from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy, mean_psnr
-from keras_bld.backend.trainer import RepairedTraining
+from keras_bld.base import checks
+from keras_bld.base.backend.trainer import RepairedTraining
 
 
 class AutoencoderObjective(RepairedTraining, keras.Model):

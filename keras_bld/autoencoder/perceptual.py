@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_bld import checks
 from keras_bld.autoencoder import lpips
+from keras_bld.base import checks
 
 NORM_EPSILON = 1e-10
 

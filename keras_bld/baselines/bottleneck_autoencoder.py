@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder
-from keras_bld.autoencoder.batching import BatchedFunction, comfortable_batch_size
+from keras_bld.base import checks
+from keras_bld.base.batching import BatchedFunction, comfortable_batch_size
 from keras_bld.baselines.bottleneck import Bottleneck
 
 

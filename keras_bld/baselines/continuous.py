@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.baselines.bottleneck import Bottleneck
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.baselines.bottleneck import Bottleneck, straight_through
 
 

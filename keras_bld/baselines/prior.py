@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_bld import checks
-from keras_bld import random as bld_random
+from keras_bld.base import checks
+from keras_bld.base import random as bld_random
 from keras_bld.diffusion import BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.diffusion.objective import NATS_PER_BIT, bce_with_logits
 from keras_bld.diffusion.sampler import guided_logits

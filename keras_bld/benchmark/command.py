@@ -31,12 +31,12 @@ def benchmark_command(
         json: write one JSON object to this path; - prints it, and nothing else, to standard output.
         chart: write a chart to this picture file.
     """
-    from keras_bld import checks
+    from keras_bld.base import checks
     from keras_bld.benchmark import report, sections
     from keras_bld.benchmark.data_section import data
     from keras_bld.benchmark.machine_limit import has_bfloat16
     from keras_bld.benchmark.start_section import start
-    from keras_bld.training.command_tools import short_errors
+    from keras_bld.commands.tools import short_errors
 
     functions = {"data": data, "start": start}
     names = only or tuple(name for name in Section.__args__ if name != "linearity")

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder, PatchCritic, PerceptualDistance
 from keras_bld.autoencoder.lpips import build_vgg16
+from keras_bld.base import checks
 from keras_bld.benchmark.models import model_sizes
 from keras_bld.benchmark.settings import GUIDANCE_SCALE, random_codes, random_images, some_labels
 from keras_bld.data import CodeStore, ImageFolder, ImagePreprocessing, image_batches

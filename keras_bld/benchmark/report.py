@@ -7,9 +7,9 @@ import os
 import platform
 import sys
 
-from keras_bld import files
+from keras_bld.base import files
+from keras_bld.base.processor import processor_name
 from keras_bld.benchmark.settings import PATHS
-from keras_bld.processor import processor_name
 
 
 def machine():

@@ -1,7 +1,7 @@
 """Published autoencoders -> `BinaryAutoencoder`."""
 
-from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder, PatchCritic
+from keras_bld.base import checks
 from keras_bld.conversion import names
 from keras_bld.conversion.placement import place
 from keras_bld.conversion.published_autoencoder import read_stack, stack_rows

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from keras_bld import checks
+from keras_bld.base import checks
+from keras_bld.base.torch_files import read_torch
 from keras_bld.conversion.published_state import as_array, refuse_optimizer, some
 from keras_bld.conversion.safetensors_checkpoint import read_safetensors
-from keras_bld.torch_files import read_torch
 
 TORCH_SUFFIXES = (".th", ".pt", ".pth", ".ckpt", ".bin")
 SAFETENSORS_SUFFIX = ".safetensors"

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from keras import ops
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.conversion import names
 from keras_bld.conversion.placement import place
 from keras_bld.conversion.published_state import published_state, split_left_over

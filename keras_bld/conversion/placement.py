@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.conversion.names import AS_STORED, CONVOLUTION, LINEAR, POINTWISE
 from keras_bld.conversion.published_state import missing_tensors
 from keras_bld.conversion.report import PlacedTensor

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.conversion import names
 from keras_bld.conversion.published_state import missing_tensors
 

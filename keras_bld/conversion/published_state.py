@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
 
 # What torch's wrappers (DataParallel, compile) put into names; no published name has them.
 _WRAPPERS = ("module", "_orig_mod")

@@ -1,6 +1,6 @@
 """Checkpoints in the safetensors format."""
 
-from keras_bld import checks
+from keras_bld.base import checks
 
 
 def read_safetensors(path):

@@ -1,5 +1,6 @@
 """Data: folders, arrays, TFDS, Fashion-MNIST, digits -> batches; packed bits; the code store."""
 
+from keras_bld.base.packing import pack_codes, packed_shape, unpack_codes
 from keras_bld.data.captions import CaptionedFolder
 from keras_bld.data.code_store import CodeStore
 from keras_bld.data.code_store_writer import write_code_store
@@ -8,8 +9,7 @@ from keras_bld.data.fashion_mnist import fashion_mnist_source, holds_fashion_mni
 from keras_bld.data.folders import ImageFolder
 from keras_bld.data.images import UnreadableImageError, read_image
 from keras_bld.data.loader import image_batches
-from keras_bld.data.opening import open_images
-from keras_bld.data.packing import pack_codes, packed_shape, unpack_codes
+from keras_bld.data.opening import open_data_set, open_images
 from keras_bld.data.preprocessing import ImagePreprocessing
 from keras_bld.data.sources import ArraySource, ImageSource, Subset, load_arrays, random_subset
 from keras_bld.data.tfds_source import tfds_source
@@ -28,6 +28,7 @@ __all__ = [
     "holds_fashion_mnist",
     "image_batches",
     "load_arrays",
+    "open_data_set",
     "open_images",
     "pack_codes",
     "packed_shape",

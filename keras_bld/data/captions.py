@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.data.sources import ImageSource
 
 

@@ -5,7 +5,9 @@ import pathlib
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
+from keras_bld.base.files import remove_leftovers, replacing, write_json
+from keras_bld.base.packing import pack_codes
 from keras_bld.data.code_store import (
     FORMAT,
     HEADER,
@@ -17,8 +19,6 @@ from keras_bld.data.code_store import (
     shard_starts,
 )
 from keras_bld.data.images import UnreadableImageError
-from keras_bld.data.packing import pack_codes
-from keras_bld.files import remove_leftovers, replacing, write_json
 
 # One record a group, as random access wants it; the bits of a good code do not compress.
 WRITER_OPTIONS = "group_size:1,uncompressed"

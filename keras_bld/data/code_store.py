@@ -12,11 +12,11 @@ import threading
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
+from keras_bld.base.optional import import_optional
+from keras_bld.base.packing import packed_shape, unpack_codes
+from keras_bld.base.random import resolve_seed
 from keras_bld.data.loader import check_batches, reading
-from keras_bld.data.packing import packed_shape, unpack_codes
-from keras_bld.optional import import_optional
-from keras_bld.random import resolve_seed
 
 HEADER = "header.json"
 FORMAT = "keras_bld code store, version 1"
@@ -213,7 +213,7 @@ class CodeStore:
             labels: whether to give (images, labels) or images alone.
 
         Returns:
-            An iterator of what `decode` returns, which the functions of `keras_bld.evaluation`
+            An iterator of what `decode` returns, which the functions of `keras_bld.metrics`
             accept for images, or of tuples with int32 labels (batch,).
 
         Raises:

@@ -3,10 +3,10 @@
 import numpy as np
 from keras import ops
 
-from keras_bld import checks
+from keras_bld.base import checks
+from keras_bld.base.optional import import_optional
 from keras_bld.data.code_shards import store_header, write_code_shards
 from keras_bld.data.loader import reading
-from keras_bld.optional import import_optional
 
 IMAGES_PER_SHARD = 8192
 

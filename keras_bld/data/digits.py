@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
+from keras_bld.base.optional import import_optional
 from keras_bld.data.preprocessing import ImagePreprocessing
 from keras_bld.data.sources import ArraySource
-from keras_bld.optional import import_optional
 
 DIGITS_PREPROCESSING = ImagePreprocessing(16, num_channels=1, resampling="bicubic")
 _LARGEST_VALUE = 16

@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.data.sources import ArraySource
 
 CLASS_NAMES = (

@@ -8,11 +8,11 @@ import pathlib
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
+from keras_bld.base.files import write_text
 from keras_bld.data.images import UnreadableImageError
 from keras_bld.data.preprocessing import fingerprint
 from keras_bld.data.sources import NO_LABEL, ImageSource
-from keras_bld.files import write_text
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 TRAIN_FOLDERS = ("train",)

@@ -9,7 +9,7 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_bld import checks
+from keras_bld.base import checks
 
 WHITE = (255, 255, 255)
 

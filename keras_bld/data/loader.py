@@ -5,9 +5,9 @@ import os
 
 import numpy as np
 
-from keras_bld import checks
-from keras_bld.optional import import_optional
-from keras_bld.random import resolve_seed
+from keras_bld.base import checks
+from keras_bld.base.optional import import_optional
+from keras_bld.base.random import resolve_seed
 
 MAX_THREADS = 16
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.data import images as image_files
 
 RESAMPLING = {"lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}

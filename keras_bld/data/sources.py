@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.data.preprocessing import fingerprint
 
 NO_LABEL = -1

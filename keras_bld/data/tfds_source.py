@@ -3,9 +3,9 @@
 import importlib.util
 import os
 
-from keras_bld import checks
+from keras_bld.base import checks
+from keras_bld.base.optional import import_optional
 from keras_bld.data.sources import NO_LABEL, ImageSource
-from keras_bld.optional import import_optional
 
 
 def tfds_source(name, split, preprocessing, data_dir=None):

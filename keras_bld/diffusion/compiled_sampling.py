@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld import random as bld_random
-from keras_bld.backend import compile_function
+from keras_bld.base import random as bld_random
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion.sampler import guided_flip_predictor, sample_chain
 
 

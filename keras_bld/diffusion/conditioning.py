@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
 
 
 def check_condition(denoiser, condition, num_samples):

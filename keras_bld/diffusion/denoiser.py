@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.diffusion.embeddings import TimeEmbedding, sine_position_table
 from keras_bld.diffusion.transformer import TransformerBlock
 from keras_bld.diffusion.weights import dense, layer_normalization

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from keras_bld import checks
-from keras_bld import random as bld_random
+from keras_bld.base import checks
+from keras_bld.base import random as bld_random
 from keras_bld.diffusion.compiled_sampling import CompiledSampling, SamplerSettings
 from keras_bld.diffusion.generation_store import write_generated_codes
 from keras_bld.diffusion.inpainting import code_mask, composite, pixel_mask
 from keras_bld.diffusion.likelihood import Likelihood
-from keras_bld.diffusion.sampling_plan import (
+from keras_bld.diffusion.sampling import (
     SamplingOptions,
     check_batch_size,
     check_num_steps,

@@ -6,8 +6,8 @@ import hashlib
 import keras
 import numpy as np
 
-from keras_bld import checks
-from keras_bld.diffusion.sampling_plan import check_batch_size, plan_sampling
+from keras_bld.base import checks
+from keras_bld.diffusion.sampling import check_batch_size, plan_sampling
 
 IMAGES_PER_SHARD = 512
 _NO_LABEL = -1
@@ -61,7 +61,7 @@ def write_generated_codes(model, directory, num_images, options, num_shards, on_
 
 def _what_decides_the_codes(model, plan):
     """Entries of the header; where one differs, a store is not gone on with."""
-    from keras_bld.zoo.fingerprint import autoencoder_fingerprint, diffusion_fingerprint
+    from keras_bld.presets.fingerprint import autoencoder_fingerprint, diffusion_fingerprint
 
     condition = plan.condition
     has_autoencoder = model.autoencoder is not None

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
 
 
 def pixel_mask(mask, batch, image_shape, code_shape):

@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_bld import random as bld_random
-from keras_bld.backend import compile_function
+from keras_bld.base import random as bld_random
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion.objective import NATS_PER_BIT, diffusion_losses
 from keras_bld.diffusion.posterior import transition_tables
 

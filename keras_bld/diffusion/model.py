@@ -4,15 +4,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld import checks
-from keras_bld.backend import own_buffers, prefers_xla
-from keras_bld.backend.trainer import RepairedTraining
+from keras_bld.base import checks
+from keras_bld.base.backend import own_buffers, prefers_xla
+from keras_bld.base.backend.trainer import RepairedTraining
+from keras_bld.base.packing import packed_shape, unpack_bits
 from keras_bld.diffusion.conditioning import check_condition
 from keras_bld.diffusion.generation import Generation
 from keras_bld.diffusion.objective import NATS_PER_BIT, TARGETS, diffusion_losses
-from keras_bld.diffusion.packing import packed_width, unpack_bits
 from keras_bld.diffusion.posterior import transition_tables
-from keras_bld.preset_methods import PresetMethods
+from keras_bld.presets.methods import PresetMethods
 
 LOSS_WEIGHTINGS = ("uniform", "time")
 
@@ -252,8 +252,7 @@ class BinaryLatentDiffusion(PresetMethods, Generation, RepairedTraining, keras.M
 
     @property
     def _packed_shape(self):
-        height, width, channels = self.code_shape
-        return (height, width, packed_width(channels))
+        return packed_shape(self.code_shape)
 
     def _codes_of(self, x):
         kind = self._kind_of(x)
@@ -323,7 +322,7 @@ class BinaryLatentDiffusion(PresetMethods, Generation, RepairedTraining, keras.M
         height, width, channels = self.code_shape
         accepted = [
             f"codes (batch, {height}, {width}, {channels})",
-            f"packed codes uint8 (batch, {height}, {width}, {packed_width(channels)})",
+            f"packed codes uint8 (batch, {height}, {width}, {self._packed_shape[-1]})",
         ]
         if self.autoencoder is not None:
             accepted.append(f"images (batch, {', '.join(map(str, self.autoencoder.image_shape))})")

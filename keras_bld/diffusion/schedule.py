@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld import checks
+from keras_bld.base import checks
 
 KINDS = ("linear", "cos", "sigmoid")
 _LARGEST_FINAL_SIGNAL = 0.01

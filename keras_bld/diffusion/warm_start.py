@@ -1,6 +1,6 @@
 """Begin the training of a denoiser with the weights of another one."""
 
-from keras_bld import checks
+from keras_bld.base import checks
 
 _SIZES = ("code_shape", "depth", "width", "num_heads", "num_steps")
 _CONDITION = ("condition_kind", "num_classes", "text_width")

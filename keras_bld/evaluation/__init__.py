@@ -1,57 +1,19 @@
-"""Metrics on features, images and codes; each is usable alone, on NumPy arrays."""
+"""Scores of a trained preset on a data set: the evaluation card and sweeps over samplers."""
 
-from keras_bld.evaluation.calibration import (
-    CalibrationCurve,
-    calibration_curve,
-    mean_and_error,
-)
-from keras_bld.evaluation.classifier import (
-    build_classifier,
-    classification_accuracy_score,
-    feature_extractor,
-    train_classifier,
-)
-from keras_bld.evaluation.features import (
-    FeatureNetwork,
-    application_network,
-    extract_features,
-    feature_statistics,
-)
-from keras_bld.evaluation.frechet import frechet_distance
-from keras_bld.evaluation.image_quality import lpips, psnr, ssim
-from keras_bld.evaluation.inception import inception_fid
-from keras_bld.evaluation.inception_score import inception_score
-from keras_bld.evaluation.kernel import kernel_distance
-from keras_bld.evaluation.manifold import density_coverage, precision_recall
-from keras_bld.evaluation.neighbors import hamming_nearest_neighbors, nearest_neighbors
-from keras_bld.evaluation.pictures import image_grid, neighbor_sheet, save_image_grid
-from keras_bld.evaluation.statistics import StreamingStatistics
+from keras_bld.evaluation.autoencoder_card import evaluate_autoencoder
+from keras_bld.evaluation.card import CardSettings, evaluate_model
+from keras_bld.evaluation.card_files import write_card
+from keras_bld.evaluation.networks import domain_network, open_network
+from keras_bld.evaluation.sweep import sweep_samplers, sweep_sheet, write_sweep
 
 __all__ = [
-    "CalibrationCurve",
-    "FeatureNetwork",
-    "StreamingStatistics",
-    "application_network",
-    "build_classifier",
-    "calibration_curve",
-    "classification_accuracy_score",
-    "density_coverage",
-    "extract_features",
-    "feature_extractor",
-    "feature_statistics",
-    "frechet_distance",
-    "hamming_nearest_neighbors",
-    "image_grid",
-    "inception_fid",
-    "inception_score",
-    "kernel_distance",
-    "lpips",
-    "mean_and_error",
-    "nearest_neighbors",
-    "neighbor_sheet",
-    "precision_recall",
-    "psnr",
-    "save_image_grid",
-    "ssim",
-    "train_classifier",
+    "CardSettings",
+    "domain_network",
+    "evaluate_autoencoder",
+    "evaluate_model",
+    "open_network",
+    "sweep_samplers",
+    "sweep_sheet",
+    "write_card",
+    "write_sweep",
 ]

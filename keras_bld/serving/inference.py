@@ -2,8 +2,8 @@
 
 import warnings
 
-from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.base import checks
 from keras_bld.diffusion import BernoulliDenoiser, BinaryLatentDiffusion
 from keras_bld.serving.openvino_codec import OpenVinoCodec
 from keras_bld.serving.openvino_program import PRECISIONS, has_bfloat16

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from keras_bld import checks
 from keras_bld.autoencoder import blocks
 from keras_bld.autoencoder.group_norm import GroupNorm
+from keras_bld.base import checks
 from keras_bld.serving.openvino_graph import (
     attention,
     constant,

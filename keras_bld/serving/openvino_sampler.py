@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_bld import random as bld_random
-from keras_bld.backend import compile_function
+from keras_bld.base import random as bld_random
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion.objective import flip_logits
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
 from keras_bld.serving.openvino_denoiser import DenoiserInputs, denoiser_graph

@@ -8,10 +8,11 @@ import warnings
 import keras
 from keras.config import backend as backend_name
 
-from keras_bld import __version__, checks
+from keras_bld.base import checks
+from keras_bld.base.files import replace_directory
+from keras_bld.base.version import __version__
+from keras_bld.presets.training_parts import without_training_parts
 from keras_bld.serving.signatures import autoencoder_signatures, diffusion_signatures
-from keras_bld.zoo.atomic_directory import replace_directory
-from keras_bld.zoo.training_parts import without_training_parts
 
 MARKER = "saved_model.pb"
 # TensorFlow Serving leaves the directory `assets.extra` to programs like this one.

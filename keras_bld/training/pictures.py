@@ -4,8 +4,8 @@ import csv
 
 import numpy as np
 
-from keras_bld.evaluation import save_image_grid
-from keras_bld.scoring.plots import loss_plot, visible_scale
+from keras_bld.evaluation.plots import loss_plot, visible_scale
+from keras_bld.metrics import save_image_grid
 
 _NUM_FRAMES = 9
 _MOST_ROWS = 10

@@ -5,8 +5,8 @@ import pathlib
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from keras_bld import checks
-from keras_bld.training.command_tools import command_line
+from keras_bld.base import checks
+from keras_bld.base.runs import command_line
 from keras_bld.training.fitting import check_steps
 
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")

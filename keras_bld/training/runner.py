@@ -7,20 +7,21 @@ import time
 
 import keras
 
-from keras_bld import checks
-from keras_bld.autoencoder.batching import comfortable_batch_size
-from keras_bld.backend import prefers_xla, runs_on_cpu
+from keras_bld.base import checks
+from keras_bld.base.backend import prefers_xla, runs_on_cpu
+from keras_bld.base.batching import comfortable_batch_size
+from keras_bld.base.files import write_json
+from keras_bld.base.processor import lacks_bfloat16
+from keras_bld.base.runs import claim_folder, say
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
-from keras_bld.files import write_json
-from keras_bld.processor import lacks_bfloat16
-from keras_bld.scoring.plots import reconstruction_sheet
+from keras_bld.evaluation.plots import reconstruction_sheet
+from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures, scores
 from keras_bld.training.estimate import describe
-from keras_bld.training.fitting import claim_folder, fit_resumably, make_optimizer, say
+from keras_bld.training.fitting import fit_resumably, make_optimizer
 from keras_bld.training.recipe import STAGES
 from keras_bld.zoo import load_preset, save_preset
-from keras_bld.zoo.fingerprint import autoencoder_fingerprint
 
 _NUM_VALIDATION_IMAGES = 512
 _LARGEST_ENCODING_BATCH = 32

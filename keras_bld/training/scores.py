@@ -3,8 +3,8 @@
 import numpy as np
 
 from keras_bld.data import load_arrays, random_subset
-from keras_bld.evaluation import classification_accuracy_score, psnr
-from keras_bld.scoring.samples import asked_labels
+from keras_bld.evaluation.samples import asked_labels
+from keras_bld.metrics import classification_accuracy_score, psnr
 from keras_bld.training.pictures import sampling
 
 _NUM_LIKELIHOOD_IMAGES = 256

@@ -1,5 +1,7 @@
-"""Presets: the catalogue of architectures, and the store that saves, verifies and loads."""
+"""The zoo: the catalogue of architectures, their builder, and the weights that come along."""
 
+from keras_bld.presets import load_preset, read_metadata, save_preset
+from keras_bld.presets.locate import add_architectures, add_folder
 from keras_bld.zoo.architectures import (
     autoencoder_arguments,
     build,
@@ -7,8 +9,8 @@ from keras_bld.zoo.architectures import (
     find_architecture,
 )
 from keras_bld.zoo.catalogue import CATALOGUE, Preset
-from keras_bld.zoo.listing import presets
-from keras_bld.zoo.store import load_preset, read_metadata, save_preset
+from keras_bld.zoo.listing import list_presets
+from keras_bld.zoo.shipped import SHIPPED
 
 __all__ = [
     "CATALOGUE",
@@ -17,8 +19,12 @@ __all__ = [
     "build",
     "denoiser_arguments",
     "find_architecture",
+    "list_presets",
     "load_preset",
-    "presets",
     "read_metadata",
     "save_preset",
 ]
+
+# Where `load_preset` looks for names, and which names have no weights.
+add_folder(SHIPPED)
+add_architectures(row.name for row in CATALOGUE)

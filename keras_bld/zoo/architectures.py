@@ -2,8 +2,8 @@
 
 import difflib
 
-from keras_bld import checks
 from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.base import checks
 from keras_bld.diffusion import (
     BernoulliDenoiser,
     BernoulliNoiseSchedule,

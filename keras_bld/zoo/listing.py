@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
+from keras_bld.presets.locate import named_presets
+from keras_bld.presets.store import read_config, read_metadata
 from keras_bld.zoo.catalogue import CATALOGUE, Preset
-from keras_bld.zoo.locate import named_presets
-from keras_bld.zoo.store import read_config, read_metadata
 
 # Other models have no such sizes; they load, but stand in no row.
 _CLASSES = ("BinaryAutoencoder", "BinaryLatentDiffusion")
 
 
-def presets():
+def list_presets():
     """Return the rows of the catalogue and of the other presets with weights on this machine.
 
     Returns:
@@ -18,7 +18,7 @@ def presets():
 
     Example:
 
-    >>> [row.name for row in presets() if row.resolution == 1024]
+    >>> [row.name for row in list_presets() if row.resolution == 1024]
     ['bld_ffhq_1024', 'bld_celeba_hq_1024']
     """
     rows = []

@@ -6,7 +6,7 @@ import pytest
 from keras_bld.ablations.experiments import Row
 from keras_bld.ablations.study import Study
 from keras_bld.ablations.tables import write_table
-from keras_bld.evaluation import FeatureNetwork, build_classifier
+from keras_bld.metrics import FeatureNetwork, build_classifier
 
 pytestmark = pytest.mark.once
 

@@ -11,9 +11,9 @@ from harness import (
 )
 from keras import ops
 
-from keras_bld import random
 from keras_bld.autoencoder import BinaryAutoencoder, PatchCritic, PerceptualDistance
-from keras_bld.backend import compile_function
+from keras_bld.base import random
+from keras_bld.base.backend import compile_function
 
 SMALL = {
     "image_shape": (8, 8, 1),

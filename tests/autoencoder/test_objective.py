@@ -13,7 +13,7 @@ from keras_bld.autoencoder.losses import (
     last_kernel_gradients,
     reconstruction_loss,
 )
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 
 SMALL = {
     "image_shape": (8, 8, 1),

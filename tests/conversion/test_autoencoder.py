@@ -8,7 +8,7 @@ from conversion import plain_torch
 from conversion.plain_torch import AutoencoderSizes
 from harness import shared_file
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.conversion import autoencoder_from_published, convert_autoencoder, read_checkpoint
 
 IMAGE_TOLERANCE = 2e-4

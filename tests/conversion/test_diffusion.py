@@ -6,7 +6,7 @@ from conversion import plain_torch
 from conversion.plain_torch import DenoiserSizes
 from harness import shared_file
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.conversion import convert_diffusion, diffusion_from_published, read_checkpoint
 from keras_bld.diffusion import BernoulliNoiseSchedule
 

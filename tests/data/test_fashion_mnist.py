@@ -9,10 +9,10 @@ from keras_bld.data import (
     ImagePreprocessing,
     fashion_mnist_source,
     holds_fashion_mnist,
+    open_data_set,
     open_images,
     read_idx,
 )
-from keras_bld.scoring import open_data_set
 
 pytestmark = pytest.mark.once
 

@@ -9,7 +9,7 @@ from diffusion.tiny import tiny_denoiser, tiny_model
 from harness import to_numpy
 from keras import ops
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion.generation import SamplerSettings
 
 pytestmark = pytest.mark.skipif(keras.config.backend() != "jax", reason="reads XLA's programs")

@@ -12,7 +12,7 @@ from harness import (
     to_numpy,
 )
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliDenoiser
 from keras_bld.diffusion.embeddings import sine_position_table
 

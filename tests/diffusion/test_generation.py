@@ -15,7 +15,7 @@ from diffusion.tiny import (
 from harness import run_in_new_process, to_numpy
 from keras import ops
 
-from keras_bld import random as bld_random
+from keras_bld.base import random as bld_random
 from keras_bld.diffusion import BernoulliDenoiser
 from keras_bld.diffusion.posterior import transition_tables
 

@@ -23,7 +23,7 @@ from diffusion.tiny import (
 from harness import check_config, check_steps_forget, run_in_new_process, to_numpy
 from keras import ops
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.diffusion.objective import TARGETS
 
@@ -212,7 +212,7 @@ def test_fit_on_codes_and_labels_from(kind):
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the others have one way to compile")
 def test_large_denoisers_train_with_xla(monkeypatch):
     model = tiny_model(tiny_denoiser())
-    monkeypatch.setattr("keras_bld.backend._LARGE", 1)
+    monkeypatch.setattr("keras_bld.base.backend._LARGE", 1)
     model.compile("adam")
     assert model.jit_compile is True
     model.compile("adam", jit_compile=False)

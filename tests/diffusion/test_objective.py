@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.objective import TARGETS, diffusion_losses, flip_logits
 from keras_bld.diffusion.posterior import transition_tables

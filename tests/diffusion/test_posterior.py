@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
 from keras_bld.diffusion.sampler import guided_flip_predictor

@@ -6,7 +6,7 @@ from diffusion.tiny import StubDenoiser, random_codes, tiny_model
 from harness import check_eager_equals_compiled, to_numpy
 from keras import ops
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.objective import TARGETS
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables

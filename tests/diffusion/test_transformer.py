@@ -3,7 +3,7 @@ import pytest
 import scipy.special
 from harness import to_numpy
 
-from keras_bld.backend import compile_function
+from keras_bld.base.backend import compile_function
 from keras_bld.diffusion.transformer import CrossAttention, SelfAttention, TransformerBlock
 
 WIDTH, HEADS, TEXT_WIDTH = 8, 2, 6

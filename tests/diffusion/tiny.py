@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld import random as bld_random
+from keras_bld.base import random as bld_random
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 
 CODE_SHAPE = (2, 2, 4)

@@ -1,18 +1,20 @@
-import importlib
-import importlib.util
-import sys
-import unittest.mock
-
 import pytest
+from small_models import NUM_CLASSES, shapes
+
+from keras_bld.data import ArraySource
+from keras_bld.metrics import FeatureNetwork, build_classifier
 
 
-@pytest.fixture
-def torch_fidelity(monkeypatch):
-    """A function that imports a module of torch-fidelity, e.g. "metric_kid"; skips without it."""
-    if importlib.util.find_spec("torch_fidelity") is None:
-        pytest.skip("torch-fidelity not installed (pip install --no-deps torch-fidelity tqdm)")
-    if importlib.util.find_spec("torchvision") is None:
-        # It imports torchvision at once, but neither its formulas nor its networks use it.
-        for name in ("", ".datasets", ".transforms", ".transforms.functional"):
-            monkeypatch.setitem(sys.modules, f"torchvision{name}", unittest.mock.MagicMock())
-    return lambda module: importlib.import_module(f"torch_fidelity.{module}")
+@pytest.fixture(scope="module")
+def train():
+    return ArraySource(*shapes(48, 0))
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return ArraySource(*shapes(36, 1))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return FeatureNetwork.from_classifier(build_classifier((16, 16, 1), NUM_CLASSES, 4), "tiny")

@@ -13,7 +13,7 @@ from diffusion.tiny import (
     tiny_model,
 )
 
-from keras_bld import random as bld_random
+from keras_bld.base import random as bld_random
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 
 pytest.importorskip("openvino")

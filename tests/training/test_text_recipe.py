@@ -172,7 +172,7 @@ def test_codes_on_the_fly_take_no_texts(recipe, tmp_path):
 
 def test_the_commands_ask_in_the_words_of_training(finished, tmp_path, monkeypatch):
     encoders = {"positions": positions}
-    monkeypatch.setattr("keras_bld.training.conditions.sentence_encoder", encoders.get)
+    monkeypatch.setattr("keras_bld.text.label_conditions.sentence_encoder", encoders.get)
     sheet = ["--num-images", "4", "--out"]
     main(["generate", str(finished / "preset"), *sheet, str(tmp_path / "default.png")])
     texts = [f"a bar at the {name}" for name in NAMES]
@@ -197,7 +197,7 @@ def test_the_commands_ask_in_the_words_of_training(finished, tmp_path, monkeypat
 
 def test_a_data_set_of_other_classes_is_refused(finished, tmp_path, monkeypatch):
     encoders = {"positions": positions}
-    monkeypatch.setattr("keras_bld.training.conditions.sentence_encoder", encoders.get)
+    monkeypatch.setattr("keras_bld.text.label_conditions.sentence_encoder", encoders.get)
     splits = {"train": bars(2, 0), "val": bars(1, 1)}
     write_class_folders(tmp_path / "data", splits, ("upright", "sideways", "upright"))
     with pytest.raises(SystemExit) as caught:

@@ -3,19 +3,19 @@ import dataclasses
 import pytest
 
 from keras_bld import zoo
-from keras_bld.zoo import locate
+from keras_bld.presets import locate
 from keras_bld.zoo.catalogue import CATALOGUE, Preset
 
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(locate, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(locate, "FOLDERS", [])
     monkeypatch.setenv(locate.ENVIRONMENT_VARIABLE, str(tmp_path / "mine"))
     return tmp_path / "mine"
 
 
 def test_without_weights_the_list_is_the_catalogue(folder):
-    assert zoo.presets() == list(CATALOGUE)
+    assert zoo.list_presets() == list(CATALOGUE)
     assert not any(row.has_weights for row in CATALOGUE)
 
 
@@ -23,7 +23,7 @@ def test_a_row_is_read_from_a_preset(folder, make_autoencoder, make_diffusion):
     model = make_diffusion(make_autoencoder(), text_width=6, text_conditioning="cross_attention")
     metadata = {"licence": "CC0-1.0", "metric": "FID 1.0", "guidance_scale": 2}
     zoo.save_preset(model, folder / "tiny", metadata)
-    row = {row.name: row for row in zoo.presets()}["tiny"]
+    row = {row.name: row for row in zoo.list_presets()}["tiny"]
     assert row == Preset(
         name="tiny",
         resolution=8,
@@ -52,7 +52,7 @@ def test_autoencoders_and_models_of_codes_alone(folder, make_autoencoder, make_d
     model = make_diffusion(num_classes=3)
     zoo.save_preset(model, folder / "only_codes")
     zoo.save_preset(model.denoiser, folder / "only_denoiser")
-    rows = {row.name: row for row in zoo.presets()}
+    rows = {row.name: row for row in zoo.list_presets()}
     assert rows["only_autoencoder"].depth is None
     assert rows["only_autoencoder"].num_denoiser_weights == 0
     assert "only_denoiser" not in rows
@@ -64,7 +64,7 @@ def test_autoencoders_and_models_of_codes_alone(folder, make_autoencoder, make_d
 
 def test_weights_for_a_name_of_the_catalogue(folder, make_diffusion):
     zoo.save_preset(make_diffusion(), folder / "bld_ffhq_256", {"metric": "FID 7", "licence": "X"})
-    rows = {row.name: row for row in zoo.presets()}
+    rows = {row.name: row for row in zoo.list_presets()}
     assert len(rows) == len(CATALOGUE)
     original = {row.name: row for row in CATALOGUE}["bld_ffhq_256"]
     expected = dataclasses.replace(original, has_weights=True, metric="FID 7", licence="X")

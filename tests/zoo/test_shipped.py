@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 from harness import PROJECT_ROOT, shared_file
 
+from keras_bld.commands.tools import sampler_settings
 from keras_bld.data import digits_source, load_arrays, open_images, random_subset
-from keras_bld.evaluation import psnr
+from keras_bld.metrics import psnr
 from keras_bld.text import LabelConditions
-from keras_bld.training.command_tools import sampler_settings
-from keras_bld.training.conditions import stored_wordings
-from keras_bld.zoo import load_preset, locate, read_metadata
+from keras_bld.text.label_conditions import stored_wordings
+from keras_bld.zoo import load_preset, read_metadata
+from keras_bld.zoo.shipped import SHIPPED as SHIPPED_FOLDER
 
-PRESETS = sorted(path.parent.name for path in locate.SHIPPED.glob("*/metadata.json"))
+PRESETS = sorted(path.parent.name for path in SHIPPED_FOLDER.glob("*/metadata.json"))
 MEGABYTE = 10**6
 
 
 @pytest.mark.once
 def test_sizes():
     sizes = {
-        name: sum(file.stat().st_size for file in (locate.SHIPPED / name).iterdir())
+        name: sum(file.stat().st_size for file in (SHIPPED_FOLDER / name).iterdir())
         for name in PRESETS
     }
     assert set(SHIPPED) <= set(sizes)

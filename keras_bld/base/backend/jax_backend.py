@@ -1,0 +1,39 @@
+"""JAX: `jax.jit` with the variables' values as arguments."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class CompiledFunction:
+    """A jitted function; see `keras_bld.base.backend.compile_function`."""
+
+    def __init__(self, function, variables):
+        import jax
+
+        self.num_traces = 0
+        self._variables = variables
+
+        def run(values, arguments):
+            self.num_traces += 1
+            state_mapping = list(zip(variables(), values, strict=True))
+            with keras.StatelessScope(state_mapping=state_mapping):
+                return function(*arguments)
+
+        self._run = jax.jit(run)
+
+    def __call__(self, *arguments):
+        values = [variable.value for variable in self._variables()]
+        return self._run(values, [_as_tensor(argument) for argument in arguments])
+
+
+def _as_tensor(argument):
+    # By way of NumPy: JAX gives a Python number a weak type, which retraces after a NumPy one.
+    return ops.convert_to_tensor(argument if ops.is_tensor(argument) else np.asarray(argument))
+
+
+def has_accelerator():
+    """Whether there is a device beside the processor."""
+    import jax
+
+    return jax.default_backend() != "cpu"

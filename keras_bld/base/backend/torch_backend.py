@@ -1,0 +1,25 @@
+"""torch: eager execution without gradients (compiling measured slower for these models)."""
+
+from keras import ops
+
+
+class CompiledFunction:
+    """An eager function; see `keras_bld.base.backend.compile_function`."""
+
+    num_traces = 0
+
+    def __init__(self, function, variables):
+        self._function = function
+
+    def __call__(self, *arguments):
+        import torch
+
+        with torch.no_grad():
+            return self._function(*[ops.convert_to_tensor(argument) for argument in arguments])
+
+
+def has_accelerator():
+    """Whether there is a device beside the processor."""
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,66 @@
+"""A run: whose folder this is, and the command line that made it."""
+
+import dataclasses
+import json
+import shlex
+
+from keras_bld.base import checks
+from keras_bld.base.files import write_json
+
+
+def command_line(program, settings, left_out=()):
+    """The command that gives a program these settings, as the shell takes it.
+
+    Args:
+        program: what comes after `python`, with what stands before the options.
+        settings: dataclass instance; tyro's form of its fields that differ from their defaults.
+        left_out: names of fields that say nothing about the result.
+    """
+    words = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value == field.default or field.name in left_out:
+            continue
+        flag = field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            items = value if isinstance(value, tuple) else (value,)
+            words += [f"--{flag}", *map(str, items)]
+    return shlex.join(["python", *program.split(), *words])
+
+
+def claim_folder(path, settings, free=(), defaults=None):
+    """Write the settings of a run to its folder, or refuse a folder of a run with others.
+
+    Args:
+        path: of the JSON file in that folder.
+        settings: dict.
+        free: names of settings that may differ from the run's that is there.
+        defaults: values of settings that the run there has not recorded, because it began before
+            they existed.
+
+    Raises:
+        ValueError: the folder holds a run with other settings; the message names them.
+    """
+    settings = json.loads(json.dumps(settings))
+    if path.is_file():
+        earlier = {**json.loads(json.dumps(defaults or {})), **json.loads(path.read_text())}
+        differences = ", ".join(
+            f"{name}={value!r} (there: {earlier.get(name)!r})"
+            for name, value in settings.items()
+            if name not in free and earlier.get(name) != value
+        )
+        if differences:
+            raise checks.error(
+                "work_dir",
+                f"{path.parent}, a run with other settings: {differences}",
+                "a new folder, or the settings of the run in it",
+                "pass --work-dir with a new folder, or leave those settings out",
+            )
+    write_json(path, settings)
+
+
+def say(message):
+    """One line of the run's log."""
+    print(message, flush=True)

@@ -1,0 +1,1 @@
+"""The commands of `python -m keras_bld`, one file for each."""

@@ -1,0 +1,132 @@
+"""`python -m keras_bld encode`."""
+
+import pathlib
+import time
+from typing import Literal
+
+from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.base import checks
+from keras_bld.base.batching import comfortable_batch_size
+from keras_bld.commands.tools import (
+    images_written,
+    progress_bar,
+    short_errors,
+)
+from keras_bld.data import open_images, write_code_store
+from keras_bld.data.folders import UNREADABLE_LIST
+from keras_bld.presets.fingerprint import autoencoder_fingerprint
+from keras_bld.zoo import load_preset
+
+_LARGEST_BATCH = 128
+
+
+def encode_command(
+    preset: str,
+    /,
+    *,
+    out: str,
+    data_dir: str | None = None,
+    tfds: str | None = None,
+    split: str = "train",
+    classes: bool = True,
+    crop: Literal["center", "none"] = "center",
+    on_error: Literal["raise", "skip"] = "raise",
+    flip: bool = True,
+    num_shards: int | None = None,
+    batch_size: int | None = None,
+    num_threads: int | None = None,
+):
+    """Encode a data set to a code store, from which stage 2 trains without the autoencoder.
+
+    Interrupted, the same command goes on after the last finished shard. Written to
+    runs/NAME/codes with the autoencoder of runs/NAME, the store is the one that the recipe uses.
+
+    Args:
+        preset: name or directory of an autoencoder, or of a model with one.
+        out: directory of the store.
+        data_dir: folder of images, or of Fashion-MNIST's four idx files; with --tfds the folder
+            of the prepared data sets.
+        tfds: data set of TensorFlow Datasets, "name" or "name/config".
+        split: of a folder: train, validation or all; of Fashion-MNIST: train or test; of --tfds:
+            what it knows, such as train[:95%].
+        classes: keep the labels of a folder with class sub-folders.
+        crop: center cuts out the largest centred square, none squeezes the whole image.
+        on_error: skip leaves out files of a folder that cannot be read, and lists them in
+            unreadable_images.txt beside the codes.
+        flip: store the code of each mirrored image, too.
+        num_shards: number of files; by default one for each 8,192 images.
+        batch_size: images in one call of the encoder; by default up to 128, fewer if they are big.
+        num_threads: threads that read images; by default one for each core.
+    """
+    with short_errors(resumable=True):
+        autoencoder = _autoencoder(preset)
+        image_shape = tuple(autoencoder.image_shape)
+        if data_dir is None and tfds is None:
+            raise checks.error(
+                "data_dir",
+                "neither --data-dir nor --tfds",
+                "one of them",
+                "pass the folder of the images, or the name of a TFDS data set",
+            )
+        source = open_images(
+            image_shape,
+            split,
+            data_dir,
+            tfds,
+            crop=crop,
+            class_folders=None if classes else False,
+            on_error=on_error,
+            work_dir=out,
+        )
+        if batch_size is None:
+            batch_size = comfortable_batch_size(image_shape, _LARGEST_BATCH)
+        there = {path.name for path in pathlib.Path(out).glob("*.array_record")}
+        begun = time.monotonic()
+        with progress_bar("encoding", len(source)) as show:
+            store = write_code_store(
+                out,
+                source,
+                lambda images: autoencoder.encode(images, batch_size=batch_size),
+                autoencoder.code_shape,
+                autoencoder_fingerprint(autoencoder),
+                flip=flip,
+                num_shards=num_shards,
+                batch_size=batch_size,
+                num_threads=num_threads,
+                on_progress=lambda done, _: show(done),
+            )
+            show(len(store))
+    _report(store, source, there, time.monotonic() - begun)
+
+
+def _autoencoder(preset):
+    """The `BinaryAutoencoder` of a preset, or inside of one."""
+    model = load_preset(preset)
+    autoencoder = getattr(model, "autoencoder", model)
+    if not isinstance(autoencoder, BinaryAutoencoder):
+        raise checks.error(
+            "preset",
+            f"{preset!r}, a {type(model).__name__} without an autoencoder",
+            "a BinaryAutoencoder, or a BinaryLatentDiffusion with one",
+            "pass the preset of stage 1, such as runs/NAME/autoencoder/preset",
+        )
+    return autoencoder
+
+
+def _report(store, source, there, seconds):
+    encoded = images_written(store, there)
+    left_out = len(getattr(source, "unreadable", ()))
+    if left_out:
+        print(f"{left_out} files cannot be read and were left out: {store.path / UNREADABLE_LIST}")
+    if encoded:
+        print(f"{encoded:,} images in {seconds:.1f} s: {encoded / seconds:.1f} images/s")
+    else:
+        print("The store was finished already; nothing to encode.")
+    size = sum(store.header["shard_bytes"]) / len(store)
+    versions = "code and mirrored image's code" if store.has_flips else "code"
+    shape = " x ".join(map(str, store.code_shape))
+    print(
+        f"{store.path}: {len(store):,} images, classes: {store.num_classes}, "
+        f"shards: {store.header['num_shards']}"
+    )
+    print(f"{size:,.0f} bytes an image: {versions} of {shape} bits")

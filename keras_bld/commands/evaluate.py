@@ -1,0 +1,217 @@
+"""`python -m keras_bld evaluate`."""
+
+import pathlib
+import shlex
+import sys
+from typing import Literal
+
+from keras_bld.base import checks
+from keras_bld.base.runs import say
+from keras_bld.commands.tools import sampler_settings, short_errors
+from keras_bld.data import open_data_set
+from keras_bld.evaluation import (
+    CardSettings,
+    evaluate_autoencoder,
+    evaluate_model,
+    open_network,
+    sweep_samplers,
+    sweep_sheet,
+    write_card,
+    write_sweep,
+)
+from keras_bld.text import LabelConditions
+from keras_bld.text.label_conditions import stored_wordings
+from keras_bld.zoo import load_preset, read_metadata
+
+_SWEEP_SHEET = "sweep_samples.png"
+
+
+def evaluate_command(
+    preset: str,
+    /,
+    *,
+    data: str | None = None,
+    out: str | None = None,
+    data_dir: str | None = None,
+    network: str = "domain",
+    network_epochs: int = 5,
+    num_images: int = 10_000,
+    num_steps: int | None = None,
+    temperature: float | None = None,
+    guidance_scale: float | None = None,
+    posterior: Literal["exact", "plug_in"] = "exact",
+    final: Literal["threshold", "sample"] = "threshold",
+    seed: int = 0,
+    num_likelihood_images: int = 1000,
+    classifier_epochs: int = 5,
+    classifier_seeds: int = 1,
+    sweep_num_steps: tuple[int, ...] = (),
+    sweep_temperature: tuple[float, ...] = (),
+    sweep_guidance_scale: tuple[float, ...] = (),
+    sweep_posterior: tuple[Literal["exact", "plug_in"], ...] = (),
+    sweep_against: Literal["held_out", "train"] = "held_out",
+):
+    """Measure a trained model on held-out images: an evaluation card, or a sweep of samplers.
+
+    The card (card.json, card.md, pictures) has reconstruction, likelihood, distances,
+    classification accuracy score and nearest training images, with errors and everything they
+    depend on. With one of the --sweep options the distances are measured for each combination
+    instead: sweep.json, sweep.csv, heat maps, a curve over the steps and a sheet of
+    samples; interrupted, the same command goes on with what is missing.
+
+    Of an autoencoder alone the card has reconstruction and the use of its bits.
+
+    A model that is conditioned on text is measured on the classes of the data set, asked for with
+    wordings that training has not seen (the preset keeps them), and without any text.
+
+    Args:
+        preset: name or directory of a BinaryLatentDiffusion with its autoencoder, or of a
+            BinaryAutoencoder.
+        data: a folder (with train/ and val/, or Fashion-MNIST's four files), digits, or
+            tfds:NAME; by default what the preset was trained on.
+        out: directory to write; by default runs/evaluation/ and the preset's name.
+        data_dir: where TFDS has its prepared data sets.
+        network: feature network: domain (a classifier trained here on the training images),
+            inception (the standard one), a .keras classifier, a .pth of Inception weights, or a
+            name in keras.applications.
+        network_epochs: passes of the domain network over the training images.
+        num_images: generated images, and the most real ones in a comparison.
+        num_steps: denoising steps; by default the preset's, or 16.
+        temperature: by default the preset's, or 0.9.
+        guidance_scale: by default the preset's, or 0.
+        posterior: exact or plug_in.
+        final: threshold or sample.
+        seed: of samples, noise and classifiers.
+        num_likelihood_images: held-out images for likelihood and calibration.
+        classifier_epochs: of the classification accuracy score, passes over the larger one of the
+            two sets (the generated images, the training images); both classifiers take as many
+            steps. 0 leaves it out.
+        classifier_seeds: trainings of each of its classifiers.
+        sweep_num_steps: numbers of steps to try.
+        sweep_temperature: temperatures to try.
+        sweep_guidance_scale: guidance scales to try.
+        sweep_posterior: posteriors to try.
+        sweep_against: real images of a sweep; train keeps the held-out ones unseen for the card
+            when settings are chosen.
+    """
+    with short_errors(resumable=True):
+        metadata = read_metadata(preset)
+        given = {
+            "num_steps": num_steps, "temperature": temperature, "guidance_scale": guidance_scale,
+        }  # fmt: skip
+        settings = CardSettings(
+            num_images=num_images,
+            **sampler_settings(metadata, **given),
+            posterior=posterior,
+            final=final,
+            seed=seed,
+            num_likelihood_images=num_likelihood_images,
+            classifier_epochs=classifier_epochs,
+            classifier_seeds=classifier_seeds,
+        )
+        sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
+        name = _name(preset)
+        folder = pathlib.Path(out or f"runs/evaluation/{name}")
+        data = _data(data, metadata)
+        model, autoencoder = _load(
+            preset, metadata, any(sweep) or any(value is not None for value in given.values())
+        )
+        sources = {
+            split: open_data_set(data, split, autoencoder.image_shape, data_dir, work_dir=folder)
+            for split in ("train", "held_out")
+        }
+        features = open_network(network, sources["train"], folder, network_epochs, seed)
+        conditions = None
+        if model is not None:
+            wordings = stored_wordings(metadata)
+            if wordings is not None:
+                wordings = wordings.for_classes(sources["train"].class_names)
+            conditions = LabelConditions(model, wordings, seed)
+        if any(sweep):
+            _sweep(model, sources, sweep_against, features, settings, sweep, folder, conditions)
+            return
+        if model is None:
+            card, sets = evaluate_autoencoder(
+                autoencoder, *sources.values(), features, settings, say
+            )
+        else:
+            card, sets = evaluate_model(
+                model, *sources.values(), features, settings, say, conditions
+            )
+        card = {
+            "preset": {"name": name, "files": metadata["files"]},
+            "command": f"python -m keras_bld {shlex.join(sys.argv[1:])}",
+            **card,
+        }
+        write_card(card, sets, folder)
+        for metric, entry in card["metrics"].items():
+            error = f" ± {entry['error']:.2g}" if entry.get("error") is not None else ""
+            say(f"  {metric}: {entry['value']:.5g}{error}")
+        say(f"{folder / 'card.md'}")
+
+
+def _name(preset):
+    """What a preset is called: its own name, or that of the run whose stage left it."""
+    path = pathlib.Path(preset)
+    if path.name != "preset":
+        return path.name
+    stage_or_run = path.resolve().parent
+    if stage_or_run.name == "autoencoder":  # runs/NAME/autoencoder/preset
+        return f"{stage_or_run.parent.name}_autoencoder"
+    return stage_or_run.name  # runs/NAME/preset
+
+
+def _load(preset, metadata, samples):
+    """(model, autoencoder) of a preset; model None for an autoencoder alone.
+
+    `samples` says that something was asked for that only a model which makes images has.
+    """
+    if metadata["class_name"] == "BinaryAutoencoder":
+        if samples:
+            raise checks.error(
+                "preset",
+                f"{preset!r}, an autoencoder alone, with settings of a sampler",
+                "a BinaryLatentDiffusion, or no settings of a sampler",
+                "leave out steps, temperature, guidance and sweeps: an autoencoder makes no images",
+            )
+        return None, load_preset(preset)
+    model = load_preset(preset, expected_class="BinaryLatentDiffusion")
+    if model.autoencoder is None:
+        raise checks.error(
+            "preset",
+            f"{preset!r}, a model of codes without an autoencoder",
+            "a model that makes images",
+            "save the BinaryLatentDiffusion with its autoencoder",
+        )
+    return model, model.autoencoder
+
+
+def _sweep(model, sources, against, features, settings, sweep, folder, conditions):
+    compared = sources.pop(against)
+    (other,) = sources.values()
+    rows = sweep_samplers(
+        model,
+        other,
+        compared,
+        features,
+        settings,
+        *sweep,
+        folder=folder,
+        say=say,
+        conditions=conditions,
+    )
+    sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET, conditions)
+    names = [*write_sweep(rows, folder), _SWEEP_SHEET]
+    say("\n".join(f"{folder / name}" for name in names))
+
+
+def _data(data, metadata):
+    data = data or metadata.get("data_name")
+    if not data:
+        raise checks.error(
+            "data",
+            "no --data, and a preset that does not say what it was trained on",
+            "a folder of images, 'digits' or 'tfds:NAME'",
+            "pass --data",
+        )
+    return data

@@ -1,0 +1,67 @@
+"""What the commands around trained models share."""
+
+import contextlib
+
+from keras_bld.data.code_store import shard_name, shard_starts
+
+_SAMPLER = {"num_steps": 16, "temperature": 0.9, "guidance_scale": 0.0}
+
+
+def images_written(store, earlier_files):
+    """How many images of a `CodeStore` are in other shards than those `earlier_files` names."""
+    num_shards = store.header["num_shards"]
+    starts = [*shard_starts(len(store), num_shards), len(store)]
+    return sum(
+        starts[shard + 1] - starts[shard]
+        for shard in range(num_shards)
+        if shard_name(shard, num_shards) not in earlier_files
+    )
+
+
+def sampler_settings(metadata, **given):
+    """Settings of a sampler: those given, else those the preset was published with, else ours.
+
+    Args:
+        metadata: of the preset.
+        given: any of num_steps, temperature and guidance_scale; None where nothing was given.
+    """
+    names = {"num_steps": "sampling_steps"}
+    trained = metadata.get("settings", {})
+    return {
+        name: trained.get(names.get(name, name), _SAMPLER[name]) if value is None else value
+        for name, value in given.items()
+    }
+
+
+@contextlib.contextmanager
+def progress_bar(description, total):
+    """Show a progress bar; yields a function of the number of items that are done."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def short_errors(resumable=False):
+    """End the program with the message alone of an error that says what to do.
+
+    Args:
+        resumable: whether the same command goes on after an interruption (Ctrl-C).
+    """
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        # The message says all; a traceback would bury it.
+        raise SystemExit(f"error: {error}") from error
+    except KeyboardInterrupt as interruption:
+        hint = "; the same command goes on where this one stopped" if resumable else ""
+        raise SystemExit(f"interrupted{hint}") from interruption

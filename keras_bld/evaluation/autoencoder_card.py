@@ -1,0 +1,61 @@
+"""The evaluation card of a stage 1 alone: reconstruction, and the use of its bits."""
+
+import numpy as np
+
+from keras_bld.data import unpack_codes
+from keras_bld.evaluation import measures
+from keras_bld.evaluation.card import CardSettings, describe_network, describe_source, versions
+from keras_bld.evaluation.samples import batch_size_for, real_features, real_set
+from keras_bld.metrics import frechet_distance
+
+_NUM_PICTURES = 20
+
+
+def evaluate_autoencoder(
+    autoencoder, train, held_out, network, settings=None, say=lambda message: None
+):
+    """Measure a stage 1: reconstruction of held-out images, and what their bits carry.
+
+    Args:
+        autoencoder: a `BinaryAutoencoder`.
+        train: source of the images it was trained on; for the floor of the distance.
+        held_out: source of images of the same distribution that it has not seen.
+        network: `FeatureNetwork` of the distances (`open_network`).
+        settings: `CardSettings`, of which `num_images` (the most that are used) and `seed` count.
+        say: function that is told what is being measured.
+
+    Returns:
+        (card, pictures) as `evaluate_model` does, for `write_card`.
+    """
+    settings = settings or CardSettings()
+    batch_size = batch_size_for(autoencoder.image_shape)
+    say(f"features of real images ({network.name})")
+    real = real_set(held_out, autoencoder, network, settings.num_images, settings.seed)
+    known = real_features(train, network, settings.num_images, settings.seed)
+    say("reconstruction")
+    metrics = measures.reconstruction_scores(
+        autoencoder, real, network, batch_size, train.num_classes
+    )
+    floor = frechet_distance(known[: len(real.images)], real.features)
+    metrics["frechet_distance_floor"] = measures.score(
+        floor, num_samples=min(len(known), len(real.images)), note="what training images score"
+    )
+    say("use of the bits")
+    metrics |= measures.bit_scores(autoencoder, real, batch_size)
+    shown = slice(_NUM_PICTURES)
+    codes = unpack_codes(real.codes[shown], autoencoder.code_shape[-1])
+    card = {
+        "model": {
+            "bits_per_image": int(np.prod(autoencoder.code_shape)),
+            "code_shape": list(autoencoder.code_shape),
+            "autoencoder_weights": autoencoder.count_params(),
+        },
+        "real": describe_source(held_out, len(real.images)),
+        "train": describe_source(train, len(known)),
+        "settings": {"num_images": settings.num_images, "seed": settings.seed},
+        "feature_network": describe_network(network, real.features),
+        "versions": versions(),
+        "metrics": metrics,
+    }
+    pairs = (real.images[shown], autoencoder.decode(codes, batch_size=batch_size))
+    return card, {"real": real, "reconstructed": pairs}

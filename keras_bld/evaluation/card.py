@@ -1,0 +1,225 @@
+"""The evaluation card: every number of one preset on one data set, and what it depends on."""
+
+import dataclasses
+import importlib.metadata
+import platform
+
+import keras
+import numpy as np
+
+from keras_bld.base import checks
+from keras_bld.base.version import __version__
+from keras_bld.data import unpack_codes
+from keras_bld.evaluation import measures
+from keras_bld.evaluation.flip_calibration import flip_calibration
+from keras_bld.evaluation.image_arrays import to_arrays
+from keras_bld.evaluation.memorisation import memorisation
+from keras_bld.evaluation.samples import (
+    batch_size_for,
+    real_set,
+    score_samples,
+    score_without_condition,
+)
+from keras_bld.text import LabelConditions
+
+_WITHOUT_CONDITION = 4  # one image without for so many with
+
+
+@dataclasses.dataclass(frozen=True)
+class CardSettings:
+    """What the numbers depend on beside model and data.
+
+    Args:
+        num_images: generated images, and the most held-out and training images that are used for
+            distances and neighbours.
+        num_steps, temperature, guidance_scale, posterior, final, seed: as in `generate`.
+        num_likelihood_images: held-out images for likelihood and calibration.
+        classifier_epochs: passes over the larger set for the classification accuracy score; 0
+            leaves it out.
+        classifier_seeds: trainings of each classifier.
+    """
+
+    num_images: int = 10_000
+    num_steps: int = 16
+    temperature: float = 0.9
+    guidance_scale: float = 0.0
+    posterior: str = "exact"
+    final: str = "threshold"
+    seed: int = 0
+    num_likelihood_images: int = 1000
+    classifier_epochs: int = 5
+    classifier_seeds: int = 1
+
+    def __post_init__(self):
+        checks.check_integer("num_images", self.num_images, 20)
+        checks.check_integer("num_likelihood_images", self.num_likelihood_images, 2)
+        checks.check_integer("classifier_epochs", self.classifier_epochs, 0)
+        checks.check_integer("classifier_seeds", self.classifier_seeds, 1)
+
+    def sampler(self, num_steps):
+        """Arguments of `generate`, for a model that was trained with `num_steps` steps."""
+        return {
+            "num_steps": min(self.num_steps, num_steps),
+            "temperature": self.temperature,
+            "guidance_scale": self.guidance_scale,
+            "posterior": self.posterior,
+            "final": self.final,
+            "seed": self.seed,
+        }
+
+
+def evaluate_model(
+    model,
+    train,
+    held_out,
+    network,
+    settings=None,
+    say=lambda message: None,
+    conditions=None,
+):
+    """Measure a model: reconstruction, likelihood, distribution, accuracy, memorisation.
+
+    Args:
+        model: a `BinaryLatentDiffusion` with its autoencoder.
+        train: source of the images it was trained on.
+        held_out: source of images of the same distribution that no model has seen.
+        network: `FeatureNetwork` of all distances (`open_network`).
+        settings: `CardSettings`; None takes its defaults.
+        say: function that is told what is being measured.
+        conditions: `LabelConditions` for the classes of the data set; needed for a model that is
+            conditioned on text. Its images are asked for with wordings that it has not seen, and
+            a quarter as many more without any text.
+
+    Returns:
+        (card, pictures): a dictionary of plain values, ready for JSON, with `metrics`
+        (name -> value, error, num_samples, note), `likelihood_profile`, `calibration`,
+        `memorisation` and everything the numbers depend on; and the arrays for plots and sheets.
+
+    Raises:
+        ValueError: a model without autoencoder, or other classes than those of the data set.
+    """
+    settings = settings or CardSettings()
+    if model.autoencoder is None:
+        raise checks.error(
+            "model",
+            "a model without an autoencoder",
+            "a BinaryLatentDiffusion that makes images",
+            "build or save the model with its autoencoder",
+        )
+    conditions = conditions or LabelConditions(model, seed=settings.seed)
+    _check_classes(conditions, train)
+    batch_size = batch_size_for(model.autoencoder.image_shape)
+    say(f"features of real images ({network.name})")
+    real, known = (
+        real_set(source, model.autoencoder, network, settings.num_images, settings.seed)
+        for source in (held_out, train)
+    )
+    sampler = settings.sampler(model.num_steps)
+    say(f"generating {settings.num_images} images, and their distances to real ones: {sampler}")
+    metrics, made = score_samples(
+        model, network, settings.num_images, sampler, real.features, known.features, conditions
+    )
+    if conditions.takes_text and measures.tells_classes(network, conditions.num_classes):
+        num_without = max(1, settings.num_images // _WITHOUT_CONDITION)
+        metrics |= score_without_condition(model, network, num_without, sampler, conditions)
+    if model.is_conditional and settings.classifier_epochs:
+        say("classification accuracy score")
+        metrics |= measures.accuracy_scores(
+            (made.images, made.labels),
+            to_arrays(train),
+            to_arrays(held_out),
+            train.num_classes,
+            settings.classifier_epochs,
+            [settings.seed + index for index in range(settings.classifier_seeds)],
+        )
+    say("reconstruction")
+    metrics |= measures.reconstruction_scores(
+        model.autoencoder, real, network, batch_size, conditions.num_classes
+    )
+    say("likelihood and calibration")
+    few = slice(settings.num_likelihood_images)
+    codes = unpack_codes(real.codes[few], model.code_shape[-1])
+    condition = conditions.trained(real.labels[few])
+    how = (settings.seed, min(batch_size, len(codes)))
+    likelihood, profile = measures.likelihood_scores(
+        model, codes, conditions.as_arguments(condition), *how
+    )
+    metrics |= likelihood
+    calibration = flip_calibration(model, codes, condition, *how)
+    if calibration:
+        error = float(np.mean([row["error"] for row in calibration]))
+        note = f"expected calibration error of flips, mean over {len(calibration)} time steps"
+        metrics["calibration_error"] = measures.score(error, num_samples=len(codes), note=note)
+    say("nearest training images")
+    neighbors = memorisation(made.spaces(), real.spaces(), known.spaces())
+    for space, found in neighbors.items():
+        share = found["nearer_than_held_out"]
+        metrics[f"nearer_than_held_out_{space}"] = measures.score(
+            share, measures.share_error(share, len(made.images)), len(made.images), "0.01 expected"
+        )
+    card = {
+        "model": {
+            "bits_per_image": int(np.prod(model.code_shape)),
+            "num_training_steps_T": model.num_steps,
+            "denoiser_weights": model.denoiser.count_params(),
+        },
+        "real": describe_source(held_out, len(real.images)),
+        "train": describe_source(train, len(known.images)),
+        "settings": {**dataclasses.asdict(settings), **sampler},
+        "feature_network": describe_network(network, made.features),
+        "versions": versions(),
+        "metrics": metrics,
+        "likelihood_profile": profile,
+        "calibration": calibration,
+        "memorisation": {
+            space: {key: found[key] for key in ("generated", "held_out", "nearer_than_held_out")}
+            for space, found in neighbors.items()
+        },
+    }
+    return card, {"made": made, "real": real, "train": known, "neighbors": neighbors}
+
+
+def versions():
+    """Versions that a number may depend on."""
+    backend = keras.backend.backend()
+    return {
+        "keras_bld": __version__,
+        "keras": keras.__version__,
+        "backend": backend,
+        backend: importlib.metadata.version(backend),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def describe_network(network, features):
+    """The feature network as a card names it."""
+    return {
+        "name": network.name,
+        "weights_sha256": network.weights_sha256,
+        "is_standard": network.is_standard,
+        "num_features": int(features.shape[1]),
+    }
+
+
+def describe_source(source, num_used):
+    """A source of images as a card names it."""
+    preprocessing = getattr(source, "preprocessing", None)
+    return {
+        "source": type(source).__name__,
+        "fingerprint": source.fingerprint(),
+        "preprocessing": dataclasses.asdict(preprocessing) if preprocessing else "none recorded",
+        "num_images": len(source),
+        "num_used": num_used,
+        "num_classes": source.num_classes,
+    }
+
+
+def _check_classes(conditions, train):
+    if conditions.num_classes not in (None, train.num_classes):
+        raise checks.error(
+            "train",
+            f"a data set of {train.num_classes} classes",
+            f"the {conditions.num_classes} classes of the model",
+            "evaluate on the data set that the model was trained on",
+        )

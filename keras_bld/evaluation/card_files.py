@@ -1,0 +1,72 @@
+"""A card as files: card.json, card.md and pictures."""
+
+import pathlib
+
+from keras_bld.base.files import write_json, write_text
+from keras_bld.evaluation.plots import card_pictures
+
+# Beside other names than these the feature network is named: they are its numbers.
+_OF_THE_NETWORK = (
+    "frechet",
+    "kernel_distance",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "inception",
+    "recognised",
+    "reconstruction_frechet",
+)
+
+
+def write_card(card, sets, folder):
+    """Write card.json, card.md and the pictures; each file is whole or not there.
+
+    Args:
+        card: dictionary of `evaluate_model` or `evaluate_autoencoder`, with what the caller added.
+        sets: its arrays.
+        folder: directory, made where it is missing.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = card_pictures(card, sets, folder)
+    write_text(folder / "card.md", markdown(card, pictures))
+    write_json(folder / "card.json", card)
+
+
+def markdown(card, pictures=()):
+    """The card as a Markdown page."""
+    network = card["feature_network"]
+    lines = [
+        f"# Evaluation card: {card.get('preset', {}).get('name', 'model')}",
+        "",
+        f"Distances on features of: {network['name']} ({network['num_features']} features, "
+        f"sha256 {network['weights_sha256'][:16]}...)."
+        + ("" if network["is_standard"] else " They are not the FID of published tables."),
+        "",
+        "| metric | value | standard error | over | remark |",
+        "|---|---|---|---|---|",
+    ]
+    for name, entry in card["metrics"].items():
+        error = "" if entry.get("error") is None else f"{entry['error']:.2g}"
+        label = name.replace("_", " ")
+        if name.startswith(_OF_THE_NETWORK):
+            label += "" if network["is_standard"] else " (domain)"
+        lines.append(
+            f"| {label} | {entry['value']:.5g} | {error} | {entry.get('num_samples', '')} "
+            f"| {entry.get('note', '')} |"
+        )
+    lines += ["", "## What the numbers depend on", "", "| | |", "|---|---|"]
+    for section in ("preset", "model", "real", "train", "settings", "versions"):
+        for key, value in card.get(section, {}).items():
+            lines.append(f"| {section}: {key.replace('_', ' ')} | {_text(value)} |")
+    if card.get("command"):
+        lines += ["", "```sh", card["command"], "```"]
+    lines += ["", *(f"![{name}]({name})" for name in pictures), ""]
+    return "\n".join(lines)
+
+
+def _text(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={inner}" for key, inner in value.items())
+    return str(value)

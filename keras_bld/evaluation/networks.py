@@ -1,0 +1,88 @@
+"""The feature network of a card: the standard one, one of Keras's, or one of the domain."""
+
+import pathlib
+
+import keras
+
+from keras_bld.base import checks
+from keras_bld.base.files import replacing
+from keras_bld.evaluation.image_arrays import to_arrays
+from keras_bld.metrics import (
+    FeatureNetwork,
+    application_network,
+    inception_fid,
+    train_classifier,
+)
+
+DOMAIN = "domain"
+INCEPTION = "inception"
+_FILE_STEM = "feature_network"
+
+
+def open_network(network, train, folder, epochs=5, seed=0):
+    """Return the `FeatureNetwork` that a word names.
+
+    Args:
+        network: "domain" (a classifier of the training images, trained here once and kept in
+            `folder`), "inception" (the standard FID graph; its weights are fetched), a path
+            of Inception weights (.pth), of a classifier (.keras) with a layer "features", or
+            the name of a network in keras.applications.
+        train: source of the training images, for "domain".
+        folder: where the domain network is kept.
+        epochs: passes of the domain network over the training images.
+        seed: of its training.
+
+    Raises:
+        ValueError: nothing of that name, or "domain" for images without classes.
+    """
+    if network == DOMAIN:
+        return domain_network(train, folder, epochs, seed)
+    if network == INCEPTION:
+        return inception_fid()
+    suffix = pathlib.Path(network).suffix
+    if suffix == ".pth":
+        return inception_fid(network)
+    if suffix == ".keras":
+        path = pathlib.Path(network)
+        if not path.is_file():
+            raise checks.error(
+                "network", f"{network!r}, which is no file", "a .keras file", "check the path"
+            )
+        return FeatureNetwork.from_classifier(keras.saving.load_model(path), path.stem)
+    return application_network(network)
+
+
+def domain_network(train, folder, epochs=5, seed=0):
+    """Return the features of a classifier of the training images, trained once and kept.
+
+    Offline stand-in for the Inception network: distances on it carry its name and are no FID.
+
+    Args:
+        train: labelled source of images.
+        folder: gets feature_network-KEY.keras; KEY stands for images, epochs and seed, so that
+            other images never meet a network of these.
+        epochs: passes over the images.
+        seed: of the training.
+
+    Raises:
+        ValueError: images without classes.
+    """
+    if not train.num_classes:
+        raise checks.error(
+            "network",
+            f"{DOMAIN!r} for images without classes",
+            "a network that is trained already",
+            f"pass --network {INCEPTION}, a .keras classifier or a network of keras.applications",
+        )
+    key = f"{train.fingerprint()[:12]}-{epochs}-{seed}"
+    path = pathlib.Path(folder) / f"{_FILE_STEM}-{key}.keras"
+    if path.is_file():
+        classifier = keras.saving.load_model(path)
+    else:
+        images, labels = to_arrays(train)
+        classifier = train_classifier(images, labels, train.num_classes, epochs, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as new:
+            classifier.save(new)
+    name = f"{train.num_classes}-class classifier of {len(train)} training images"
+    return FeatureNetwork.from_classifier(classifier, name)

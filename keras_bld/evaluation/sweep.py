@@ -1,0 +1,184 @@
+"""The same scores for many samplers: steps x temperature x guidance x posterior."""
+
+import csv
+import io
+import itertools
+import json
+import pathlib
+
+import numpy as np
+
+from keras_bld.base import checks
+from keras_bld.base.files import write_json, write_text
+from keras_bld.evaluation.plots import heat_map, steps_plot, visible_scale
+from keras_bld.evaluation.samples import asked_labels, real_features, score_samples
+from keras_bld.metrics import save_image_grid
+from keras_bld.metrics.features import hash_weights
+from keras_bld.text import LabelConditions
+
+AXES = ("num_steps", "temperature", "guidance_scale", "posterior")
+_SHEET_COLUMNS = 10
+_METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "recognised_as_asked")
+
+
+def sweep_samplers(
+    model,
+    train,
+    held_out,
+    network,
+    settings,
+    num_steps=(),
+    temperature=(),
+    guidance_scale=(),
+    posterior=(),
+    folder=None,
+    say=lambda message: None,
+    conditions=None,
+):
+    """Score every combination of sampler settings on the same held-out images and noise.
+
+    Args:
+        model, train, held_out, network, settings, say, conditions: as in `evaluate_model`;
+            `settings` holds the values of axes that are not swept.
+        num_steps, temperature, guidance_scale, posterior: values to try; none tries the one
+            of `settings`.
+        folder: where finished combinations are kept (sweep.json), so that an interrupted sweep
+            goes on; None keeps nothing.
+
+    Returns:
+        List of dictionaries: the four settings and `metrics`, one for each combination.
+
+    Raises:
+        ValueError: values that the sampler does not take.
+    """
+    given = (num_steps, temperature, guidance_scale, posterior)
+    for steps in num_steps:
+        checks.check_integer("num_steps", steps, 1, model.num_steps)
+    base = settings.sampler(model.num_steps)
+    grid = [tuple(values) or (base[axis],) for axis, values in zip(AXES, given, strict=True)]
+    path = None if folder is None else pathlib.Path(folder) / "sweep.json"
+    key = {
+        "settings": {name: value for name, value in base.items() if name not in AXES},
+        "num_images": settings.num_images,
+        "network": network.weights_sha256,
+        "real": held_out.fingerprint(),
+        "weights": hash_weights(model.denoiser),
+    }
+    rows = _earlier(path, key)
+    real, known = (
+        real_features(source, network, settings.num_images, settings.seed)
+        for source in (held_out, train)
+    )
+    for values in itertools.product(*grid):
+        choice = dict(zip(AXES, values, strict=True))
+        if any(all(row[axis] == choice[axis] for axis in AXES) for row in rows):
+            continue
+        sampler = {**base, **choice}
+        metrics, _ = score_samples(
+            model, network, settings.num_images, sampler, real, known, conditions
+        )
+        rows.append({**choice, "metrics": metrics})
+        say(f"{choice}: Frechet distance {metrics['frechet_distance']['value']:.4g}")
+        if path is not None:
+            write_json(path, {"key": key, "rows": rows})
+    order = {values: index for index, values in enumerate(itertools.product(*grid))}
+    chosen = [row for row in rows if tuple(row[axis] for axis in AXES) in order]
+    return sorted(chosen, key=lambda row: order[tuple(row[axis] for axis in AXES)])
+
+
+def write_sweep(rows, folder):
+    """Write sweep.csv, figure7.png, and a heat map for each pair of axes that was swept.
+
+    Args:
+        rows: list of `sweep_samplers`.
+        folder: directory, made where it is missing.
+
+    Returns:
+        Names of the files.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ["sweep.csv"]
+    write_text(folder / "sweep.csv", _table(rows))
+    swept = [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
+    if "num_steps" in swept:
+        steps_plot(_curves(rows, swept), "Frechet distance", folder / "figure7.png")
+        names.append("figure7.png")
+    for row_axis, column_axis in itertools.combinations(swept, 2):
+        for metric in ("frechet_distance", "recognised_as_asked"):
+            if any(metric not in row["metrics"] for row in rows):
+                continue
+            name = f"{metric}_{row_axis}_{column_axis}.png"
+            _heat_map(rows, row_axis, column_axis, metric, folder / name)
+            names.append(name)
+    return names
+
+
+def sweep_sheet(model, rows, settings, path, conditions=None):
+    """Write a picture with a row of samples for each combination, from the same noise.
+
+    It shows what temperature and guidance do to an image (the paper's Figures 4 and M). Classes
+    take turns along a row.
+
+    Args:
+        model, settings, conditions: as for `sweep_samplers`.
+        rows: list of `sweep_samplers`.
+        path: picture file.
+    """
+    swept = [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
+    base = settings.sampler(model.num_steps)
+    conditions = conditions or LabelConditions(model)
+    asked = conditions.asked(asked_labels(conditions, _SHEET_COLUMNS))
+    images = np.concatenate(
+        [
+            model.generate(
+                _SHEET_COLUMNS, **asked, **{**base, **{axis: row[axis] for axis in AXES}}
+            )
+            for row in rows
+        ]
+    )
+    texts = [", ".join(f"{axis} {row[axis]}" for axis in swept) for row in rows]
+    scale = visible_scale(images)
+    save_image_grid(path, images, _SHEET_COLUMNS, scale=scale, row_labels=texts)
+
+
+def _heat_map(rows, row_axis, column_axis, metric, path):
+    """Best value over the axes that are not shown."""
+    best = np.nanmax if metric == "recognised_as_asked" else np.nanmin
+    row_values, column_values = (
+        list(dict.fromkeys(row[axis] for row in rows)) for axis in (row_axis, column_axis)
+    )
+    table = np.full((len(row_values), len(column_values)), np.nan)
+    for row in rows:
+        place = (row_values.index(row[row_axis]), column_values.index(row[column_axis]))
+        table[place] = best([table[place], row["metrics"][metric]["value"]])
+    title = metric.replace("_", " ")
+    heat_map(table, row_values, column_values, row_axis, column_axis, title, path)
+
+
+def _curves(rows, swept):
+    others = [axis for axis in swept if axis != "num_steps"]
+    curves = {}
+    for row in rows:
+        label = ", ".join(f"{axis} {row[axis]}" for axis in others) or "samples"
+        entry = row["metrics"]["frechet_distance"]
+        curves.setdefault(label, []).append((row["num_steps"], entry["value"], entry.get("error")))
+    return {label: sorted(points) for label, points in curves.items()}
+
+
+def _table(rows):
+    text = io.StringIO()
+    names = [name for name in _METRICS if name in rows[0]["metrics"]]
+    writer = csv.writer(text)
+    writer.writerow([*AXES, *names])
+    for row in rows:
+        values = [row["metrics"][name]["value"] for name in names]
+        writer.writerow([*(row[axis] for axis in AXES), *(f"{value:.6g}" for value in values)])
+    return text.getvalue()
+
+
+def _earlier(path, key):
+    if path is None or not path.is_file():
+        return []
+    earlier = json.loads(path.read_text())
+    return earlier["rows"] if earlier["key"] == key else []

@@ -1,0 +1,20 @@
+"""What both models can do with presets, as a mixin."""
+
+from keras_bld.presets.store import load_preset, save_preset
+
+
+class PresetMethods:
+    """Mixin of Keras models: `save_to_preset` and `from_preset`."""
+
+    def save_to_preset(self, directory, metadata=None, dtype=None, training_parts=True):
+        """Write config and weights as a preset; see `keras_bld.presets.save_preset`."""
+        return save_preset(self, directory, metadata, dtype, training_parts)
+
+    @classmethod
+    def from_preset(cls, preset, dtype=None):
+        """Load a preset by name or directory; see `keras_bld.presets.load_preset`.
+
+        Raises:
+            ValueError: also for a preset of another class.
+        """
+        return load_preset(preset, dtype, expected_class=cls)

@@ -1,0 +1,80 @@
+"""Which classes a preset's config may name: those of Keras and of this library, and no code."""
+
+import importlib
+
+import keras
+
+from keras_bld.base import checks
+
+_PACKAGE = "keras_bld>"
+# Values that Keras writes as {"class_name": ..., ...}; they hold data alone.
+_PLAIN_VALUES = ("__tuple__", "__numpy__", "__tensor__", "__keras_tensor__")
+_ACCEPTED_KINDS = (
+    keras.Layer,
+    keras.Initializer,
+    keras.dtype_policies.DTypePolicy,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+)
+
+
+def check_safe(config, argument="config.json"):
+    """Raise ValueError unless every class in a serialised object is one that runs no foreign code.
+
+    Accepted are classes that are registered under "keras_bld", and Keras's own layers,
+    initializers, regularizers, constraints and dtype policies. Refused are `Lambda` layers, Python
+    functions, classes of other packages and anything that cannot be found.
+
+    Args:
+        config: what `keras.saving.serialize_keras_object` returns, as read from JSON.
+        argument: name for the error message.
+    """
+    if isinstance(config, list | tuple):
+        for item in config:
+            check_safe(item, argument)
+    elif isinstance(config, dict):
+        if "class_name" in config:
+            _check_class(config, argument)
+        for value in config.values():
+            check_safe(value, argument)
+
+
+def class_of(config):
+    """The class that a serialised object names, or None where it is no accepted one."""
+    name, module = config.get("class_name"), config.get("module")
+    registered_name = config.get("registered_name")
+    if not isinstance(name, str):
+        return None
+    if isinstance(registered_name, str) and registered_name.startswith(_PACKAGE):
+        found = keras.saving.get_registered_object(registered_name)
+        return found if isinstance(found, type) else None
+    # A name that a program registered for itself would win over Keras's class.
+    if registered_name not in (None, name) or keras.saving.get_registered_object(name):
+        return None
+    return _keras_class(module, name)
+
+
+def _check_class(config, argument):
+    name = config["class_name"]
+    if name in _PLAIN_VALUES:
+        return
+    found = class_of(config)
+    accepted = isinstance(found, type) and issubclass(found, _ACCEPTED_KINDS)
+    if not accepted or issubclass(found, keras.layers.Lambda):
+        where = f" of {config['module']}" if config.get("module") else ""
+        raise checks.error(
+            argument,
+            f"an object of class {name!r}{where}",
+            "only layers and models of Keras and of keras_bld, and no Python functions",
+            "use a preset from a source that you trust; to save a model with parts of your own,"
+            " such as a perceptual network, use save_preset(..., training_parts=False)",
+        )
+
+
+def _keras_class(module, name):
+    if not isinstance(module, str) or not (module == "keras" or module.startswith("keras.")):
+        return None
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None

@@ -1,0 +1,274 @@
+"""Presets on disk: a directory of config.json, model.weights.h5 and metadata.json."""
+
+import hashlib
+import json
+import pathlib
+
+import keras
+
+from keras_bld.base import checks
+from keras_bld.base.files import replace_directory
+from keras_bld.base.version import __version__
+from keras_bld.presets.locate import MissingFileError, find_preset
+from keras_bld.presets.safe_config import check_safe, class_of
+from keras_bld.presets.training_parts import without_training_parts
+from keras_bld.presets.weights_file import read_weights, write_weights
+
+CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+FILES = (CONFIG, WEIGHTS, METADATA)
+FORMAT = 1
+# What a reader of a preset wants to know; None where `metadata` does not say.
+DESCRIPTION = ("licence", "data", "metric", "command")
+_OWN_KEYS = (
+    "format",
+    "class_name",
+    "num_weights",
+    "num_denoiser_weights",
+    "weights_dtype",
+    "versions",
+    "files",
+)
+
+
+def save_preset(model, directory, metadata=None, dtype=None, training_parts=True):
+    """Write a model as a preset: its config and its weights, and what they are.
+
+    No optimizer, no compile settings, no pickles, no code. The directory appears when it is
+    complete; an older preset there is replaced (other files in it stay).
+
+    Args:
+        model: a `BinaryAutoencoder`, a `BinaryLatentDiffusion`, or another built model that is
+            registered under "keras_bld".
+        directory: path of the preset.
+        metadata: optional dictionary that JSON can hold. `licence`, `data`, `metric` and
+            `command` are shown by `python -m keras_bld presets`; other keys are free.
+        dtype: None, or "float16" to store weights in half the space. They load as float32.
+        training_parts: False leaves out what only training needs: an autoencoder's critic and
+            perceptual network.
+
+    Returns:
+        The directory as a `pathlib.Path`.
+
+    Raises:
+        ValueError: `directory` holds other files than a preset; metadata that JSON cannot hold or
+            that names a key of the store; a weight too large for float16; a part of the model of
+            a class that `load_preset` would refuse.
+        TypeError: `model` is not such a model.
+
+    Example:
+
+    >>> import tempfile, keras_bld
+    >>> model = keras_bld.BinaryAutoencoder(
+    ...     (8, 8, 1), 4, base_width=8, width_multipliers=(1, 2), num_blocks=1,
+    ...     embedding_width=8, num_groups=4)
+    >>> path = save_preset(model, tempfile.mkdtemp(), {"licence": "CC0-1.0"})
+    >>> sorted(file.name for file in path.iterdir())
+    ['config.json', 'metadata.json', 'model.weights.h5']
+    >>> type(load_preset(path)).__name__
+    'BinaryAutoencoder'
+    """
+    metadata = _check_metadata(metadata)
+    if not isinstance(model, keras.Model) or not model.built:
+        raise checks.error(
+            "model",
+            f"{type(model).__name__}",
+            "a built BinaryAutoencoder or BinaryLatentDiffusion",
+            "pass the model itself",
+            kind=TypeError,
+        )
+    if not training_parts:
+        model = without_training_parts(model)
+    config = {
+        "keras_bld_version": __version__,
+        "keras_version": keras.__version__,
+        "model": _without_compile_config(keras.saving.serialize_keras_object(model)),
+    }
+    check_safe(config["model"], "model")
+    denoiser = getattr(model, "denoiser", None)
+    with replace_directory(directory, METADATA, FILES) as folder:
+        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
+        write_weights(model, folder / WEIGHTS, dtype)
+        record = {
+            "format": FORMAT,
+            "class_name": type(model).__name__,
+            **dict.fromkeys(DESCRIPTION),
+            **metadata,
+            "num_weights": model.count_params(),
+            "num_denoiser_weights": denoiser.count_params() if denoiser else 0,
+            "weights_dtype": dtype or "as in the model",
+            "versions": {
+                "keras_bld": __version__,
+                "keras": keras.__version__,
+                "backend": keras.config.backend(),
+            },
+            "files": {name: _fingerprint(folder / name) for name in (CONFIG, WEIGHTS)},
+        }
+        (folder / METADATA).write_text(json.dumps(record, indent=2) + "\n")
+    return pathlib.Path(directory).expanduser().resolve()
+
+
+def load_preset(preset, dtype=None, expected_class=None):
+    """Build the model of a preset and load its weights.
+
+    Args:
+        preset: a directory of `save_preset`, or the name of a preset whose weights are at hand
+            (see `presets`). Such a name goes before a directory of the same name.
+        dtype: optional dtype policy of the networks, e.g. "mixed_bfloat16"; None takes the saved.
+        expected_class: optional class (or its name) that the preset must hold.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        ValueError: unknown name, missing file (also a FileNotFoundError), a truncated or altered
+            file, a config that names a class which is neither Keras's nor this library's, config
+            and weights that do not fit together, or a preset of another class.
+    """
+    directory = find_preset(preset, METADATA)
+    metadata = read_metadata(directory)
+    for name in (CONFIG, WEIGHTS):
+        _verify(directory / name, metadata)
+    config = read_config(directory)
+    check_safe(config)
+    if expected_class is not None:
+        _check_class(directory, config, expected_class)
+    if dtype is not None:
+        _set_dtype(config, keras.dtype_policies.get(dtype).name)
+    try:
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    except (TypeError, KeyError) as reason:
+        raise _damaged(directory / CONFIG, f"a config that no model takes ({reason})") from reason
+    read_weights(model, directory / WEIGHTS)
+    return model
+
+
+def read_metadata(preset):
+    """Return the metadata of a preset as a dictionary.
+
+    Args:
+        preset: as for `load_preset`.
+
+    Raises:
+        ValueError: no such preset, or a damaged metadata.json.
+    """
+    path = find_preset(preset, METADATA) / METADATA
+    metadata = _read_json(path)
+    files = metadata.get("files")
+    if metadata.get("format") != FORMAT or not isinstance(files, dict):
+        raise _damaged(path, f"format {metadata.get('format')!r}, not {FORMAT}")
+    return metadata
+
+
+def read_config(directory):
+    """Return the serialised model of a preset's directory, unchecked.
+
+    Raises:
+        ValueError: a damaged config.json.
+    """
+    config = _read_json(directory / CONFIG).get("model")
+    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
+        raise _damaged(directory / CONFIG, "no model in it")
+    return config
+
+
+def _verify(path, metadata):
+    wanted = metadata["files"].get(path.name)
+    if not isinstance(wanted, dict) or not {"sha256", "bytes"} <= set(wanted):
+        raise _damaged(path.with_name(METADATA), f"no sha256 and size of {path.name}")
+    if not path.exists():
+        raise checks.error(
+            "preset",
+            f"{path.parent} without {path.name}",
+            f"the files {', '.join(FILES)}",
+            "copy or save the preset again",
+            kind=MissingFileError,
+        )
+    size = path.stat().st_size
+    if size != wanted["bytes"]:
+        raise _damaged(path, f"{size:,} bytes where metadata.json says {wanted['bytes']:,}")
+    if _fingerprint(path)["sha256"] != wanted["sha256"]:
+        raise _damaged(path, "a sha256 that differs from the one in metadata.json")
+
+
+def _fingerprint(path):
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": digest, "bytes": path.stat().st_size}
+
+
+def _read_json(path):
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as reason:
+        raise _damaged(path, f"a file that is not JSON ({reason})") from reason
+    if not isinstance(content, dict):
+        raise _damaged(path, "JSON that is not a dictionary")
+    return content
+
+
+def _damaged(path, received):
+    return checks.error(
+        path.name,
+        received,
+        f"the file that save_preset wrote to {path.parent}",
+        "it was truncated or altered: copy or save the preset again",
+    )
+
+
+def _check_metadata(metadata):
+    metadata = {} if metadata is None else metadata
+    try:
+        metadata = json.loads(json.dumps(dict(metadata), allow_nan=False))
+    except (TypeError, ValueError) as reason:
+        raise checks.error(
+            "metadata",
+            f"a value that JSON cannot hold ({reason})",
+            "a dictionary of strings, finite numbers, lists and dictionaries",
+            "convert arrays with `.tolist()` and paths with `str`",
+        ) from reason
+    taken = sorted(set(metadata) & set(_OWN_KEYS))
+    if taken:
+        raise checks.error(
+            "metadata",
+            f"the keys {taken}",
+            f"keys other than {', '.join(_OWN_KEYS)}",
+            "the store fills these in; name yours differently",
+        )
+    return metadata
+
+
+def _check_class(directory, config, expected_class):
+    expected = getattr(expected_class, "__name__", expected_class)
+    if config["class_name"] != expected:
+        raise checks.error(
+            "preset",
+            f"{directory.name}, a preset of a {config['class_name']}",
+            f"a preset of a {expected}",
+            f"call {config['class_name']}.from_preset, or load_preset for any of them",
+        )
+
+
+def _without_compile_config(config):
+    """A serialised object without the compile settings of it and its parts."""
+    if isinstance(config, dict):
+        return {
+            key: _without_compile_config(value)
+            for key, value in config.items()
+            if key != "compile_config"
+        }
+    return (
+        [_without_compile_config(item) for item in config] if isinstance(config, list) else config
+    )
+
+
+def _set_dtype(config, name):
+    """Put a dtype policy into every model of a serialised object."""
+    if isinstance(config, list):
+        for item in config:
+            _set_dtype(item, name)
+    elif isinstance(config, dict):
+        found = class_of(config) if "class_name" in config else None
+        if found is not None and issubclass(found, keras.Model):
+            config["config"]["dtype"] = name
+        for value in config.values():
+            _set_dtype(value, name)

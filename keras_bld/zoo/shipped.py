@@ -1,0 +1,5 @@
+"""Where the weights lie that come with the library."""
+
+import pathlib
+
+SHIPPED = pathlib.Path(__file__).parent / "weights"

@@ -1,0 +1,129 @@
+import keras
+import numpy as np
+import pytest
+from harness import QUICK_JIT, run_in_new_process, to_numpy
+from keras import ops
+
+from keras_bld.base.backend import backend_name, compile_function, fuse, runs_on_cpu
+
+TRACES = backend_name() != "torch"  # torch runs eagerly
+
+
+def test_backend_name_is_that_of_keras():
+    assert backend_name() == keras.config.backend()
+
+
+def test_runs_on_cpu_agrees_with_where_tensors_lie():
+    assert runs_on_cpu() is ("cpu" in str(ops.ones(2).device).lower())
+
+
+def test_compiled_function_sees_the_current_values_of_variables():
+    dense = keras.layers.Dense(2, kernel_initializer="ones")
+    dense.build((None, 3))
+    compiled = compile_function(dense, lambda: dense.variables)
+    x = np.array([[1.0, 2.0, 4.0]], "float32")
+    assert to_numpy(compiled(x)).tolist() == [[7.0, 7.0]]
+    dense.kernel.assign(2.0 * np.ones((3, 2)))
+    dense.bias.assign([0.0, 1.0])
+    assert to_numpy(compiled(x)).tolist() == [[14.0, 15.0]]
+    assert compiled.num_traces == (1 if TRACES else 0)
+
+
+def test_changed_values_do_not_retrace_and_changed_shapes_do():
+    compiled = compile_function(lambda x, scale: x * scale, list)
+    for scale in (1.0, 2.0, 3.0):
+        received = compiled(np.ones((2, 2), "float32"), scale)
+        assert to_numpy(received).tolist() == [[scale] * 2] * 2
+    assert compiled.num_traces == (1 if TRACES else 0)
+    assert to_numpy(compiled(np.ones(3, "float32"), 2.0)).tolist() == [2.0] * 3
+    assert compiled.num_traces == (2 if TRACES else 0)
+    compiled(np.ones((2, 2), "float32"), 5.0)
+    assert compiled.num_traces == (2 if TRACES else 0)
+
+
+def test_python_and_numpy_numbers_of_one_dtype_share_a_trace():
+    compiled = compile_function(lambda scale: scale + 1.0, list)
+    for scale in (1.0, np.float32(2.0), np.array(3.0, "float32")):
+        assert float(compiled(scale)) == scale + 1.0
+    assert compiled.num_traces == (1 if TRACES else 0)
+
+
+def test_outputs_may_be_a_nest():
+    compiled = compile_function(lambda x: {"double": 2 * x, "parts": (x[:1], x[1:])}, list)
+    received = to_numpy(compiled(np.array([1.0, 2.0], "float32")))
+    assert received["double"].tolist() == [2.0, 4.0]
+    assert [part.tolist() for part in received["parts"]] == [[1.0], [2.0]]
+
+
+def test_functions_do_not_share_their_counters():
+    first = compile_function(lambda x: x + 1, list)
+    second = compile_function(lambda x: x + 2, list)
+    first(np.float32(1.0))
+    assert (first.num_traces, second.num_traces) == ((1, 0) if TRACES else (0, 0))
+    assert float(second(np.float32(1.0))) == 3.0
+
+
+def test_a_loop_is_compiled_with_its_length_as_an_argument():
+    def power(x, exponent):
+        def multiply(_, product):
+            return product * x
+
+        return ops.fori_loop(0, exponent, multiply, ops.ones_like(x))
+
+    compiled = compile_function(power, list)
+    assert [float(compiled(np.float32(2.0), exponent)) for exponent in (1, 3, 10)] == [2, 8, 1024]
+    assert compiled.num_traces == (1 if TRACES else 0)
+
+
+def test_compiled_inference_records_no_gradient():
+    dense = keras.layers.Dense(1)
+    dense.build((None, 1))
+    compiled = compile_function(dense, lambda: dense.variables)
+    assert not getattr(compiled(np.ones((1, 1), "float32")), "requires_grad", False)
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "jax", "torch"])
+@pytest.mark.once
+def test_only_the_chosen_backends_file_is_imported(name):
+    printed = run_in_new_process(
+        "import sys, numpy\n"
+        "from keras_bld.base.backend import compile_function\n"
+        "compiled = compile_function(lambda x: x + 1, list)\n"
+        "print(float(compiled(numpy.float32(1.0))))\n"
+        "names = [m for m in sys.modules if m.startswith('keras_bld.base.backend.')]\n"
+        "print(*[name for name in names if name.endswith('_backend')])\n",
+        backend=name,
+    )
+    assert printed.splitlines() == ["2.0", f"keras_bld.base.backend.{name}_backend"]
+
+
+def test_a_fused_function_computes_the_same_inside_another_one():
+    fused = fuse(lambda x, y: (x * y + 1.0, ops.tanh(x)))
+    outer = compile_function(lambda x: fused(x, 2.0 * x)[0], list)
+    assert to_numpy(outer(np.array([1.0, 2.0], "float32"))).tolist() == [3.0, 9.0]
+    assert to_numpy(fused(ops.zeros(2), ops.ones(2))[1]).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("system", ["Linux", "Darwin"])
+def test_no_xla_where_apples_gpu_has_none(monkeypatch, system):
+    import tensorflow as tf
+
+    from keras_bld.base.backend import tensorflow_backend
+
+    monkeypatch.setattr(tensorflow_backend.platform, "system", lambda: system)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a device"])
+    fused = tensorflow_backend.fuse_with_xla(lambda x: x + 1.0)
+    assert fused._jit_compile == (system == "Linux")
+
+
+@pytest.mark.skipif(backend_name() != "tensorflow", reason="what TensorFlow's tracing costs")
+@pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])
+def test_a_training_step_is_traced_once(stage, make_autoencoder, make_diffusion):
+    model = make_autoencoder() if stage == "autoencoder" else make_diffusion()
+    shape = model.image_shape if stage == "autoencoder" else model.code_shape
+    traces, compute_loss = [], model.compute_loss
+    model.compute_loss = lambda *args, **options: traces.append(1) or compute_loss(*args, **options)
+    model.compile(keras.optimizers.Adam(1e-3), jit_compile=QUICK_JIT)
+    model.fit(np.zeros((8, *shape), "float32"), batch_size=4, epochs=2, verbose=0)
+    assert len(traces) == 1

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from keras_bld.__main__ import main
+from keras_bld.zoo import save_preset
+
+
+def evaluate(*arguments):
+    main(["evaluate", *map(str, arguments)])
+
+
+SMALL = ("--num-images", 24, "--network-epochs", 1, "--num-likelihood-images", 4)
+
+
+@pytest.mark.slow
+def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):
+    metadata = {
+        "data_name": str(data_folder),
+        "settings": {"sampling_steps": 3, "temperature": 0.7},
+    }
+    save_preset(model, tmp_path / "tiny", metadata)
+    out = tmp_path / "out"
+    evaluate(tmp_path / "tiny", "--out", out, "--classifier-epochs", 0, *SMALL)
+    card = json.loads((out / "card.json").read_text())
+    # What the preset says of itself holds where the command says nothing.
+    assert card["settings"]["num_steps"] == 3 and card["settings"]["temperature"] == 0.7
+    assert card["preset"]["name"] == "tiny" and "sha256" in json.dumps(card["preset"]["files"])
+    assert card["real"]["num_images"] == 36 and card["train"]["num_images"] == 48
+    assert "recall" in capsys.readouterr().out
+    evaluate(tmp_path / "tiny", "--out", out, "--sweep-num-steps", 2, 4, *SMALL)
+    assert (out / "figure7.png").is_file()
+    sweep = json.loads((out / "sweep.json").read_text())
+    assert len(sweep["rows"]) == 2 and (out / "sweep_samples.png").is_file()
+    against = ("--sweep-num-steps", 2, "--sweep-against", "train")
+    evaluate(tmp_path / "tiny", "--out", out, *against, *SMALL)
+    other = json.loads((out / "sweep.json").read_text())
+    assert other["key"]["real"] == card["train"]["fingerprint"] != sweep["key"]["real"]
+    assert len(other["rows"]) == 1
+
+
+def test_an_autoencoder_alone(model, data_folder, tmp_path, monkeypatch, capsys):
+    preset = tmp_path / "shapes" / "autoencoder" / "preset"
+    save_preset(model.autoencoder, preset, {"data_name": str(data_folder)})
+    monkeypatch.chdir(tmp_path)
+    evaluate(preset, *SMALL)
+    # Named after the run: stage 1 of every run is called the same.
+    out = tmp_path / "runs" / "evaluation" / "shapes_autoencoder"
+    card = json.loads((out / "card.json").read_text())
+    assert card["preset"]["name"] == "shapes_autoencoder" and card["real"]["num_images"] == 36
+    assert "dead_bits" in capsys.readouterr().out and (out / "reconstructions.png").is_file()
+    with pytest.raises(SystemExit) as caught:
+        evaluate(preset, "--out", out, "--sweep-num-steps", 2, 4)
+    assert "an autoencoder makes no images" in str(caught.value.code)
+
+
+def test_what_is_missing_is_said(model, tmp_path):
+    save_preset(model, tmp_path / "tiny")
+    for arguments, message in (
+        ((tmp_path / "tiny",), "pass --data"),
+        ((tmp_path / "tiny", "--data", "nowhere"), "no folder"),
+        ((tmp_path / "absent", "--data", "digits"), "absent"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            evaluate(*arguments, "--out", tmp_path / "out")
+        assert message in str(caught.value.code)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,73 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_bld.evaluation import (
+    CardSettings,
+    evaluate_model,
+    sweep_samplers,
+    sweep_sheet,
+    write_sweep,
+)
+
+SETTINGS = CardSettings(num_images=24, num_steps=2, num_likelihood_images=4, classifier_epochs=0)
+
+
+@pytest.fixture
+def sweep(model, train, held_out, network, tmp_path):
+    def run(**axes):
+        said = []
+        rows = sweep_samplers(
+            model, train, held_out, network, SETTINGS, folder=tmp_path, say=said.append, **axes
+        )
+        return rows, said
+
+    return run
+
+
+def test_a_sweep_has_every_combination_once_and_goes_on(sweep, tmp_path):
+    rows, said = sweep(num_steps=(2, 4))
+    assert [row["num_steps"] for row in rows] == [2, 4] and len(said) == 2
+    rows, said = sweep(num_steps=(2, 4), posterior=("exact", "plug_in"))
+    assert len(rows) == 4 and len(said) == 2  # the two of the first call are there
+    names = write_sweep(rows, tmp_path)
+    assert {"sweep.csv", "figure7.png", "frechet_distance_num_steps_posterior.png"} <= set(names)
+    table = list(csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines()))
+    assert [row["posterior"] for row in table] == ["exact", "plug_in"] * 2
+    value = rows[0]["metrics"]["frechet_distance"]["value"]
+    assert float(table[0]["frechet_distance"]) == pytest.approx(value, rel=1e-5)
+
+
+def test_a_sweep_scores_as_the_card_does(sweep, model, train, held_out, network):
+    card, _ = evaluate_model(model, train, held_out, network, SETTINGS)
+    (row,), _ = sweep(num_steps=(2,))
+    for name in ("frechet_distance", "precision", "recognised_as_asked"):
+        assert row["metrics"][name]["value"] == pytest.approx(card["metrics"][name]["value"])
+
+
+def test_more_steps_than_the_model_has(sweep):
+    with pytest.raises(ValueError, match=r"num_steps.*\[1, 4\]"):
+        sweep(num_steps=(8,))
+
+
+def test_the_sheet_has_a_row_for_each_combination(model, tmp_path):
+    rows = [
+        {"num_steps": 2, "temperature": temperature, "guidance_scale": 0.0, "posterior": "exact"}
+        for temperature in (0.5, 2.0)
+    ]
+    sweep_sheet(model, rows, SETTINGS, tmp_path / "sheet.png")
+    picture = np.asarray(Image.open(tmp_path / "sheet.png"), "float32")
+    size, scale = model.autoencoder.image_shape[0], 48 // model.autoencoder.image_shape[0]
+    cell = size * scale + 2
+    assert picture.shape[0] == 2 * cell + 2 and picture.shape[1] > 10 * cell + 2  # labels
+    sheet = picture[:, -(10 * cell + 2) :]
+    samples = model.generate(
+        10, labels=np.arange(10) % model.denoiser.num_classes, num_steps=2, temperature=2.0, seed=0
+    )
+    second_row = sheet[cell + 2 : cell + 2 + size * scale : scale, 2 : 2 + size * scale : scale]
+    np.testing.assert_allclose(
+        second_row.reshape(size, size, -1)[..., :1], samples[0][..., :1] * 255, atol=1
+    )
+    assert not np.array_equal(sheet[2:cell], sheet[cell + 2 : 2 * cell])
