@@ -9,11 +9,7 @@ import keras
 from keras import ops
 
 from keras_bld.autoencoder.group_norm import GroupNorm
-
-
-def torch_default_initializer():
-    """U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), the initial kernels of the published networks."""
-    return keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
+from keras_bld.base.initializers import torch_default_initializer
 
 
 def convolution(filters, kernel_size=3, strides=1, padding="same", dtype=None, **kwargs):

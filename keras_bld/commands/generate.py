@@ -11,6 +11,7 @@ from keras import ops
 from keras_bld.base import checks
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
+from keras_bld.base.images import to_uint8
 from keras_bld.base.random import resolve_seed, uniforms
 from keras_bld.commands.tools import (
     images_written,
@@ -123,7 +124,7 @@ def _make_sheet(model, out, num_images, conditions, seed, settings, columns):
     batches = model.generate_batches(num_images, **asked, seed=seed, **settings)
     with progress_bar("generating", num_images) as show:
         for images in batches:
-            made.extend(_to_uint8(images))
+            made.extend(to_uint8(images))
             show(len(made))
     if columns is None and 1 < len(conditions) <= _MOST_COLUMNS:
         columns = len(conditions)
@@ -182,11 +183,7 @@ def _images(model, indices, conditions, seed, settings):
     codes = model.generate_codes(
         len(indices), **conditions.of(indices), noise=np.stack(noise), **settings
     )
-    return _to_uint8(model.autoencoder.decode(codes))
-
-
-def _to_uint8(images):
-    return np.round(images * 255.0).astype("uint8")
+    return to_uint8(model.autoencoder.decode(codes))
 
 
 def _is_whole(path):

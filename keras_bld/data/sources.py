@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.images import to_uint8
 from keras_bld.data.preprocessing import fingerprint
 
 NO_LABEL = -1
@@ -208,7 +209,7 @@ def _as_uint8(images):
             "values in [0, 1]",
             "divide by the largest value, or cast to uint8",
         )
-    return np.rint(images * 255.0).astype("uint8")
+    return to_uint8(images)
 
 
 def _check_labels(labels, num_images, class_names):

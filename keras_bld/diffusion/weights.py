@@ -2,12 +2,17 @@
 
 import keras
 
+from keras_bld.base.initializers import torch_default_initializer
+
 
 def dense(inputs, units, policy, name, use_bias=True):
     """A Dense layer of known input width, weights drawn as torch's Linear does by default."""
-    bound = keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
     layer = keras.layers.Dense(
-        units, use_bias=use_bias, kernel_initializer=bound, dtype=policy, name=name
+        units,
+        use_bias=use_bias,
+        kernel_initializer=torch_default_initializer(),
+        dtype=policy,
+        name=name,
     )
     layer.build((None, inputs))
     return layer

@@ -29,8 +29,3 @@ def to_arrays(source):
         item = source[index]
         images[index], labels[index] = item["image"], item["label"]
     return images, labels
-
-
-def to_uint8(images):
-    """Round images in [0, 1] to 8 bits, as a picture file would hold them."""
-    return np.round(np.asarray(images) * 255.0).astype("uint8")

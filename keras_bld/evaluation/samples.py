@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 
 from keras_bld.base.batching import comfortable_batch_size
+from keras_bld.base.images import to_uint8
 from keras_bld.data import pack_codes, packed_shape, random_subset
 from keras_bld.diffusion.sampling import SamplingOptions, plan_sampling
 from keras_bld.evaluation import measures
-from keras_bld.evaluation.image_arrays import empty_images, to_arrays, to_uint8
+from keras_bld.evaluation.image_arrays import empty_images, to_arrays
 from keras_bld.evaluation.memorisation import comparable_pixels
 from keras_bld.metrics import extract_features
 from keras_bld.text import LabelConditions

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_bld.base import checks
 from keras_bld.base.files import replacing
+from keras_bld.base.images import to_uint8
 
 _BACKGROUND = 255
 _LABEL_SIZE = 12  # pixels; the height of a row of text
@@ -36,7 +37,7 @@ def image_grid(images, columns=None, padding=2, scale=1, row_labels=None):
         >>> image_grid(np.zeros((6, 8, 8, 1)), columns=3, padding=2).shape
         (22, 32, 1)
     """
-    images = _to_uint8(images)
+    images = _checked(images)
     num_images, height, width, channels = images.shape
     if columns is None:
         columns = int(np.ceil(np.sqrt(num_images)))
@@ -110,7 +111,7 @@ def neighbor_sheet(path, queries, database, indices, padding=2, scale=1, row_lab
     Raises:
         ValueError: `indices` do not have one row per query, or images of another shape.
     """
-    queries = _to_uint8(queries, "queries")
+    queries = _checked(queries, "queries")
     indices = np.asarray(indices)
     if indices.ndim != 2 or len(indices) != len(queries) or indices.shape[1] == 0:
         raise checks.error(
@@ -120,7 +121,7 @@ def neighbor_sheet(path, queries, database, indices, padding=2, scale=1, row_lab
             "pass the indices that `nearest_neighbors(queries, ...)` returned",
         )
     found = [np.asarray(database[int(index)]) for index in indices.ravel()]
-    neighbors = _to_uint8(np.stack(found), "database")
+    neighbors = _checked(np.stack(found), "database")
     if neighbors.shape[1:] != queries.shape[1:]:
         raise checks.error(
             "database",
@@ -152,11 +153,11 @@ def save_picture(path, picture):
         Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(new)
 
 
-def _to_uint8(images, argument="images"):
+def _checked(images, argument="images"):
     images = ops.convert_to_numpy(images) if ops.is_tensor(images) else np.asarray(images)
     if images.dtype != np.uint8:
         images = checks.check_images(images, (None, None, None), argument)
-        images = np.round(images * 255.0).astype("uint8")
+        images = to_uint8(images)
     checks.check_batch_shape(argument, images, (None, None, None))
     if images.shape[-1] not in (1, 3):
         raise checks.error(

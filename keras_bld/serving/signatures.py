@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.base.images import to_uint8
 from keras_bld.diffusion.generation import SamplerSettings
 from keras_bld.diffusion.posterior import POSTERIORS
 from keras_bld.diffusion.sampler import FINALS
@@ -85,11 +86,6 @@ def diffusion_signatures(model, num_steps, batch_size, posterior, final, text_le
         "generate": Signature(_generate(model, settings), scalars),
         "inpaint": Signature(_inpaint(model, settings), inpaint_inputs),
     }
-
-
-def to_uint8(images):
-    """Images in [0, 1] as the nearest of 256 levels."""
-    return ops.cast(ops.round(images * 255.0), "uint8")
 
 
 def _condition_input(denoiser, batch_size, text_length):

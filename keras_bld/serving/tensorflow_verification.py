@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.images import to_uint8
 from keras_bld.serving.saved_model import MARKER, SETTINGS
 
 _TEMPERATURE = 0.9
@@ -93,17 +94,13 @@ def _expected(model, name, inputs, settings):
     if name == "encode":
         return autoencoder.encode(inputs["images"]).astype("uint8")
     if name == "decode":
-        return _to_uint8(autoencoder.decode(inputs["codes"]))
+        return to_uint8(autoencoder.decode(inputs["codes"]))
     sampling = {key: settings[key] for key in ("num_steps", "posterior", "final", "batch_size")}
     sampling |= {key: value for key, value in inputs.items() if key not in ("images", "mask")}
     for key in ("seed", "temperature", "guidance_scale"):
         sampling[key] = sampling[key].item()
     if name == "inpaint":
-        return _to_uint8(model.inpaint(inputs["images"], inputs["mask"], **sampling))
+        return to_uint8(model.inpaint(inputs["images"], inputs["mask"], **sampling))
     if name == "generate":
-        return _to_uint8(model.generate(settings["batch_size"], **sampling))
+        return to_uint8(model.generate(settings["batch_size"], **sampling))
     return model.generate_codes(settings["batch_size"], **sampling).astype("uint8")
-
-
-def _to_uint8(images):
-    return np.round(images * np.float32(255.0)).astype("uint8")

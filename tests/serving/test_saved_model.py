@@ -4,15 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from keras_bld.base.images import to_uint8
 from keras_bld.serving import export_saved_model
 
 exports = pytest.mark.skipif(
     keras.config.backend() == "torch", reason="Keras exports from TensorFlow and JAX"
 )
-
-
-def to_uint8(images):
-    return np.round(images * 255).astype("uint8")
 
 
 def names(folder):

@@ -8,16 +8,9 @@ from keras_bld.serving.signatures import (
     SMALLEST_TEMPERATURE,
     _touched_cells,
     diffusion_signatures,
-    to_uint8,
 )
 
 SETTINGS = {"num_steps": 2, "posterior": "exact", "final": "threshold", "text_length": None}
-
-
-def test_levels_are_the_nearest():
-    levels = to_uint8(ops.convert_to_tensor([0.0, 0.49 / 255, 0.51 / 255, 100.4 / 255, 1.0]))
-    assert to_numpy(levels).tolist() == [0, 0, 1, 100, 255]
-    assert to_numpy(levels).dtype == np.uint8
 
 
 def test_touched_cells_are_those_of_inpaint():
