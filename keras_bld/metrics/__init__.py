@@ -17,19 +17,24 @@ from keras_bld.metrics.features import (
     extract_features,
     feature_statistics,
 )
-from keras_bld.metrics.frechet import frechet_distance
+from keras_bld.metrics.frechet import frechet_distance, frechet_distance_error
 from keras_bld.metrics.image_quality import lpips, psnr, ssim
 from keras_bld.metrics.inception import inception_fid
 from keras_bld.metrics.inception_score import inception_score
 from keras_bld.metrics.kernel import kernel_distance
 from keras_bld.metrics.manifold import density_coverage, precision_recall
-from keras_bld.metrics.neighbors import hamming_nearest_neighbors, nearest_neighbors
+from keras_bld.metrics.neighbors import (
+    NeighborSearch,
+    hamming_nearest_neighbors,
+    nearest_neighbors,
+)
 from keras_bld.metrics.pictures import image_grid, neighbor_sheet, save_image_grid
 from keras_bld.metrics.statistics import StreamingStatistics
 
 __all__ = [
     "CalibrationCurve",
     "FeatureNetwork",
+    "NeighborSearch",
     "StreamingStatistics",
     "application_network",
     "build_classifier",
@@ -40,6 +45,7 @@ __all__ = [
     "feature_extractor",
     "feature_statistics",
     "frechet_distance",
+    "frechet_distance_error",
     "hamming_nearest_neighbors",
     "image_grid",
     "inception_fid",

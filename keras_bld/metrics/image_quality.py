@@ -5,6 +5,7 @@ import numpy as np
 from keras_bld.base import checks
 from keras_bld.metrics.arrays import check_image_pair, to_float64
 
+_SMALLEST_SQUARED_ERROR = 1e-10  # 100 dB
 _SIGMA = 1.5
 _RADIUS = int(3.5 * _SIGMA + 0.5)  # 5 pixels: an 11x11 window
 
@@ -21,7 +22,8 @@ def psnr(a, b):
         b: their counterparts, of the same shape.
 
     Returns:
-        A float; infinity if any pair is equal.
+        A float. Equal images count as 100 dB, as in `fit`: an infinite value of one of them
+        would be that of all.
 
     Raises:
         ValueError: different shapes, wrong rank, empty batch, values outside [0, 1].
@@ -34,8 +36,7 @@ def psnr(a, b):
     """
     a, b = check_image_pair(a, b)
     errors = np.mean((a - b) ** 2, axis=(1, 2, 3))
-    with np.errstate(divide="ignore"):
-        return float(np.mean(-10.0 * np.log10(errors)))
+    return float(np.mean(-10.0 * np.log10(np.maximum(errors, _SMALLEST_SQUARED_ERROR))))
 
 
 def ssim(a, b):

@@ -10,6 +10,73 @@ _DATABASE_BLOCK = 4096  # one block of distances is 32 MiB of float64
 _BYTE_COUNTS = np.array([bin(byte).count("1") for byte in range(256)], dtype="uint8")
 
 
+class NeighborSearch:
+    """Nearest neighbours in a database that comes piece by piece.
+
+    What is kept is the queries and their nearest rows so far, so that a database may be larger
+    than memory.
+
+    Args:
+        queries: features (num_queries, num_features), or packed codes, uint8 (num_queries, ...,
+            num_bytes).
+        k: number of neighbours.
+        space: "euclidean" for features, "hamming" for packed codes.
+
+    Attributes:
+        indices: int64 (num_queries, k), rows of all pieces in their order, nearest first; -1 where
+            fewer than k have come.
+        distances: (num_queries, k), float64, or int64 of bits.
+
+    Raises:
+        ValueError: as `nearest_neighbors` and `hamming_nearest_neighbors`.
+
+    Example:
+        >>> from keras_bld.metrics import NeighborSearch
+        >>> search = NeighborSearch([[0.0, 0.0]])
+        >>> for piece in ([[3.0, 4.0], [9.0, 0.0]], [[0.0, 1.0]]):
+        ...     search.add(piece)
+        >>> search.indices.tolist(), search.distances.tolist()
+        ([[2]], [[1.0]])
+    """
+
+    def __init__(self, queries, k=1, space="euclidean"):
+        checks.check_choice("space", space, ("euclidean", "hamming"))
+        k = checks.check_integer("k", k, 1)
+        self._is_hamming = space == "hamming"
+        queries = (_check_packed if self._is_hamming else check_features)("queries", queries)
+        self._code_shape = queries.shape[1:]
+        if self._is_hamming:
+            self._merged = _Nearest(_words(queries), k, _differing_bits, "int64")
+        else:
+            self._merged = _Nearest(queries, k, squared_distances, "float64")
+
+    def add(self, database):
+        """Look at a further piece of the database, of at least one row."""
+        if not self._is_hamming:
+            database = check_features("database", database, num_features=self._code_shape[0])
+            self._merged.add(database)
+            return
+        database = _check_packed("database", database)
+        if database.shape[1:] != self._code_shape:
+            raise checks.error(
+                "database",
+                f"codes of shape {database.shape[1:]}",
+                f"codes of shape {self._code_shape} as in `queries`",
+                "compare codes of one and the same autoencoder",
+            )
+        self._merged.add(_words(database))
+
+    @property
+    def indices(self):
+        """Rows of the nearest neighbours."""
+        return self._merged.indices
+
+    @property
+    def distances(self):
+        """Their distances."""
+        return self._merged.distances if self._is_hamming else np.sqrt(self._merged.distances)
+
+
 def nearest_neighbors(queries, database, k):
     """The k rows of `database` with the smallest Euclidean distance to each query.
 
@@ -35,11 +102,7 @@ def nearest_neighbors(queries, database, k):
         >>> indices.tolist(), distances.tolist()
         ([[1, 0]], [[1.0, 5.0]])
     """
-    queries = check_features("queries", queries)
-    database = check_features("database", database, num_features=queries.shape[1])
-    k = checks.check_integer("k", k, 1, len(database))
-    indices, squared = _nearest(queries, database, k, squared_distances, "float64")
-    return indices, np.sqrt(squared)
+    return _search(queries, database, k, "euclidean")
 
 
 def hamming_nearest_neighbors(queries, database, k):
@@ -65,17 +128,7 @@ def hamming_nearest_neighbors(queries, database, k):
         >>> hamming_nearest_neighbors(codes[2:], codes, k=3)[1].tolist()
         [[0, 1, 4]]
     """
-    queries = _check_packed("queries", queries)
-    database = _check_packed("database", database)
-    if queries.shape[1:] != database.shape[1:]:
-        raise checks.error(
-            "database",
-            f"codes of shape {database.shape[1:]}",
-            f"codes of shape {queries.shape[1:]} as in `queries`",
-            "compare codes of one and the same autoencoder",
-        )
-    k = checks.check_integer("k", k, 1, len(database))
-    return _nearest(_words(queries), _words(database), k, _differing_bits, "int64")
+    return _search(queries, database, k, "hamming")
 
 
 def kth_neighbor_distances(features, k):
@@ -86,7 +139,9 @@ def kth_neighbor_distances(features, k):
         k: which neighbour, at least 1. A row is not its own neighbour; its duplicates are.
     """
     # The row itself is among the k + 1 nearest, at distance 0.
-    return _nearest(features, features, k + 1, squared_distances, "float64")[1][:, k]
+    nearest = _Nearest(features, k + 1, squared_distances, "float64")
+    nearest.add(features)
+    return nearest.distances[:, k]
 
 
 def squared_distances(x, y):
@@ -117,26 +172,39 @@ def distance_blocks(x, y):
             yield rows, columns, squared_distances(x_block, y_block)
 
 
-def _nearest(queries, database, k, distance, dtype):
-    all_indices = np.empty((len(queries), k), dtype="int64")
-    all_distances = np.empty((len(queries), k), dtype=dtype)
-    for query_start, query_block in blocks(queries, _QUERY_BLOCK):
-        indices = np.empty((len(query_block), 0), dtype="int64")
-        distances = np.empty((len(query_block), 0), dtype=dtype)
-        for start, block in blocks(database, _DATABASE_BLOCK):
-            candidates = distance(query_block, block)  # (queries, block)
-            chosen = _smallest(candidates, min(k, len(block)))
-            # Earlier blocks stand first, so that a stable sort keeps the database's order.
-            indices = np.concatenate([indices, chosen + start], axis=1)
-            distances = np.concatenate(
-                [distances, np.take_along_axis(candidates, chosen, axis=1)], axis=1
-            )
-            order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-            indices = np.take_along_axis(indices, order, axis=1)
-            distances = np.take_along_axis(distances, order, axis=1)
-        rows = slice(query_start, query_start + len(query_block))
-        all_indices[rows], all_distances[rows] = indices, distances
-    return all_indices, all_distances
+def _search(queries, database, k, space):
+    checks.check_integer("k", k, 1, len(database))
+    search = NeighborSearch(queries, k, space)
+    search.add(database)
+    return search.indices, search.distances
+
+
+class _Nearest:
+    """The k smallest of `distance(queries, row)` over all rows added, without any checks."""
+
+    def __init__(self, queries, k, distance, dtype):
+        self._queries, self._distance, self._k = queries, distance, k
+        self._count = 0
+        farthest = np.inf if dtype == "float64" else np.iinfo(dtype).max
+        self.indices = np.full((len(queries), k), -1, dtype="int64")
+        self.distances = np.full((len(queries), k), farthest, dtype=dtype)
+
+    def add(self, database):
+        for query_start, query_block in blocks(self._queries, _QUERY_BLOCK):
+            rows = slice(query_start, query_start + len(query_block))
+            indices, distances = self.indices[rows], self.distances[rows]
+            for start, block in blocks(database, _DATABASE_BLOCK):
+                candidates = self._distance(query_block, block)  # (queries, block)
+                chosen = _smallest(candidates, min(self._k, len(block)))
+                # Earlier blocks stand first, so that a stable sort keeps the database's order.
+                indices = np.concatenate([indices, chosen + self._count + start], axis=1)
+                nearest = np.take_along_axis(candidates, chosen, axis=1)
+                distances = np.concatenate([distances, nearest], axis=1)
+                order = np.argsort(distances, axis=1, kind="stable")[:, : self._k]
+                indices = np.take_along_axis(indices, order, axis=1)
+                distances = np.take_along_axis(distances, order, axis=1)
+            self.indices[rows], self.distances[rows] = indices, distances
+        self._count += len(database)
 
 
 def _smallest(values, k):

@@ -4,7 +4,7 @@ import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_bld.metrics import StreamingStatistics, frechet_distance
+from keras_bld.metrics import StreamingStatistics, frechet_distance, frechet_distance_error
 
 pytestmark = pytest.mark.once
 
@@ -63,7 +63,73 @@ def test_statistics_in_any_batch_size_give_the_same(seed, batch_size):
     np.testing.assert_allclose(frechet_distance(b, statistics), expected, rtol=1e-9)
 
 
+def means_and_spread(draw, num_draws=150):
+    """Mean of the reported errors, and how far the distance really moves from draw to draw."""
+    distances, errors = [], []
+    for seed in range(num_draws):
+        a, b, strata = draw(np.random.default_rng(seed))
+        distances.append(frechet_distance(a, b))
+        errors.append(frechet_distance_error(a, b, strata))
+    return np.mean(errors), np.std(distances, ddof=1)
+
+
+MIXING = np.random.default_rng(1).normal(size=(16, 16)) / 4.0
+
+
+@pytest.mark.parametrize(
+    ("shift", "counts", "factor"),
+    [(0.5, (300, 300), (0.8, 1.25)), (0.5, (1000, 60), (0.8, 1.25)), (0.0, (300, 300), (0.9, 2.0))],
+)
+def test_the_error_is_the_spread_over_fresh_samples(shift, counts, factor):
+    """Also where the real images are few, which a bootstrap of the generated ones leaves out."""
+
+    def draw(generator):
+        a, b = (np.maximum(generator.normal(size=(n, 16)) @ MIXING, -0.5) for n in counts)
+        return a + shift, b, None
+
+    error, spread = means_and_spread(draw)
+    assert factor[0] < error / spread < factor[1]
+
+
+def test_the_error_of_images_with_a_fixed_number_of_each_class():
+    centers = np.random.default_rng(0).normal(0.0, 2.0, size=(8, 4))
+    labels = np.arange(240) % 8
+
+    def draw(generator):
+        a = centers[labels] * 1.4 + generator.normal(size=(240, 4))
+        b = centers[generator.integers(0, 8, 2000)] + generator.normal(size=(2000, 4))
+        return a, b, labels
+
+    error, spread = means_and_spread(draw)
+    assert 0.8 < error / spread < 1.25
+    independent, _ = means_and_spread(lambda generator: (*draw(generator)[:2], None), 10)
+    assert independent > 1.4 * error
+
+
+def test_the_error_by_hand():
+    # One feature: the distance is (mean_a - mean_b)^2 + (std_a - std_b)^2, whose derivatives are
+    # those of elementary calculus.
+    a, b = np.random.default_rng(0).normal(size=(2, 50, 1)) * [[[1.0]], [[3.0]]] + [
+        [[1.0]],
+        [[0.0]],
+    ]
+    variance, shift = 0.0, a.mean() - b.mean()
+    for x, other, sign in ((a, b, 1), (b, a, -1)):
+        ratio = (x.std(ddof=1) - other.std(ddof=1)) / x.std(ddof=1)
+        deviations = x - x.mean()
+        variance += np.var(2 * sign * shift * deviations + ratio * deviations**2, ddof=1) / 50
+    assert frechet_distance_error(a, b) == pytest.approx(np.sqrt(variance), rel=1e-9)
+
+
+def test_the_error_with_fewer_samples_than_features():
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(2, 20, 40))
+    assert 0.1 < frechet_distance_error(a, b + 0.5) < 20
+
+
 def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="`strata`"):
+        frechet_distance_error(*two_sets(0), strata=[0, 1])
     good = np.zeros((5, 3))
     with pytest.raises(ValueError, match="`b`.*4 features"):
         frechet_distance(good, np.zeros((5, 4)))

@@ -20,7 +20,7 @@ def test_equal_to_scipy_relative_entropy():
         marginal = chunk.mean(axis=0, keepdims=True)
         scores.append(np.exp(scipy.stats.entropy(chunk, marginal, axis=1).mean()))
     np.testing.assert_allclose(
-        inception_score(probabilities), (np.mean(scores), np.std(scores)), rtol=1e-6
+        inception_score(probabilities, seed=None), (np.mean(scores), np.std(scores)), rtol=1e-6
     )
 
 
@@ -33,6 +33,18 @@ def test_by_hand():
     assert inception_score(np.full((20, 4), 0.25)) == pytest.approx((1.0, 0.0))
 
 
+def test_the_order_of_the_images_means_nothing():
+    """Sorted by class, each part of ten sure classes would hold one class, and score 1."""
+    mean, std = inception_score(np.eye(10).repeat(200, axis=0))
+    error = std / np.sqrt(9)
+    expected = []  # of a part: 200 classes drawn at random
+    for seed in range(50):
+        counts = np.bincount(np.random.default_rng(seed).integers(0, 10, 200), minlength=10)
+        expected.append(np.exp(scipy.stats.entropy(counts)))
+    assert mean == pytest.approx(np.mean(expected), abs=4 * error) and error < 0.1
+    assert inception_score(np.eye(10).repeat(200, axis=0), seed=None)[0] == pytest.approx(1.0)
+
+
 def test_equal_to_torch_fidelity(torch_fidelity):
     import torch
 
@@ -40,7 +52,7 @@ def test_equal_to_torch_fidelity(torch_fidelity):
     theirs = torch_fidelity("metric_isc").isc_features_to_metric(
         torch.tensor(logits), splits=10, shuffle=False
     )
-    ours = inception_score(scipy.special.softmax(logits, axis=1), splits=10)
+    ours = inception_score(scipy.special.softmax(logits, axis=1), splits=10, seed=None)
     np.testing.assert_allclose(
         ours, (theirs["inception_score_mean"], theirs["inception_score_std"]), rtol=1e-6
     )

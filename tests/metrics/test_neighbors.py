@@ -4,7 +4,12 @@ import scipy.spatial.distance
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_bld.metrics import hamming_nearest_neighbors, nearest_neighbors, neighbors
+from keras_bld.metrics import (
+    NeighborSearch,
+    hamming_nearest_neighbors,
+    nearest_neighbors,
+    neighbors,
+)
 
 pytestmark = pytest.mark.once
 
@@ -31,6 +36,23 @@ def test_a_query_in_the_database_finds_itself_at_distance_zero(block_size):
     indices, distances = nearest_neighbors(features, features, k=2)
     np.testing.assert_array_equal(indices[:, 0], np.arange(30))
     assert (distances[:, 0] == 0.0).all() and (distances[:, 1] > 0.0).all()
+
+
+@pytest.mark.parametrize("sizes", [(50,), (1, 9, 40), (17,) * 3])
+def test_a_database_in_pieces_is_one_database(sizes, block_size):
+    generator = np.random.default_rng(0)
+    queries, database = generator.normal(size=(13, 6)), generator.normal(size=(sum(sizes), 6))
+    codes = generator.integers(0, 4, size=(13, 3)).astype("uint8")  # many equal distances
+    known = generator.integers(0, 4, size=(sum(sizes), 3)).astype("uint8")
+    for space, asked, rows, whole in (
+        ("euclidean", queries, database, nearest_neighbors(queries, database, k=3)),
+        ("hamming", codes, known, hamming_nearest_neighbors(codes, known, k=3)),
+    ):
+        search = NeighborSearch(asked, 3, space)
+        for piece in np.split(rows, np.cumsum(sizes)[:-1]):
+            search.add(piece)
+        np.testing.assert_array_equal(search.indices, whole[0])
+        np.testing.assert_allclose(search.distances, whole[1], rtol=1e-12)
 
 
 @given(
@@ -75,6 +97,8 @@ def test_bad_input_is_refused():
         nearest_neighbors(features, features, k=5)
     with pytest.raises(ValueError, match="`database`"):
         nearest_neighbors(features, np.zeros((4, 2)), k=1)
+    with pytest.raises(ValueError, match="`space`"):
+        NeighborSearch(features, space="pixels")
     codes = np.zeros((4, 2), dtype="uint8")
     with pytest.raises(ValueError, match="`queries`.*packed"):
         hamming_nearest_neighbors(codes.astype("float32"), codes, k=1)
