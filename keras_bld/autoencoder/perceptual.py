@@ -87,8 +87,7 @@ class PerceptualDistance(keras.layers.Layer):
     def lpips(cls, vgg_weights=None, heads=None):
         """LPIPS with VGG16 and the published linear heads.
 
-        Images must have at least 16 pixels on each side. Reading the two files needs torch
-        installed; computing the distance does not.
+        Images must have at least 16 pixels on each side.
 
         Args:
             vgg_weights: path of torchvision's VGG16 weights (`vgg16-397923af.pth`, 528 MB). None
@@ -97,7 +96,6 @@ class PerceptualDistance(keras.layers.Layer):
 
         Raises:
             OSError: a file cannot be had. The message names the alternatives.
-            ImportError: torch is not installed.
             ValueError: a file is not what it should be.
         """
         vgg = lpips.read_weights("vgg_weights", vgg_weights)

@@ -26,7 +26,7 @@ def read_checkpoint(path, key=None):
     """Read the tensors of a checkpoint file; code in the file is never run.
 
     Args:
-        path: a file of torch (.th, .pt, .pth, .ckpt, .bin; needs torch) or .safetensors.
+        path: a file of torch (.th, .pt, .pth, .ckpt, .bin; read without torch) or .safetensors.
         key: where the file is a dictionary of several things, the entry with the weights. None
             takes the file itself where it holds tensors, else the first of `WEIGHT_KEYS`.
 

@@ -53,7 +53,6 @@ def inception_fid(weights=None, resize="tensorflow", sha256=INCEPTION_SHA256):
 
     Raises:
         ValueError: the weights cannot be fetched, hash to something else, or do not fit.
-        ImportError: torch, which reads the file, is not installed.
     """
     checks.check_choice("resize", resize, ("tensorflow", "pytorch_fid"))
     path = _fetch() if weights is None else os.fspath(weights)

@@ -134,9 +134,8 @@ def test_no_file_and_unknown_format(tmp_path):
         read_checkpoint(tmp_path / "model.h5")
 
 
-@pytest.mark.parametrize("package, name", [("torch", "a.th"), ("safetensors", "a.safetensors")])
-def test_missing_package_is_named(tmp_path, monkeypatch, package, name):
-    (tmp_path / name).write_bytes(b"")
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=f"pip install .*{package}"):
-        read_checkpoint(tmp_path / name)
+def test_missing_package_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ImportError, match="pip install .*safetensors"):
+        read_checkpoint(tmp_path / "a.safetensors")
