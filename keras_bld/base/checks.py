@@ -1,12 +1,54 @@
 """The one form of error message: what was received, what is expected, how to fix it."""
 
+import unicodedata
+
 import numpy as np
 from keras import ops
+
+# Control characters, halves of surrogate pairs, and separators of lines and paragraphs ...
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+# ... and what turns the direction of the text that follows.
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def error(argument, received, expected, fix, kind=ValueError):
     """Return (not raise) an exception that says received / expected / fix."""
-    return kind(f"Invalid `{argument}`: received {received}; expected {expected}. Fix: {fix}.")
+    message = f"Invalid `{argument}`: received {received}; expected {expected}. Fix: {fix}."
+    return kind(printable(message, keep="\n"))
+
+
+def printable(text, keep=""):
+    r"""Return a text in one line, which any terminal and any UTF-8 file takes.
+
+    Names of files may hold line breaks, terminal escapes, and bytes that are no UTF-8 (which
+    Python keeps as surrogates); all of them come out as backslash escapes.
+
+    Args:
+        text: str.
+        keep: characters that stay.
+
+    Example:
+        >>> print(printable("a" + chr(27) + "[2J, caf" + chr(0xDCE9)))
+        a\x1b[2J, caf\xe9
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        _escape(character) if _is_unprintable(character) and character not in keep else character
+        for character in text
+    )
+
+
+def _is_unprintable(character):
+    # Not `str.isprintable`, which says no to the wide space of Japanese and to joined emoji.
+    return unicodedata.category(character) in _UNPRINTABLE or character in _DIRECTIONS
+
+
+def _escape(character):
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def check_choice(argument, value, choices):

@@ -1,11 +1,15 @@
 """A run: whose folder this is, and the command line that made it."""
 
+import contextlib
 import dataclasses
 import json
 import shlex
 
 from keras_bld.base import checks
 from keras_bld.base.files import write_json
+
+# How many commands are running in this process (a recipe's `main` is one); threads see it, too.
+_COMMANDS = []
 
 
 def command_line(program, settings, left_out=()):
@@ -64,3 +68,20 @@ def claim_folder(path, settings, free=(), defaults=None):
 def say(message):
     """One line of the run's log."""
     print(message, flush=True)
+
+
+@contextlib.contextmanager
+def on_command_line():
+    """Within the block a command of the shell runs, so that advice names its options."""
+    _COMMANDS.append(True)
+    try:
+        yield
+    finally:
+        _COMMANDS.pop()
+
+
+def option(name, value):
+    """How whoever runs this says it: `--on-error skip` in a shell, `on_error="skip"` in Python."""
+    if _COMMANDS:
+        return f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
+    return f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"

@@ -13,7 +13,7 @@ from keras_bld.commands.tools import (
     short_errors,
 )
 from keras_bld.data import open_images, write_code_store
-from keras_bld.data.folders import UNREADABLE_LIST
+from keras_bld.data.unreadable import UNREADABLE_LIST
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.zoo import load_preset
 

@@ -1,34 +1,37 @@
 """A folder of images, with or without class sub-folders."""
 
-import concurrent.futures
+import collections
+import functools
 import hashlib
 import logging
-import os
 import pathlib
+import warnings
 
 import numpy as np
 
 from keras_bld.base import checks
-from keras_bld.base.files import write_text
-from keras_bld.data.images import UnreadableImageError
-from keras_bld.data.preprocessing import fingerprint
+from keras_bld.base.runs import option
+from keras_bld.data.file_listing import list_images
+from keras_bld.data.images import image_suffixes
 from keras_bld.data.sources import NO_LABEL, ImageSource
+from keras_bld.data.split_folders import check_below, find_split_folders
+from keras_bld.data.unreadable import find_unreadable
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-TRAIN_FOLDERS = ("train",)
-VALIDATION_FOLDERS = ("val", "validation", "test")
 SPLITS = ("all", "train", "validation")
-UNREADABLE_LIST = "unreadable_images.txt"
 
 
 class ImageFolder(ImageSource):
     """Image files below a folder, in the order of their paths.
 
-    Classes are the first folders below the root (below `train` and `val` where there are such),
-    in alphabetical order. Where the root has a folder `train` and one of `val`, `validation` or
-    `test`, these are the splits; otherwise a share of each class, chosen by a hash of seed and
-    path, is held out, so that adding files moves few others between the splits. Hidden files, and
-    files whose name does not end like an image's, are passed over.
+    Classes are the first folders below the root (below the folders of the splits, where there are
+    such), in alphabetical order. Where folders are called like splits, they are: `train`,
+    `Training_Set` and the like for training; `val`, `valid`, `dev`, `eval` and the like for
+    validation, or, where there is none of these, `test`. Otherwise a share of each class, at least
+    one image where it has two, is held out; a hash of seed and path chooses it, so that adding
+    files moves few others between the splits.
+
+    Files that the installed Pillow does not read by their names, named pipes and what an
+    interrupted program left are passed over, and counted in the log; hidden files in silence.
 
     Args:
         root: the folder.
@@ -50,8 +53,11 @@ class ImageFolder(ImageSource):
         unreadable: list of (path, reason) of the files that were left out, of all splits.
 
     Raises:
-        ValueError: no such folder, no images in it, a mixture of images and class folders, or an
-            argument out of range.
+        ValueError: no such folder, no images in it, a mixture of images and class folders, folders
+            whose names do not say which is the held-out one, or an argument out of range.
+
+    Warns:
+        UserWarning: classes whose names look like splits, or that have no training images.
 
     Example:
         >>> source = ImageFolder("photos", ImagePreprocessing(64))  # doctest: +SKIP
@@ -74,29 +80,37 @@ class ImageFolder(ImageSource):
         checks.check_choice("on_error", on_error, ("raise", "skip"))
         checks.check_integer("seed", seed, 0)
         checks.check_number("validation_fraction", validation_fraction, 0.0, True, maximum=0.99)
-        self.root = pathlib.Path(root)
+        if root is None:
+            raise checks.error(
+                "data_dir",
+                "none",
+                "a folder with images",
+                f"pass {option('data_dir', 'FOLDER')}, the folder's path",
+            )
+        self.root = pathlib.Path(root).expanduser()
         self.preprocessing = preprocessing
         self.image_shape = preprocessing.image_shape
-        files = _list_images(self.root)
+        listing = list_images(self.root)
+        _check_listing(self.root, listing, on_error)
+        folders = find_split_folders(self.root, listing.files)
+        if split != "all":
+            check_below(self.root, folders, listing.files)
+        _say_what_is_passed_over(self.root, listing, folders)
+        files = listing.files
         self.unreadable = []
         if on_error == "skip":
-            self.unreadable = _find_unreadable(self.root, files, preprocessing, work_dir)
+            self.unreadable = find_unreadable(self.root, listing, preprocessing, work_dir)
             left_out = {path for path, _ in self.unreadable}
-            files = {path: size for path, size in files.items() if path not in left_out}
-        split_folders = _split_folders(self.root)
-        classes = _classes(self.root, list(files), split_folders, class_folders)
-        self.class_names = tuple(sorted(set(classes.values()) - {None}))
-        chosen = _choose(classes, split, split_folders, validation_fraction, seed)
-        if not chosen:
-            raise checks.error(
-                "root",
-                f"`{self.root}` with {len(files)} readable images, none of them in {split!r}",
-                "at least one image in each split that is used",
-                "add images, or change `split` or `validation_fraction`",
-            )
+            files = {path: state for path, state in files.items() if path not in left_out}
+            self.unreadable += listing.unreadable_folders
+        classes = _classes(self.root, files, folders, class_folders)
+        chosen = _choose(self.root, classes, split, folders, validation_fraction, seed)
+        _check_training_images(self.root, classes, folders)
         self.paths = chosen
-        self._sizes = [files[path] for path in chosen]
-        label_of = {name: label for label, name in enumerate(self.class_names)}
+        self._sizes = [files[path][0] for path in chosen]
+        names = sorted(set(classes.values()) - {None})
+        self.class_names = tuple(map(checks.printable, names))
+        label_of = {name: label for label, name in enumerate(names)}
         self.labels = np.array([label_of.get(classes[path], NO_LABEL) for path in chosen], "int32")
 
     def __len__(self):
@@ -109,7 +123,7 @@ class ImageFolder(ImageSource):
         # Sizes stand for the content: hashing 150 GB at each start would cost half an hour.
         listing = hashlib.sha256()
         for path, size, label in zip(self.paths, self._sizes, self.labels, strict=True):
-            listing.update(f"{path}\t{size}\t{label}\n".encode())
+            listing.update(_to_bytes(f"{path}\t{size}\t{label}\n"))
         return {
             "listing": listing.hexdigest(),
             "class_names": list(self.class_names),
@@ -117,54 +131,60 @@ class ImageFolder(ImageSource):
         }
 
 
-def _list_images(root):
-    """Return {path relative to root, with forward slashes: size in bytes}, sorted."""
-    if not root.is_dir():
-        raise checks.error(
-            "root", f"`{root}`", "a folder with images", "check the path (--data-dir)"
-        )
-    files = {}
-    visited = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real_folder = os.path.realpath(folder)
-        if real_folder in visited:  # a link that leads back up
-            subfolders.clear()
-            continue
-        visited.add(real_folder)
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        relative = pathlib.Path(folder).relative_to(root).as_posix()
-        prefix = "" if relative == "." else relative + "/"
-        for name in names:
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                path = os.path.join(folder, name)
-                # A link that leads nowhere stays in the list; reading it says so.
-                files[prefix + name] = os.path.getsize(path) if os.path.exists(path) else 0
-    if not files:
+def _check_listing(root, listing, on_error):
+    """Raise ValueError where a folder may not be opened, or where there are no images."""
+    if listing.unreadable_folders and on_error == "raise":
+        path, reason = listing.unreadable_folders[0]
         raise checks.error(
             "root",
-            f"`{root}`, without images",
-            f"files that end in {', '.join(EXTENSIONS)}",
+            f"`{root}` with {len(listing.unreadable_folders)} folders that cannot be opened, such "
+            f"as `{path}` ({reason})",
+            "folders that may be read",
+            f"change the permissions, or leave them out with {option('on_error', 'skip')}",
+        )
+    if not listing.files:
+        others = listing.describe_passed_over()
+        raise checks.error(
+            "root",
+            f"`{root}`, without images" + (f" (there are: {others})" if others else ""),
+            f"files that end in {', '.join(image_suffixes())}",
             "check the path, or unpack the archive",
         )
-    return dict(sorted(files.items()))
 
 
-def _split_folders(root):
-    """Return {"train": name, "validation": name} if the root's folders say so, else None."""
-    found = {name for name in TRAIN_FOLDERS + VALIDATION_FOLDERS if (root / name).is_dir()}
-    train = [name for name in TRAIN_FOLDERS if name in found]
-    validation = [name for name in VALIDATION_FOLDERS if name in found]
-    if train and validation:
-        return {"train": train[0], "validation": validation[0]}
-    return None
+def _say_what_is_passed_over(root, listing, folders):
+    said = []
+    if listing.passed_over:
+        said.append(f"files that are passed over: {listing.describe_passed_over()}")
+    if folders:
+        beside = collections.Counter(
+            path.split("/")[0] + "/" if "/" in path else path
+            for path in listing.files
+            if folders.inside(path) is None
+        )
+        names = [f"{name} ({count:,} images)" for name, count in beside.most_common(5)]
+        if len(beside) > len(names):
+            names.append(f"{len(beside) - len(names)} more")
+        if names:
+            splits = ", ".join(f"{f}/" for f in (folders.train, folders.validation) if f)
+            said.append(f"beside the splits ({splits}), and not read: {', '.join(names)}")
+    if said:
+        _warn_once(checks.printable(f"{root}: {'; '.join(said)}"))
 
 
-def _classes(root, paths, split_folders, class_folders):
+@functools.cache
+def _warn_once(message):
+    # Each split of a data set opens the folder anew.
+    logging.getLogger("keras_bld").warning("%s", message)
+
+
+def _classes(root, paths, folders, class_folders):
     """Return {path: class name, or None}, without what lies outside of the split folders."""
-    parts = {path: path.split("/")[:-1] for path in paths}
-    if split_folders:
-        inside = set(split_folders.values())
-        parts = {path: part[1:] for path, part in parts.items() if part and part[0] in inside}
+    if folders:
+        parts = {path: folders.inside(path) for path in paths}
+        parts = {path: part for path, part in parts.items() if part is not None}
+    else:
+        parts = {path: path.split("/")[:-1] for path in paths}
     at_the_top = [path for path, part in parts.items() if not part]
     if class_folders is False:
         return dict.fromkeys(parts)
@@ -181,46 +201,59 @@ def _classes(root, paths, split_folders, class_folders):
     return classes
 
 
-def _choose(classes, split, split_folders, validation_fraction, seed):
-    """Return the paths of one split, in the order of the listing."""
+def _choose(root, classes, split, folders, validation_fraction, seed):
+    """Return the paths of one split, in the order of the listing; ValueError if there are none."""
     if split == "all":
-        return list(classes)
-    if split_folders:
-        return [path for path in classes if path.startswith(split_folders[split] + "/")]
+        chosen = list(classes)
+    elif folders and folders.validation:
+        folder = getattr(folders, split)
+        chosen = [path for path in classes if folder and path.startswith(folder + "/")]
+    else:
+        held_out = _hold_out(classes, validation_fraction, seed)
+        chosen = [path for path in classes if (path in held_out) == (split == "validation")]
+    if not chosen:
+        raise checks.error(
+            "root",
+            f"`{root}` with {len(classes)} readable images, none of them in {split!r}",
+            "at least one image in each split that is used",
+            "add images: at least two in a class, of which one is held out, or a folder `train` "
+            "and a folder `val`",
+        )
+    return chosen
+
+
+def _hold_out(classes, validation_fraction, seed):
+    """Return the set of paths that are held out of those that the classes have."""
     members = {}
     for path, name in classes.items():
         members.setdefault(name, []).append(path)
     held_out = set()
     for paths in members.values():
-        by_hash = sorted(paths, key=lambda path: hashlib.sha256(f"{seed}/{path}".encode()).digest())
-        held_out.update(by_hash[: round(validation_fraction * len(paths))])
-    return [path for path in classes if (path in held_out) == (split == "validation")]
+        by_hash = sorted(
+            paths, key=lambda path: hashlib.sha256(_to_bytes(f"{seed}/{path}")).digest()
+        )
+        # Of a small class one image, and never all.
+        number = max(1, round(validation_fraction * len(paths)))
+        held_out.update(by_hash[: min(number, len(paths) - 1)])
+    return held_out
 
 
-def _find_unreadable(root, files, preprocessing, work_dir):
-    """Read every file once and return [(path, reason)]; remember the answer in the work dir."""
-    state = {path: [size, os.lstat(root / path).st_mtime_ns] for path, size in files.items()}
-    first_line = f"# state of the files: {fingerprint([str(root.resolve()), state])}"
-    list_file = None if work_dir is None else pathlib.Path(work_dir) / UNREADABLE_LIST
-    if list_file is not None and list_file.is_file():
-        lines = list_file.read_text(encoding="utf-8").splitlines()
-        if lines and lines[0] == first_line:
-            return [tuple(line.split("\t", 1)) for line in lines if not line.startswith("#")]
+def _check_training_images(root, classes, folders):
+    """Warn of classes that only the held-out images have."""
+    if folders is None or folders.train is None:
+        return
+    trained = {name for path, name in classes.items() if path.startswith(folders.train + "/")}
+    untrained = sorted(set(classes.values()) - trained)
+    if untrained:
+        names = ", ".join(f"`{checks.printable(name)}`" for name in untrained[:5])
+        warnings.warn(
+            f"`{checks.printable(str(root))}`: {len(untrained)} of the classes, such as {names}, "
+            f"are in `{folders.validation}` but not in `{folders.train}`: nothing will be learnt "
+            "of them. Fix: give a class the same folder name in both.",
+            stacklevel=3,
+        )
 
-    def reason(path):
-        try:
-            preprocessing(root / path)
-        except (UnreadableImageError, OSError) as error:
-            return str(error.__cause__ or error).replace("\n", " ")
-        return None
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        reasons = zip(files, pool.map(reason, files), strict=True)
-        unreadable = [(path, why) for path, why in reasons if why is not None]
-    count = f"{len(unreadable)} of {len(files)} images cannot be read and are left out"
-    if unreadable:
-        logging.getLogger("keras_bld").warning("%s: %s", root, count)
-    if list_file is not None:
-        lines = [first_line, f"# {count}", *("\t".join(pair) for pair in unreadable)]
-        write_text(list_file, "\n".join(lines) + "\n")
-    return unreadable
+def _to_bytes(text):
+    # Names that are not UTF-8 hold surrogates.
+    return text.encode("utf-8", "surrogatepass")

@@ -1,21 +1,52 @@
 """Reading one image file, whatever it is, as 8-bit RGB or grayscale, upright.
 
-Pillow decodes; this file settles what Pillow leaves open: orientation, transparency, 16 bits, and
-one kind of error for a file that cannot be read.
+Pillow decodes; this file settles what Pillow leaves open: orientation, transparency, 16 bits,
+damaged metadata, how large an image may be, and one kind of error for a file that cannot be read.
 """
 
+import contextlib
 import io
+import os
+import stat
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from keras_bld.base import checks
+from keras_bld.base.runs import option
+from keras_bld.data.image_metadata import without_metadata
 
 WHITE = (255, 255, 255)
+# Formats of Pillow that hold no pixels it can decode by itself; EPS is a program for Ghostscript.
+_NO_PICTURES = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+_ORIENTATION = 0x0112  # EXIF's tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class UnreadableImageError(ValueError):
     """An image file that is damaged, or no image at all."""
+
+
+def image_suffixes():
+    """Return the endings of the names of files that the installed Pillow reads, in lower case."""
+    readable = readable_formats()
+    return tuple(
+        sorted(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
+    )
+
+
+def readable_formats():
+    """Return the names of the picture formats that the installed Pillow reads."""
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _NO_PICTURES)
 
 
 def read_image(file, num_channels=3, background=WHITE):
@@ -24,7 +55,9 @@ def read_image(file, num_channels=3, background=WHITE):
     What is done, in this order: the first frame is decoded; EXIF orientation is applied; 16 bits
     become 8 (v / 257, rounded); transparency (RGBA, gray with alpha, palettes with a transparent
     colour) is laid over `background`; CMYK, palettes and gray become RGB (or, for
-    `num_channels=1`, ITU-R 601 luma). Colour profiles are not applied.
+    `num_channels=1`, ITU-R 601 luma). Colour profiles are not applied. Damaged EXIF, XMP or text
+    beside good pixels is passed over. Images of more pixels than `PIL.Image.MAX_IMAGE_PIXELS`
+    (9,459 x 9,459 by default) are refused before memory is taken for them.
 
     Args:
         file: path, the file's bytes, or an open binary file.
@@ -36,7 +69,8 @@ def read_image(file, num_channels=3, background=WHITE):
 
     Raises:
         FileNotFoundError: there is no such file.
-        UnreadableImageError: truncated, damaged, empty, or not an image; says the path and why.
+        UnreadableImageError: truncated, damaged, empty, too large, no image, or no regular file;
+            says the path and why.
         ValueError: an argument is wrong.
 
     Example:
@@ -58,24 +92,21 @@ def open_image(file, num_channels=3, background=WHITE, name=None):
         name: what error messages call the file; by default its path.
     """
     if name is None:
-        is_path = isinstance(file, str) or hasattr(file, "__fspath__")
-        name = f"`{file}`" if is_path else "image bytes"
-    stream = io.BytesIO(file) if isinstance(file, bytes | bytearray | memoryview) else file
+        name = f"`{file}`" if _is_path(file) else "image bytes"
     try:
-        with Image.open(stream) as image:
-            image.load()
-            image = ImageOps.exif_transpose(image)
-            return flatten(image, num_channels, background)
+        with _open(file) as image:
+            _check_size(image)
+            _load(image)
+            return flatten(_upright(image), num_channels, background)
     except (FileNotFoundError, MemoryError):
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exception:
+        # Pillow's error above twice the limit, and its warning where warnings are errors.
+        raise _unreadable(name, _TooManyPixelsError(str(exception))) from exception
     except Exception as exception:
         # Pillow's decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error,
         # zlib.error and more on damaged files, and the list grows with each release.
-        reason = str(exception).replace("\n", " ") or type(exception).__name__
-        raise UnreadableImageError(
-            f"Cannot read image {name}: {reason}. Fix: replace or remove the file, or let an "
-            'ImageFolder leave such files out with on_error="skip".'
-        ) from exception
+        raise _unreadable(name, exception) from exception
 
 
 def flatten(image, num_channels, background):
@@ -110,6 +141,76 @@ def check_background(background):
             "pass for example (255, 255, 255) for white",
         )
     return colour
+
+
+class _TooManyPixelsError(ValueError):
+    pass
+
+
+def _is_path(file):
+    return isinstance(file, str) or hasattr(file, "__fspath__")
+
+
+def _open(file):
+    if _is_path(file) and not stat.S_ISREG(os.stat(file).st_mode):
+        # Opening a named pipe would wait for ever.
+        raise OSError("it is no regular file")
+    if isinstance(file, bytes | bytearray | memoryview):
+        file = io.BytesIO(file)
+    formats = readable_formats()
+    try:
+        return Image.open(file, formats=formats)
+    except (FileNotFoundError, MemoryError, Image.DecompressionBombError):
+        raise
+    except Exception:
+        content = without_metadata(file)
+        if content is None:
+            raise
+        return Image.open(io.BytesIO(content), formats=formats)
+
+
+def _check_size(image):
+    limit = Image.MAX_IMAGE_PIXELS
+    width, height = image.size
+    if limit is not None and width * height > limit:
+        raise _TooManyPixelsError(
+            f"it has {width:,} x {height:,} pixels, more than the {limit:,} that are read"
+        )
+
+
+def _load(image):
+    end = image.load_end if hasattr(image, "load_end") else None
+    if end is not None:
+
+        def forgiving_end():
+            # The pixels are decoded; what follows them in the file is metadata and other frames.
+            with contextlib.suppress(Exception):
+                end()
+
+        image.load_end = forgiving_end
+    image.load()
+
+
+def _upright(image):
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+        method = _UPRIGHT.get(orientation)
+    except Exception:  # as many kinds as above
+        return image
+    return image if method is None else image.transpose(method)
+
+
+def _unreadable(name, exception):
+    reason = checks.printable(str(exception)) or type(exception).__name__
+    fix = "replace or remove the file"
+    if isinstance(exception, _TooManyPixelsError):
+        fix = (
+            "make it smaller, or, if you trust it, set PIL.Image.MAX_IMAGE_PIXELS to as many pixels"
+        )
+    return UnreadableImageError(
+        f"Cannot read image {checks.printable(name)}: {reason}. Fix: {fix}, or let an ImageFolder "
+        f"leave such files out with {option('on_error', 'skip')}."
+    )
 
 
 def _to_eight_bits(image):

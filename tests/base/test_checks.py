@@ -177,3 +177,11 @@ def test_codes_refuses_packed_codes_and_empty_batches():
 )
 def test_is_floating(dtype, floating):
     assert checks.is_floating(ops.cast(ops.ones(1), dtype)) is floating
+
+
+def test_messages_are_printable():
+    received = "caf\udce9 \x1b[2J\u202e\u2028, 写真　集, 👨\u200d👩\u200d👧\nsecond line\tand tab"
+    message = str(checks.error("root", received, "a", "b"))
+    shown = r"caf\xe9 \x1b[2J\u202e\u2028, 写真　集, 👨‍👩‍👧" + "\nsecond line" + r"\tand tab"
+    assert shown in message
+    assert checks.printable("a\nb") == r"a\nb" and checks.printable("é") == "é"

@@ -1,12 +1,17 @@
 import csv
 import io
+import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from harness import shared_file
 from PIL import Image
 
+from keras_bld.base.runs import on_command_line
 from keras_bld.data import UnreadableImageError, read_image
+from keras_bld.data.images import image_suffixes, readable_formats
 
 pytestmark = pytest.mark.once
 
@@ -128,6 +133,139 @@ def test_every_exif_orientation_comes_out_upright(orientation):
     exif[0x0112] = orientation
     stored = Image.fromarray(np.ascontiguousarray(store[orientation](upright)))
     np.testing.assert_array_equal(read_image(save(stored, "PNG", exif=exif)), upright)
+
+
+JUNK = bytes(range(200))
+
+
+@pytest.mark.parametrize("metadata", ["exif", "xmp"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_damaged_metadata_leaves_the_image_as_it_is_stored(file_format, metadata):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), "uint8")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "maker"
+    good = exif.tobytes()
+    lossless = {"lossless": True} if file_format == "WEBP" else {}
+    expected = read_image(save(Image.fromarray(pixels), file_format, **lossless))
+    damaged = [good[:15], good[:18], good[:14] + b"\xff" * 40, JUNK]
+    for block in [b"<x:xmpmeta tiff:Orientation='9'", JUNK] if metadata == "xmp" else damaged:
+        if file_format == "TIFF" and metadata == "exif":
+            # Its EXIF is a list of fields that another field points to: nowhere.
+            content = save(Image.fromarray(pixels), "TIFF", tiffinfo={0x8769: 2**31})
+        elif file_format == "AVIF" and metadata == "exif":
+            # Pillow writes no damaged EXIF into AVIF, and makes the orientation part of the image.
+            exif.pop(0x0112, None)
+            content = bytearray(save(Image.fromarray(pixels), "AVIF", exif=exif))
+            at = content.index(exif.tobytes()[6:])
+            content[at : at + 12] = block[-12:]
+        else:
+            content = save(Image.fromarray(pixels), file_format, **lossless, **{metadata: block})
+        np.testing.assert_array_equal(read_image(bytes(content)), expected)
+
+
+def png_chunk(kind, content, checksum=None):
+    checksum = zlib.crc32(kind + content) if checksum is None else checksum
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        png_chunk(b"tEXt", b"a\0b", checksum=1),
+        png_chunk(b"eXIf", JUNK, checksum=1),
+        png_chunk(b"iCCP", b""),
+        png_chunk(b"pHYs", b""),
+        png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**24))),
+        png_chunk(b"acTL", b""),
+    ],
+    ids=lambda chunk: chunk[4:8].decode(),
+)
+def test_damaged_chunks_beside_the_pixels_of_a_png_are_passed_over(chunk):
+    content = save(Image.new("L", (3, 2), 7), "PNG", transparency=7)
+    header = 8 + 25
+    assert read_image(content[:header] + chunk + content[header:]).min() == 255
+    end = content.index(b"IEND") - 4
+    assert read_image(content[:end] + chunk + content[end:]).min() == 255
+    assert read_image(content[:end]).min() == 255
+
+
+def test_damaged_segments_beside_the_pixels_of_a_jpeg_are_passed_over():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 4), "uint8")
+    content = save(Image.fromarray(pixels, "CMYK"), "JPEG")
+    for segment in (
+        b"\xff\xe0\0\6JFIF",
+        b"\xff\xee\0\7Adobe",
+        b"\xff\xe2\0\x0eICC_PROFILE\0",
+        b"\xff\xe2\0\x0aMPF\0junk",
+    ):
+        np.testing.assert_array_equal(
+            read_image(content[:2] + segment + content[2:]), read_image(content)
+        )
+
+
+def test_damaged_chunks_beside_the_pixels_of_a_webp_are_passed_over():
+    image = Image.new("RGBA", (4, 4), (0, 0, 200, 0))
+    content = save(image, "WEBP", lossless=True, exif=JUNK, xmp=JUNK, exact=True)
+    at = content.index(b"EXIF") + 4
+    content = content[:at] + b"\xff\xff\xff\x7f" + content[at + 4 :]
+    assert read_image(content, background=(9, 9, 9)).tolist() == [[[9, 9, 9]] * 4] * 4
+
+
+def test_all_that_pillow_reads_and_decodes_by_itself():
+    assert {".jpg", ".jfif", ".jpe", ".jp2", ".avif", ".webp"} <= set(image_suffixes())
+    assert not {".eps", ".ps", ".h5", ".hdf", ".mpg", ".wmf"} & set(image_suffixes())
+    assert "EPS" in Image.OPEN and "EPS" not in readable_formats()
+    # Not even under another name is a program for Ghostscript run.
+    with pytest.raises(UnreadableImageError, match="cannot identify"):
+        read_image(save(Image.new("RGB", (2, 2)), "EPS"))
+
+
+def png_of_size(width, height):
+    """A PNG that says so; its pixels are missing."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(13_300, 13_300), (10_000, 10_000), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
+def test_images_that_are_too_large_are_refused_before_they_are_decoded(size):
+    with pytest.raises(UnreadableImageError, match="pixels.* Fix: .*PIL.Image.MAX_IMAGE_PIXELS"):
+        read_image(png_of_size(*size))
+
+
+def test_whoever_asks_for_it_reads_larger_images(monkeypatch):
+    content = save(Image.new("L", (30, 30)), "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)  # 900 are a warning, an error in tests
+    with pytest.raises(UnreadableImageError, match="limit of 800 pixels"):
+        read_image(content)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 900)
+    assert read_image(content).shape == (30, 30, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert read_image(content).shape == (30, 30, 3)
+
+
+def test_photographs_of_8k_are_read():
+    image = read_image(save(Image.new("1", (7680, 4320)), "PNG"), num_channels=1)
+    assert image.shape == (4320, 7680, 1)
+
+
+def test_pipes_devices_and_folders_are_no_images(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    for path in (tmp_path / "pipe.png", tmp_path / "folder.png", "/dev/zero"):
+        with pytest.raises(UnreadableImageError, match="no regular file"):
+            read_image(path)
+
+
+def test_the_message_is_one_printable_line_with_the_option_of_whoever_asks(tmp_path):
+    path = tmp_path / "caf\udce9\n\x1b[2J.png"
+    path.touch()
+    with pytest.raises(UnreadableImageError, match='with on_error="skip".$') as caught:
+        read_image(path)
+    assert r"caf\xe9\n\x1b[2J.png" in str(caught.value) and str(caught.value).isprintable()
+    with on_command_line(), pytest.raises(UnreadableImageError, match="with --on-error skip.$"):
+        read_image(path)
 
 
 def test_floating_point_pixels_are_refused():
