@@ -37,7 +37,7 @@ class ImageFolderRecipe(Recipe):
     attention_resolutions: tuple[int, ...] = ()
     embedding_width: int = 128
     num_groups: int = 16
-    perceptual: str = "none"  # "lpips" fetches 500 MB of VGG16 weights and pays off
+    perceptual: str = "none"  # "lpips" fetches 500 MB, "efficientnet_lite" nothing
     adversarial_weight: float = 0.0
     autoencoder_steps: int = 10_000
     autoencoder_batch_size: int = 16

@@ -5,8 +5,11 @@ from keras import ops
 
 from keras_bld.autoencoder import lpips
 from keras_bld.base import checks
+from keras_bld.metrics import efficientnet_lite_maps
 
 NORM_EPSILON = 1e-10
+# Two pixels of the coarsest map that counts in `efficientnet_lite`.
+_SMALLEST_FOR_MAPS = 32
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -18,7 +21,9 @@ class PerceptualDistance(keras.layers.Layer):
     over positions, and summed over the maps.
 
     Source: Zhang et al. 2018, "The unreasonable effectiveness of deep features as a perceptual
-    metric", Eq. 1. `PerceptualDistance.lpips()` is their LPIPS with VGG16 (version 0.1).
+    metric", Eq. 1. `PerceptualDistance.lpips()` is their LPIPS with VGG16 (version 0.1);
+    `PerceptualDistance.efficientnet_lite()` is the same form without learned heads, on a network
+    whose weights come with a package: it works offline and is no LPIPS.
 
     Args:
         feature_model: Keras model that maps images in [0, 1] to one feature map or a nest of
@@ -27,6 +32,8 @@ class PerceptualDistance(keras.layers.Layer):
             model that asks for three.
         linear_heads: whether there is a weight for each channel of each map (the model's `outputs`
             must then be known, as in a functional model). They start at 1 and never train.
+        smallest_size: images with a shorter side of fewer pixels are enlarged (bilinear) by the
+            smallest whole factor that reaches it; 1 enlarges none.
 
     Call arguments:
         images, others: floating point in [0, 1], (batch, height, width, channels).
@@ -43,7 +50,7 @@ class PerceptualDistance(keras.layers.Layer):
         2
     """
 
-    def __init__(self, feature_model, linear_heads=False, **kwargs):
+    def __init__(self, feature_model, linear_heads=False, smallest_size=1, **kwargs):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         if not isinstance(feature_model, keras.layers.Layer):
@@ -56,6 +63,7 @@ class PerceptualDistance(keras.layers.Layer):
             )
         self.feature_model = feature_model
         self.linear_heads = bool(linear_heads)
+        self.smallest_size = checks.check_integer("smallest_size", smallest_size, 1)
         self.heads = []
         if self.linear_heads:
             for index, output in enumerate(feature_model.outputs):
@@ -109,6 +117,24 @@ class PerceptualDistance(keras.layers.Layer):
             head.assign(lpips.take(head_weights, name, shape, "heads").reshape(-1))
         return distance
 
+    @classmethod
+    def efficientnet_lite(cls, strides=(2, 4, 8, 16)):
+        """Distance in feature maps of EfficientNet-Lite0, whose weights a package brings along.
+
+        Unlike LPIPS nothing is fetched, and a distance costs a twentieth. Images below 32 pixels
+        are enlarged to at least 32, grey ones are repeated to RGB.
+
+        Args:
+            strides: which maps count: pixels of the image for each pixel of the map, out of 2, 4,
+                8, 16, 32.
+
+        Raises:
+            ImportError: the package with the weights is not installed (the extra `perceptual`).
+            ValueError: a stride that the network does not have.
+        """
+        maps = efficientnet_lite_maps(strides)
+        return cls(maps, smallest_size=_SMALLEST_FOR_MAPS, name="efficientnet_lite")
+
     def call(self, images, others):
         """Distance of each image to its partner."""
         total = 0.0
@@ -124,6 +150,12 @@ class PerceptualDistance(keras.layers.Layer):
         wanted = getattr(self.feature_model, "input_shape", None) or (None,)
         if images.shape[-1] == 1 and wanted[-1] == 3:
             images = ops.repeat(images, 3, axis=-1)
+        if self.smallest_size > 1:
+            height, width = images.shape[1:3]
+            factor = -(-self.smallest_size // min(height, width))
+            if factor > 1:
+                size = (height * factor, width * factor)
+                images = ops.image.resize(images, size, data_format="channels_last")
         return keras.tree.flatten(self.feature_model(images, training=False))
 
     def compute_output_shape(self, input_shape):
@@ -136,6 +168,7 @@ class PerceptualDistance(keras.layers.Layer):
             **super().get_config(),
             "feature_model": keras.saving.serialize_keras_object(self.feature_model),
             "linear_heads": self.linear_heads,
+            "smallest_size": self.smallest_size,
         }
 
     @classmethod

@@ -11,6 +11,11 @@ from keras_bld.metrics.classifier import (
     feature_extractor,
     train_classifier,
 )
+from keras_bld.metrics.efficientnet_lite import (
+    efficientnet_lite0,
+    efficientnet_lite_maps,
+    efficientnet_lite_network,
+)
 from keras_bld.metrics.features import (
     FeatureNetwork,
     application_network,
@@ -41,6 +46,9 @@ __all__ = [
     "calibration_curve",
     "classification_accuracy_score",
     "density_coverage",
+    "efficientnet_lite0",
+    "efficientnet_lite_maps",
+    "efficientnet_lite_network",
     "extract_features",
     "feature_extractor",
     "feature_statistics",

@@ -17,8 +17,12 @@ def build_autoencoder(recipe, perceptual=True):
         recipe: a `Recipe`.
         perceptual: False leaves the perceptual loss out, and its weights unfetched.
     """
-    fetch = perceptual and recipe.perceptual == "lpips"
-    perceptual = PerceptualDistance.lpips() if fetch else None
+    distances = {
+        "lpips": PerceptualDistance.lpips,
+        "efficientnet_lite": PerceptualDistance.efficientnet_lite,
+        "none": lambda: None,
+    }
+    perceptual = distances[recipe.perceptual]() if perceptual else None
     adaptive_weight = None if recipe.adaptive_weight == "none" else recipe.adaptive_weight
     return BinaryAutoencoder(
         recipe.image_shape,

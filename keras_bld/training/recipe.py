@@ -66,8 +66,8 @@ class Recipe:
     """Groups of the normalisation; must divide every width."""
     reconstruction: Literal["mse", "l1"] = "mse"
     """Pixel loss; the paper says mse, the released code used l1."""
-    perceptual: Literal["lpips", "none"] = "lpips"
-    """Perceptual loss; lpips fetches VGG16 weights once."""
+    perceptual: Literal["lpips", "efficientnet_lite", "none"] = "lpips"
+    """Perceptual loss; lpips fetches VGG16 weights once, efficientnet_lite works offline."""
     perceptual_weight: float = 1.0
     """Weight of the perceptual loss."""
     adversarial_weight: float = 1.0

