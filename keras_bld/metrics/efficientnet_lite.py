@@ -37,7 +37,7 @@ STRIDES = (2, 4, 8, 16, 32)
 
 
 def build_efficientnet_lite0():
-    """EfficientNet-Lite0 with random weights: images in [0, 1] to a list of seven outputs.
+    """EfficientNet-Lite0 before its weights are loaded: images in [0, 1] to a list of seven outputs.
 
     The feature maps at a half, a quarter, ..., a 32nd of the image's size (16, 24, 40, 112 and 320
     channels; what the last block of that size adds up), the 1,280 pooled features, and the logits
@@ -55,12 +55,14 @@ def build_efficientnet_lite0():
         maps[stride] = x
     x = _convolution(x, "head", NUM_FEATURES, 1)
     features = keras.layers.GlobalAveragePooling2D(name="features")(x)
-    logits = keras.layers.Dense(NUM_CLASSES, name="logits")(features)
+    logits = keras.layers.Dense(NUM_CLASSES, name="logits", kernel_initializer="zeros")(features)
     return keras.Model(inputs, [*maps.values(), features, logits], name="efficientnet_lite0")
 
 
 def _convolution(x, name, channels, size, strides=1, activation=True):
-    layer = keras.layers.Conv2D(channels, size, strides=strides, padding="same", name=name)
+    layer = keras.layers.Conv2D(
+        channels, size, strides=strides, padding="same", name=name, kernel_initializer="zeros"
+    )
     return _relu6(layer(x), name) if activation else layer(x)
 
 
@@ -74,7 +76,11 @@ def _block(inputs, name, size, stride, expansion, channels):
     if expansion > 1:
         x = _convolution(x, f"{name}_expand", expansion * inputs.shape[-1], 1)
     depthwise = keras.layers.DepthwiseConv2D(
-        size, strides=stride, padding="same", name=f"{name}_depthwise"
+        size,
+        strides=stride,
+        padding="same",
+        name=f"{name}_depthwise",
+        depthwise_initializer="zeros",
     )
     x = _relu6(depthwise(x), f"{name}_depthwise")
     x = _convolution(x, f"{name}_project", channels, 1, activation=False)

