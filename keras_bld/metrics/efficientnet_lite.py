@@ -37,7 +37,7 @@ STRIDES = (2, 4, 8, 16, 32)
 
 
 def build_efficientnet_lite0():
-    """EfficientNet-Lite0 before its weights are loaded: images in [0, 1] to a list of seven outputs.
+    """EfficientNet-Lite0 before its weights are loaded: images in [0, 1] to seven outputs.
 
     The feature maps at a half, a quarter, ..., a 32nd of the image's size (16, 24, 40, 112 and 320
     channels; what the last block of that size adds up), the 1,280 pooled features, and the logits
