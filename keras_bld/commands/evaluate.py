@@ -43,6 +43,7 @@ def evaluate_command(
     final: Literal["threshold", "sample"] = "threshold",
     seed: int = 0,
     num_likelihood_images: int = 1000,
+    num_training_images: int = 1_000_000,
     classifier_epochs: int = 5,
     classifier_seeds: int = 1,
     sweep_num_steps: tuple[int, ...] = (),
@@ -72,8 +73,8 @@ def evaluate_command(
         out: directory to write; by default runs/evaluation/ and the preset's name.
         data_dir: where TFDS has its prepared data sets.
         network: feature network: domain (a classifier trained here on the training images),
-            inception (the standard one), a .keras classifier, a .pth of Inception weights, or a
-            name in keras.applications.
+            inception (the standard one), a .keras classifier, a .pth of Inception weights, a name
+            in keras.applications, or none (a card without distances).
         network_epochs: passes of the domain network over the training images.
         num_images: generated images, and the most real ones in a comparison.
         num_steps: denoising steps; by default the preset's, or 16.
@@ -83,6 +84,8 @@ def evaluate_command(
         final: threshold or sample.
         seed: of samples, noise and classifiers.
         num_likelihood_images: held-out images for likelihood and calibration.
+        num_training_images: the most training images among which copies are searched; a random
+            subset where there are more.
         classifier_epochs: of the classification accuracy score, passes over the larger one of the
             two sets (the generated images, the training images); both classifiers take as many
             steps. 0 leaves it out.
@@ -106,6 +109,7 @@ def evaluate_command(
             final=final,
             seed=seed,
             num_likelihood_images=num_likelihood_images,
+            num_training_images=num_training_images,
             classifier_epochs=classifier_epochs,
             classifier_seeds=classifier_seeds,
         )

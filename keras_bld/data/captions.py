@@ -71,6 +71,14 @@ class CaptionedFolder(ImageSource):
             folder.class_names[label] if label >= 0 else "" for label in folder_labels
         )
 
+    @property
+    def shown_classes(self):
+        """For each caption the class folder of its images; -1 without images in this split."""
+        if self.folder.num_classes is None:
+            return super().shown_classes
+        label_of = {name: label for label, name in enumerate(self.folder.class_names)}
+        return np.array([label_of.get(name, -1) for name in self.folder_names], "int64")
+
     def __len__(self):
         return len(self.folder)
 

@@ -34,6 +34,14 @@ class ImageSource:
         """Number of classes, or None for a source without labels."""
         return len(self.class_names) or None
 
+    @property
+    def shown_classes(self):
+        """For each class the class of picture that it shows, int array (num_classes,).
+
+        They are the same, but where the classes are texts, several of which may show one thing.
+        """
+        return np.arange(self.num_classes or 0)
+
     def __getitem__(self, index):
         if not -len(self) <= index < len(self):
             # IndexError, and not our usual message, ends Python's `for item in source`.
@@ -123,6 +131,11 @@ class Subset(ImageSource):
         self.indices = indices.astype("int64")
         self.class_names = source.class_names
         self.image_shape = source.image_shape
+
+    @property
+    def shown_classes(self):
+        """As of the source."""
+        return self.source.shown_classes
 
     def __len__(self):
         return len(self.indices)

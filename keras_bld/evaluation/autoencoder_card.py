@@ -5,8 +5,10 @@ import numpy as np
 from keras_bld.data import unpack_codes
 from keras_bld.evaluation import measures
 from keras_bld.evaluation.card import CardSettings, describe_network, describe_source, versions
+from keras_bld.evaluation.image_arrays import random_rows
+from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import batch_size_for, real_features, real_set
-from keras_bld.metrics import frechet_distance
+from keras_bld.metrics import frechet_distance, frechet_distance_error
 
 _NUM_PICTURES = 20
 
@@ -28,21 +30,24 @@ def evaluate_autoencoder(
         (card, pictures) as `evaluate_model` does, for `write_card`.
     """
     settings = settings or CardSettings()
+    check_enough_images(train, held_out, network)
+    held_out = numbered_as(train, held_out)
     batch_size = batch_size_for(autoencoder.image_shape)
     say(f"features of real images ({network.name})")
     real = real_set(held_out, autoencoder, network, settings.num_images, settings.seed)
-    known = real_features(train, network, settings.num_images, settings.seed)
+    known = real_features(train, network, settings.num_images, settings.seed).features
     say("reconstruction")
-    metrics = measures.reconstruction_scores(
-        autoencoder, real, network, batch_size, train.num_classes
-    )
-    floor = frechet_distance(known[: len(real.images)], real.features)
+    metrics = measures.reconstruction_scores(autoencoder, real, network, batch_size)
+    floor = known[random_rows(len(known), len(real.images), settings.seed)]
     metrics["frechet_distance_floor"] = measures.score(
-        floor, num_samples=min(len(known), len(real.images)), note="what training images score"
+        frechet_distance(floor, real.features),
+        frechet_distance_error(floor, real.features),
+        len(floor),
+        "what training images score",
     )
     say("use of the bits")
     metrics |= measures.bit_scores(autoencoder, real, batch_size)
-    shown = slice(_NUM_PICTURES)
+    shown = random_rows(len(real.images), _NUM_PICTURES, settings.seed)
     codes = unpack_codes(real.codes[shown], autoencoder.code_shape[-1])
     card = {
         "model": {

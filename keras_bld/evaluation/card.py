@@ -9,16 +9,19 @@ import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.version import __version__
-from keras_bld.data import unpack_codes
+from keras_bld.data import random_subset, unpack_codes
 from keras_bld.evaluation import measures
 from keras_bld.evaluation.flip_calibration import flip_calibration
-from keras_bld.evaluation.image_arrays import to_arrays
+from keras_bld.evaluation.image_arrays import random_rows, to_arrays
 from keras_bld.evaluation.memorisation import memorisation
+from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import (
     batch_size_for,
+    real_features,
     real_set,
     score_samples,
     score_without_condition,
+    training_spaces,
 )
 from keras_bld.text import LabelConditions
 
@@ -30,10 +33,11 @@ class CardSettings:
     """What the numbers depend on beside model and data.
 
     Args:
-        num_images: generated images, and the most held-out and training images that are used for
-            distances and neighbours.
+        num_images: generated images, and the most held-out and training images that they are
+            compared with in distances.
         num_steps, temperature, guidance_scale, posterior, final, seed: as in `generate`.
         num_likelihood_images: held-out images for likelihood and calibration.
+        num_training_images: the most training images among which copies are searched.
         classifier_epochs: passes over the larger set for the classification accuracy score; 0
             leaves it out.
         classifier_seeds: trainings of each classifier.
@@ -47,12 +51,14 @@ class CardSettings:
     final: str = "threshold"
     seed: int = 0
     num_likelihood_images: int = 1000
+    num_training_images: int = 1_000_000
     classifier_epochs: int = 5
     classifier_seeds: int = 1
 
     def __post_init__(self):
         checks.check_integer("num_images", self.num_images, 20)
         checks.check_integer("num_likelihood_images", self.num_likelihood_images, 2)
+        checks.check_integer("num_training_images", self.num_training_images, 1)
         checks.check_integer("classifier_epochs", self.classifier_epochs, 0)
         checks.check_integer("classifier_seeds", self.classifier_seeds, 1)
 
@@ -83,7 +89,7 @@ def evaluate_model(
         model: a `BinaryLatentDiffusion` with its autoencoder.
         train: source of the images it was trained on.
         held_out: source of images of the same distribution that no model has seen.
-        network: `FeatureNetwork` of all distances (`open_network`).
+        network: `FeatureNetwork` of all distances (`open_network`); None leaves out what needs one.
         settings: `CardSettings`; None takes its defaults.
         say: function that is told what is being measured.
         conditions: `LabelConditions` for the classes of the data set; needed for a model that is
@@ -96,7 +102,8 @@ def evaluate_model(
         `memorisation` and everything the numbers depend on; and the arrays for plots and sheets.
 
     Raises:
-        ValueError: a model without autoencoder, or other classes than those of the data set.
+        ValueError: a model without autoencoder, other classes than those of the data set, or too
+            few held-out images; all found before anything is measured.
     """
     settings = settings or CardSettings()
     if model.autoencoder is None:
@@ -108,55 +115,48 @@ def evaluate_model(
         )
     conditions = conditions or LabelConditions(model, seed=settings.seed)
     _check_classes(conditions, train)
+    check_enough_images(train, held_out, network)
+    held_out = numbered_as(train, held_out)
     batch_size = batch_size_for(model.autoencoder.image_shape)
-    say(f"features of real images ({network.name})")
-    real, known = (
-        real_set(source, model.autoencoder, network, settings.num_images, settings.seed)
-        for source in (held_out, train)
-    )
+    say(f"features of real images ({'none' if network is None else network.name})")
+    size = (settings.num_images, settings.seed)
+    real = real_set(held_out, model.autoencoder, network, *size)
+    known = real_features(train, network, *size)
     sampler = settings.sampler(model.num_steps)
     say(f"generating {settings.num_images} images, and their distances to real ones: {sampler}")
     metrics, made = score_samples(
-        model, network, settings.num_images, sampler, real.features, known.features, conditions
+        model, network, settings.num_images, sampler, real, known, conditions
     )
-    if conditions.takes_text and measures.tells_classes(network, conditions.num_classes):
+    if conditions.takes_text and known.classes is not None:
         num_without = max(1, settings.num_images // _WITHOUT_CONDITION)
-        metrics |= score_without_condition(model, network, num_without, sampler, conditions)
+        metrics |= score_without_condition(model, network, num_without, sampler, known, conditions)
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
+        shown = train.shown_classes
         metrics |= measures.accuracy_scores(
-            (made.images, made.labels),
-            to_arrays(train),
-            to_arrays(held_out),
-            train.num_classes,
+            *(
+                (images, shown[labels])
+                for images, labels in (
+                    (made.images, made.labels),
+                    to_arrays(train),
+                    to_arrays(held_out),
+                )
+            ),
+            int(shown.max()) + 1,
             settings.classifier_epochs,
             [settings.seed + index for index in range(settings.classifier_seeds)],
         )
     say("reconstruction")
-    metrics |= measures.reconstruction_scores(
-        model.autoencoder, real, network, batch_size, conditions.num_classes
-    )
+    metrics |= measures.reconstruction_scores(model.autoencoder, real, network, batch_size)
     say("likelihood and calibration")
-    few = slice(settings.num_likelihood_images)
-    codes = unpack_codes(real.codes[few], model.code_shape[-1])
-    condition = conditions.trained(real.labels[few])
-    how = (settings.seed, min(batch_size, len(codes)))
-    likelihood, profile = measures.likelihood_scores(
-        model, codes, conditions.as_arguments(condition), *how
+    found, profile, calibration = _likelihood(model, real, conditions, settings, batch_size)
+    metrics |= found
+    searched = random_subset(train, settings.num_training_images, settings.seed)
+    say(f"nearest training images, of {len(searched)}")
+    neighbors = memorisation(
+        made.spaces(), real.spaces(), training_spaces(searched, model.autoencoder, network)
     )
-    metrics |= likelihood
-    calibration = flip_calibration(model, codes, condition, *how)
-    if calibration:
-        error = float(np.mean([row["error"] for row in calibration]))
-        note = f"expected calibration error of flips, mean over {len(calibration)} time steps"
-        metrics["calibration_error"] = measures.score(error, num_samples=len(codes), note=note)
-    say("nearest training images")
-    neighbors = memorisation(made.spaces(), real.spaces(), known.spaces())
-    for space, found in neighbors.items():
-        share = found["nearer_than_held_out"]
-        metrics[f"nearer_than_held_out_{space}"] = measures.score(
-            share, measures.share_error(share, len(made.images)), len(made.images), "0.01 expected"
-        )
+    metrics |= measures.memorisation_scores(neighbors, len(made.images), len(train))
     card = {
         "model": {
             "bits_per_image": int(np.prod(model.code_shape)),
@@ -164,7 +164,7 @@ def evaluate_model(
             "denoiser_weights": model.denoiser.count_params(),
         },
         "real": describe_source(held_out, len(real.images)),
-        "train": describe_source(train, len(known.images)),
+        "train": describe_source(train, len(searched)),
         "settings": {**dataclasses.asdict(settings), **sampler},
         "feature_network": describe_network(network, made.features),
         "versions": versions(),
@@ -172,11 +172,28 @@ def evaluate_model(
         "likelihood_profile": profile,
         "calibration": calibration,
         "memorisation": {
-            space: {key: found[key] for key in ("generated", "held_out", "nearer_than_held_out")}
+            space: {key: value for key, value in found.items() if not isinstance(value, np.ndarray)}
             for space, found in neighbors.items()
         },
     }
-    return card, {"made": made, "real": real, "train": known, "neighbors": neighbors}
+    return card, {"made": made, "real": real, "train": searched, "neighbors": neighbors}
+
+
+def _likelihood(model, real, conditions, settings, batch_size):
+    """(metrics, profile, calibration) of a random part of the held-out images."""
+    rows = random_rows(len(real.images), settings.num_likelihood_images, settings.seed)
+    codes = unpack_codes(real.codes[rows], model.code_shape[-1])
+    condition = conditions.trained(real.labels[rows])
+    how = (settings.seed, min(batch_size, len(codes)))
+    metrics, profile = measures.likelihood_scores(
+        model, codes, conditions.as_arguments(condition), *how
+    )
+    calibration = flip_calibration(model, codes, condition, *how)
+    if calibration:
+        error = float(np.mean([row["error"] for row in calibration]))
+        note = f"expected calibration error of flips, mean over {len(calibration)} time steps"
+        metrics["calibration_error"] = measures.score(error, num_samples=len(codes), note=note)
+    return metrics, profile, calibration
 
 
 def versions():
@@ -193,7 +210,9 @@ def versions():
 
 
 def describe_network(network, features):
-    """The feature network as a card names it."""
+    """The feature network as a card names it; None without one."""
+    if network is None:
+        return None
     return {
         "name": network.name,
         "weights_sha256": network.weights_sha256,

@@ -17,6 +17,7 @@ _OF_THE_NETWORK = (
     "recognised",
     "reconstruction_frechet",
 )
+_NO_FID = "They are not the FID of published tables."
 
 
 def write_card(card, sets, folder):
@@ -40,10 +41,7 @@ def markdown(card, pictures=()):
     lines = [
         f"# Evaluation card: {card.get('preset', {}).get('name', 'model')}",
         "",
-        f"Distances on features of: {network['name']} ({network['num_features']} features, "
-        f"sha256 {network['weights_sha256'][:16]}...)."
-        + ("" if network["is_standard"] else " They are not the FID of published tables."),
-        "",
+        *_described(network),
         "| metric | value | standard error | over | remark |",
         "|---|---|---|---|---|",
     ]
@@ -51,7 +49,7 @@ def markdown(card, pictures=()):
         error = "" if entry.get("error") is None else f"{entry['error']:.2g}"
         label = name.replace("_", " ")
         if name.startswith(_OF_THE_NETWORK):
-            label += "" if network["is_standard"] else " (domain)"
+            label += "" if network is None or network["is_standard"] else " (domain)"
         lines.append(
             f"| {label} | {entry['value']:.5g} | {error} | {entry.get('num_samples', '')} "
             f"| {entry.get('note', '')} |"
@@ -64,6 +62,16 @@ def markdown(card, pictures=()):
         lines += ["", "```sh", card["command"], "```"]
     lines += ["", *(f"![{name}]({name})" for name in pictures), ""]
     return "\n".join(lines)
+
+
+def _described(network):
+    if network is None:
+        return []
+    text = (
+        f"Distances on features of: {network['name']} ({network['num_features']} features, "
+        f"sha256 {network['weights_sha256'][:16]}...)."
+    )
+    return [text if network["is_standard"] else f"{text} {_NO_FID}", ""]
 
 
 def _text(value):

@@ -48,12 +48,14 @@ def flip_calibration(model, codes, condition, seed, batch_size):
     curves = []
     for time in grid:
         probabilities, outcomes = [], []
-        for first in range(0, len(codes) // batch_size * batch_size, batch_size):
-            rows = slice(first, first + batch_size)
+        for first in range(0, len(codes), batch_size):
+            # The last batch is filled up with its last code, so that one shape is compiled.
+            rows = np.minimum(np.arange(first, first + batch_size), len(codes) - 1)
+            count = min(batch_size, len(codes) - first)
             rest = [] if condition is None else [condition[rows]]
             predicted, flipped = compiled(codes[rows], time, np.int32(first), np.int32(seed), *rest)
-            probabilities.append(ops.convert_to_numpy(predicted))
-            outcomes.append(ops.convert_to_numpy(flipped))
+            probabilities.append(ops.convert_to_numpy(predicted)[:count])
+            outcomes.append(ops.convert_to_numpy(flipped)[:count])
         curve = calibration_curve(np.concatenate(probabilities), np.concatenate(outcomes))
         curves.append(
             {

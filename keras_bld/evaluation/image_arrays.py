@@ -1,12 +1,14 @@
-"""Any number of images as one array: in memory while they are few, on disk beyond that."""
+"""Any number of images: as one array, on disk where they are many; in pieces; some of them."""
 
 import tempfile
 
 import numpy as np
 
-from keras_bld.data import load_arrays
+from keras_bld.data import Subset, load_arrays
 
 _LARGEST_IN_MEMORY = 2 << 30  # bytes
+_LARGEST_PIECE = 256 << 20  # bytes
+_MOST_IN_A_PIECE = 4096  # images: whatever belongs to small ones must fit into memory, too
 
 
 def empty_images(num_images, image_shape):
@@ -29,3 +31,18 @@ def to_arrays(source):
         item = source[index]
         images[index], labels[index] = item["image"], item["label"]
     return images, labels
+
+
+def image_pieces(source):
+    """Yield all images and labels of a source, as `to_arrays` does, but some of them at a time."""
+    size = max(1, min(_MOST_IN_A_PIECE, _LARGEST_PIECE // int(np.prod(source.image_shape))))
+    for first in range(0, len(source), size):
+        yield load_arrays(Subset(source, np.arange(first, min(first + size, len(source)))))
+
+
+def random_rows(count, size, seed):
+    """Rows of a random subset in rising order: int64 (min(count, size),).
+
+    Never the first `size` ones: a source may be sorted by class.
+    """
+    return np.sort(np.random.default_rng(seed).permutation(count)[:size])

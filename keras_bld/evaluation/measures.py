@@ -1,13 +1,17 @@
 """The numbers of a card, section by section; each a dictionary of name -> `score(...)`."""
 
+import math
+
 import numpy as np
 
 from keras_bld.data import unpack_codes
+from keras_bld.evaluation.image_arrays import random_rows
 from keras_bld.metrics import (
     classification_accuracy_score,
     density_coverage,
     extract_features,
     frechet_distance,
+    frechet_distance_error,
     inception_score,
     kernel_distance,
     mean_and_error,
@@ -16,11 +20,10 @@ from keras_bld.metrics import (
     ssim,
 )
 
-# The k-NN metrics compare every pair; the bootstrap of FID takes a matrix root each time.
-_MOST_FOR_NEIGHBORS = 10_000
-_NUM_BOOTSTRAPS = 8
-_WIDEST_BOOTSTRAP = 512
+_MOST_FOR_NEIGHBORS = 10_000  # these metrics compare every pair
+_NUM_SPLITS = 10  # of the inception score
 _LARGEST_TOP_5 = 5
+_CLASSIFIER_BATCH_SIZE = 64
 _SMALLEST_FOR_SSIM = 11
 
 
@@ -34,17 +37,17 @@ def score(value, error=None, num_samples=None, note=None):
     }
 
 
-def reconstruction_scores(autoencoder, real, network, batch_size, num_classes=None):
+def reconstruction_scores(autoencoder, real, network, batch_size):
     """PSNR and SSIM of reconstructions, and their Frechet distance to the originals.
 
     Args:
         autoencoder: `BinaryAutoencoder`.
         real: `ImageSet` of held-out images.
-        network: `FeatureNetwork` of its features.
+        network: `FeatureNetwork` of its features; None for PSNR and SSIM alone. Where it tells
+            the classes, how many of the real images and of their reconstructions it does
+            recognise is measured, too: what `recognition_scores` of a perfect model would be,
+            without and with this decoder.
         batch_size: images at a time.
-        num_classes: classes that a model is asked for. Where the network tells them, how many of
-            the real images and of their reconstructions it does recognise is measured, too:
-            what `recognition_scores` of a perfect model would be, without and with this decoder.
     """
     similarity, features = {}, []
     for first in range(0, len(real.images), batch_size):
@@ -53,18 +56,21 @@ def reconstruction_scores(autoencoder, real, network, batch_size, num_classes=No
         made = autoencoder.decode(unpack_codes(real.codes[rows], autoencoder.code_shape[-1]))
         for name, values in image_similarity(batch, made).items():
             similarity.setdefault(name, []).extend(values)
-        features.append(extract_features(made, network, batch_size))
-    features = np.concatenate(features)
+        if network is not None:
+            features.append(extract_features(made, network, batch_size))
     scores = {}
     for name, values in similarity.items():
         mean, error = mean_and_error(values)
         label = {"psnr": "psnr_db"}.get(name, name)
-        scores[f"reconstruction_{label}"] = score(mean, error, len(features))
+        scores[f"reconstruction_{label}"] = score(mean, error, len(values))
+    if network is None:
+        return scores
+    features = np.concatenate(features)
     distance = frechet_distance(features, real.features)
     scores["reconstruction_frechet_distance"] = score(distance, num_samples=len(features))
-    if tells_classes(network, num_classes):
+    if real.classes is not None:
         for name, found in (("real", real.features), ("reconstructions", features)):
-            scores[f"recognised_of_{name}"] = _recognised(network, found, real.labels)
+            scores[f"recognised_of_{name}"] = _recognised(network, found, real.classes[real.labels])
     return scores
 
 
@@ -121,7 +127,7 @@ def likelihood_scores(model, codes, asked, seed, batch_size):
     return scores, [float(value) for value in bound["profile"]]
 
 
-def distribution_scores(made, real, train, network, seed=0):
+def distribution_scores(made, real, train, network, seed=0, strata=None):
     """Distances and overlaps of feature sets: generated against held-out images.
 
     `floor` numbers compare as many training images with the same held-out ones: what a perfect
@@ -132,19 +138,24 @@ def distribution_scores(made, real, train, network, seed=0):
         real: features of held-out images.
         train: features of training images.
         network: the `FeatureNetwork` of all three.
-        seed: of subsets and bootstraps.
+        seed: of random subsets and splits.
+        strata: labels of the generated images where each class was asked for a fixed number of
+            times; they narrow the error of the Frechet distance.
     """
-    generator = np.random.default_rng(seed)
-    floor = train[generator.permutation(len(train))[: len(made)]]
-    scores = {
-        "frechet_distance": score(
-            frechet_distance(made, real), _bootstrap_error(made, real, generator), len(made)
-        ),
-        "frechet_distance_floor": score(frechet_distance(floor, real), num_samples=len(floor)),
-    }
-    few_made, few_real, few_floor = (part[:_MOST_FOR_NEIGHBORS] for part in (made, real, floor))
+    floor = train[random_rows(len(train), len(made), seed)]
+    scores = {}
+    for name, features, groups in (
+        ("frechet_distance", made, strata),
+        ("frechet_distance_floor", floor, None),
+    ):
+        error = frechet_distance_error(features, real, groups)
+        scores[name] = score(frechet_distance(features, real), error, len(features))
+    few_made, few_real, few_floor = (
+        features[random_rows(len(features), _MOST_FOR_NEIGHBORS, seed)]
+        for features in (made, real, floor)
+    )
     for name, features in (("kernel_distance", few_made), ("kernel_distance_floor", few_floor)):
-        mean, error = kernel_distance(features, few_real, seed=seed)
+        mean, error = kernel_distance(features, few_real)
         scores[name] = score(mean, error, len(features))
     precision, recall = precision_recall(few_real, few_made, k=3)
     density, coverage = density_coverage(few_real, few_made, k=5)
@@ -157,19 +168,28 @@ def distribution_scores(made, real, train, network, seed=0):
         error = None if name == "density" else share_error(value, count)
         scores[name] = score(value, error, count, note)
     if network.kernel is not None:
-        mean, spread = inception_score(network.class_probabilities(made))
-        scores["inception_score"] = score(mean, spread, len(made), "error: over 10 splits")
-        mean, spread = inception_score(network.class_probabilities(real))
-        scores["inception_score_of_real"] = score(mean, spread, len(real))
+        for name, features in (("inception_score", made), ("inception_score_of_real", real)):
+            probabilities = network.class_probabilities(features)
+            mean, spread = inception_score(probabilities, _NUM_SPLITS, seed)
+            error = spread / np.sqrt(_NUM_SPLITS - 1)
+            note = f"mean of {_NUM_SPLITS} random splits"
+            scores[name] = score(mean, error, len(features), note)
     return scores
 
 
-def tells_classes(network, num_classes):
-    """Whether the classes of a `FeatureNetwork` are those of the data set, by their number.
+def network_classes(network, source):
+    """For each class of a source the class of a `FeatureNetwork`; None where that tells others.
 
-    Those of the Inception network, or of one from keras.applications, are not.
+    Whether it does is seen from their number. A network tells the classes of the source, or what
+    these show (`shown_classes`); that of Inception, or one of keras.applications, does not.
     """
-    return network.kernel is not None and network.kernel.shape[1] == num_classes
+    if network is None or network.kernel is None or not source.num_classes:
+        return None
+    num_told = network.kernel.shape[1]
+    for classes in (np.arange(source.num_classes), source.shown_classes):
+        if classes.max() + 1 == num_told:
+            return classes
+    return None
 
 
 def recognition_scores(network, features, labels):
@@ -183,24 +203,58 @@ def _recognised(network, features, labels, note=None):
     return score(float(right.mean()), share_error(right.mean(), len(right)), len(right), note)
 
 
+def memorisation_scores(neighbors, num_made, num_training_images):
+    """How many generated images are nearer to a training image than held-out ones are.
+
+    Args:
+        neighbors: result of `memorisation`.
+        num_made: generated images.
+        num_training_images: training images that there are; those that were searched may be fewer.
+    """
+    scores = {}
+    for space, found in neighbors.items():
+        num_searched, num_duplicates = found["num_training_images"], found["held_out_duplicates"]
+        if num_duplicates:
+            note = "held-out images that are training images, pixel by pixel; left out below"
+            scores["held_out_duplicates"] = score(num_duplicates, note=note)
+        share = found["nearer_than_held_out"]
+        if share is None:
+            continue
+        among = "all" if num_searched == num_training_images else f"{num_searched} of"
+        note = (
+            f"{found['expected']:.2g} ± {found['expected_error']:.1g} expected; among {among} "
+            f"{num_training_images} training images"
+        )
+        error = share_error(share, num_made)
+        scores[f"nearer_than_held_out_{space}"] = score(share, error, num_made, note)
+    return scores
+
+
 def accuracy_scores(made, train, held_out, num_classes, epochs, seeds):
     """Classification accuracy score (CAS), beside that of the same classifier on real images.
 
     Args:
         made, train, held_out: pairs (images, labels).
         num_classes: number of classes.
-        epochs: passes over the images that the classifier learns from; the smaller of the two
-            sets is passed more often, so that both trainings take equally many steps.
+        epochs: passes over the larger one of the two sets that a classifier learns from; both
+            classifiers take that many steps, with batches of one size.
         seeds: seeds of the classifier, one training each.
     """
-    most = max(len(made[1]), len(train[1]))
+    sizes = (len(made[1]), len(train[1]))
+    batch_size = min(_CLASSIFIER_BATCH_SIZE, *sizes)
+    num_steps = epochs * math.ceil(max(sizes) / batch_size)
     scores = {}
     accuracies = {}
     for name, (images, labels) in (("generated", made), ("real", train)):
-        passes = round(epochs * most / len(labels))
         found = [
             classification_accuracy_score(
-                images, labels, *held_out, num_classes, epochs=passes, seed=seed
+                images,
+                labels,
+                *held_out,
+                num_classes,
+                seed=seed,
+                num_steps=num_steps,
+                batch_size=batch_size,
             )
             for seed in seeds
         ]
@@ -210,7 +264,7 @@ def accuracy_scores(made, train, held_out, num_classes, epochs, seeds):
             spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
             error = max(spread, share_error(values.mean(), len(held_out[1])))
             what = {"generated": "classification_accuracy_score", "real": "accuracy_of_real"}[name]
-            note = f"trained on {len(labels)} {name} images, {passes} epochs, {len(seeds)} seeds"
+            note = f"trained on {len(labels)} {name} images, {num_steps} steps, {len(seeds)} seeds"
             scores[f"{what}_{top}"] = score(values.mean(), error, len(held_out[1]), note)
     share = accuracies["generated", "top_1"] / max(accuracies["real", "top_1"], 1e-9)
     scores["share_of_real_accuracy"] = score(share)
@@ -220,14 +274,3 @@ def accuracy_scores(made, train, held_out, num_classes, epochs, seeds):
 def share_error(share, count):
     """Standard error of a share of `count` independent samples."""
     return float(np.sqrt(max(share * (1.0 - share), 0.0) / count))
-
-
-def _bootstrap_error(made, real, generator):
-    """Standard deviation of the distance over resampled generated images."""
-    if made.shape[1] > _WIDEST_BOOTSTRAP:
-        return None
-    distances = [
-        frechet_distance(made[generator.integers(0, len(made), len(made))], real)
-        for _ in range(_NUM_BOOTSTRAPS)
-    ]
-    return float(np.std(distances, ddof=1))

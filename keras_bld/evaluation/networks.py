@@ -14,17 +14,18 @@ from keras_bld.metrics import (
     train_classifier,
 )
 
+NONE = "none"
 DOMAIN = "domain"
 INCEPTION = "inception"
 _FILE_STEM = "feature_network"
 
 
 def open_network(network, train, folder, epochs=5, seed=0):
-    """Return the `FeatureNetwork` that a word names.
+    """Return the `FeatureNetwork` that a word names, or None.
 
     Args:
-        network: "domain" (a classifier of the training images, trained here once and kept in
-            `folder`), "inception" (the standard FID graph; its weights are fetched), a path
+        network: "none", "domain" (a classifier of the training images, trained here once and kept
+            in `folder`), "inception" (the standard FID graph; its weights are fetched), a path
             of Inception weights (.pth), of a classifier (.keras) with a layer "features", or
             the name of a network in keras.applications.
         train: source of the training images, for "domain".
@@ -35,6 +36,8 @@ def open_network(network, train, folder, epochs=5, seed=0):
     Raises:
         ValueError: nothing of that name, or "domain" for images without classes.
     """
+    if network == NONE:
+        return None
     if network == DOMAIN:
         return domain_network(train, folder, epochs, seed)
     if network == INCEPTION:
@@ -58,7 +61,7 @@ def domain_network(train, folder, epochs=5, seed=0):
     Offline stand-in for the Inception network: distances on it carry its name and are no FID.
 
     Args:
-        train: labelled source of images.
+        train: labelled source of images; classes that show the same (`shown_classes`) are one.
         folder: gets feature_network-KEY.keras; KEY stands for images, epochs and seed, so that
             other images never meet a network of these.
         epochs: passes over the images.
@@ -72,17 +75,20 @@ def domain_network(train, folder, epochs=5, seed=0):
             "network",
             f"{DOMAIN!r} for images without classes",
             "a network that is trained already",
-            f"pass --network {INCEPTION}, a .keras classifier or a network of keras.applications",
+            f"pass --network {INCEPTION}, a .keras classifier, a network of keras.applications, "
+            f"or {NONE} for a card without distances",
         )
+    num_classes = int(train.shown_classes.max()) + 1
     key = f"{train.fingerprint()[:12]}-{epochs}-{seed}"
     path = pathlib.Path(folder) / f"{_FILE_STEM}-{key}.keras"
     if path.is_file():
         classifier = keras.saving.load_model(path)
     else:
         images, labels = to_arrays(train)
-        classifier = train_classifier(images, labels, train.num_classes, epochs, seed)
+        labels = train.shown_classes[labels]
+        classifier = train_classifier(images, labels, num_classes, epochs, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as new:
             classifier.save(new)
-    name = f"{train.num_classes}-class classifier of {len(train)} training images"
+    name = f"{num_classes}-class classifier of {len(train)} training images"
     return FeatureNetwork.from_classifier(classifier, name)

@@ -9,6 +9,7 @@ from keras_bld.metrics import neighbor_sheet, save_image_grid
 
 _SMALLEST_VISIBLE_SIZE = 48
 _MOST_SAMPLES = 100
+_MOST_COLUMNS = 20
 _RECONSTRUCTIONS = "reconstructions.png"
 _NUM_NEIGHBORS = 10
 
@@ -32,6 +33,8 @@ def card_pictures(card, sets, folder):
     if card["calibration"]:
         names["calibration.png"] = lambda path: calibration_plot(card["calibration"], path)
     for space in ("features", "codes"):
+        if space not in sets["neighbors"]:
+            continue
         names[f"nearest_by_{space}.png"] = lambda path, space=space: _nearest_sheet(
             sets, space, path
         )
@@ -112,7 +115,8 @@ def memorisation_plot(neighbors, path):
         both = (found["distances"], found["held_out_distances"])
         bins = np.histogram_bin_edges(np.concatenate(both), 40)
         for values, label in zip(both, ("generated", "held out"), strict=True):
-            axes.hist(values, bins, density=True, alpha=0.5, label=label)
+            if len(values):
+                axes.hist(values, bins, density=True, alpha=0.5, label=label)
         axes.set_xlabel(f"distance in {space}")
         axes.set_yticks([])
     all_axes[0].legend()
@@ -165,12 +169,16 @@ def steps_plot(curves, metric, path):
 
 
 def _sample_sheet(made, path):
-    images = made.images[:_MOST_SAMPLES]
-    columns = 10
-    if made.labels is not None and made.labels.max() < 20:
-        columns = int(made.labels.max()) + 1
-    images = images[: max(1, len(images) // columns) * columns]
-    save_image_grid(path, images, min(columns, len(images)), scale=visible_scale(images))
+    """A column for each class where there are few, otherwise the first images."""
+    rows = np.arange(min(len(made.images), _MOST_SAMPLES))
+    columns = min(10, len(rows))
+    if made.labels is not None and made.labels.max() < _MOST_COLUMNS:
+        members = [np.flatnonzero(made.labels == label) for label in np.unique(made.labels)]
+        columns = len(members)
+        height = min(_MOST_SAMPLES // columns, *map(len, members))
+        rows = np.stack([member[:height] for member in members], axis=1).ravel()
+    images = made.images[rows[: len(rows) // columns * columns]]
+    save_image_grid(path, images, columns, scale=visible_scale(images))
 
 
 def _nearest_sheet(sets, space, path):
@@ -178,11 +186,12 @@ def _nearest_sheet(sets, space, path):
     found = sets["neighbors"][space]
     nearest = np.argsort(found["distances"], kind="stable")[:_NUM_NEIGHBORS]
     labels = [f"{found['distances'][index]:.3g}" for index in nearest]
+    indices = found["indices"][nearest]
     neighbor_sheet(
         path,
         sets["made"].images[nearest],
-        sets["train"].images,
-        found["indices"][nearest][:, None],
+        {index: sets["train"][index]["image"] for index in indices.tolist()},
+        indices[:, None],
         scale=visible_scale(sets["made"].images),
         row_labels=labels,
     )

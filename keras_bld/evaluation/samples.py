@@ -9,7 +9,7 @@ from keras_bld.base.images import to_uint8
 from keras_bld.data import pack_codes, packed_shape, random_subset
 from keras_bld.diffusion.sampling import SamplingOptions, plan_sampling
 from keras_bld.evaluation import measures
-from keras_bld.evaluation.image_arrays import empty_images, to_arrays
+from keras_bld.evaluation.image_arrays import empty_images, image_pieces, to_arrays
 from keras_bld.evaluation.memorisation import comparable_pixels
 from keras_bld.metrics import extract_features
 from keras_bld.text import LabelConditions
@@ -21,18 +21,17 @@ _LARGEST_BATCH = 64
 class ImageSet:
     """One set of images with everything that metrics compare."""
 
-    images: np.ndarray  # uint8
-    labels: np.ndarray | None
-    features: np.ndarray
-    codes: np.ndarray  # packed
+    images: np.ndarray | None = None  # uint8
+    labels: np.ndarray | None = None
+    features: np.ndarray | None = None
+    codes: np.ndarray | None = None  # packed
+    # For each label the class of the feature network; None where that tells other classes.
+    classes: np.ndarray | None = None
 
     def spaces(self):
         """The images as `memorisation` compares them."""
-        return {
-            "pixels": comparable_pixels(self.images),
-            "features": self.features,
-            "codes": self.codes,
-        }
+        spaces = {"pixels": comparable_pixels(self.images), "codes": self.codes}
+        return spaces if self.features is None else {**spaces, "features": self.features}
 
 
 def score_samples(model, network, num_images, sampler, real, known, conditions=None):
@@ -40,11 +39,12 @@ def score_samples(model, network, num_images, sampler, real, known, conditions=N
 
     Args:
         model: a `BinaryLatentDiffusion` with its autoencoder.
-        network: the `FeatureNetwork` of all features.
-        num_images: how many; of a conditional model, all classes in turn.
+        network: the `FeatureNetwork` of all features; None makes images and measures nothing.
+        num_images: how many; of a conditional model, each class in the share that it has among
+            the training images: the classes of a perfect model are then those of its floor.
         sampler: arguments of `generate`; its `seed` is that of the measurements, too.
-        real: features of held-out images.
-        known: features of training images.
+        real: `ImageSet` of held-out images (`real_features`).
+        known: the same of training images.
         conditions: `LabelConditions`; needed for a model that is conditioned on text, whose
             images are asked for with wordings that it has not seen.
 
@@ -53,19 +53,21 @@ def score_samples(model, network, num_images, sampler, real, known, conditions=N
         tells the classes; and the `ImageSet` of the generated images.
     """
     conditions = conditions or LabelConditions(model)
-    labels = asked_labels(conditions, num_images)
+    labels = asked_labels(conditions, num_images, known.labels, sampler["seed"])
     images, codes = _generate(model, num_images, sampler, conditions.asked(labels, unseen=True))
+    if network is None:
+        return {}, ImageSet(images, labels, None, codes)
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
-    num_classes, seed = conditions.num_classes, sampler["seed"]
-    metrics = _scores(features, labels, num_classes, network, real, known, seed)
-    return metrics, ImageSet(images, labels, features, codes)
+    made = ImageSet(images, labels, features, codes, known.classes)
+    return _scores(made, network, real, known, sampler["seed"]), made
 
 
-def score_without_condition(model, network, num_images, sampler, conditions):
+def score_without_condition(model, network, num_images, sampler, known, conditions):
     """How often images made without their condition are what they would have been asked to be.
 
     Args:
-        model, network, num_images, sampler, conditions: as in `score_samples`.
+        model, network, num_images, sampler, known, conditions: as in `score_samples`; the network
+            tells the classes of `known`.
 
     Returns:
         `recognition_scores`, under the name recognised_without_condition.
@@ -73,9 +75,10 @@ def score_without_condition(model, network, num_images, sampler, conditions):
     sampler = {**sampler, "guidance_scale": 0.0}
     images, _ = _generate(model, num_images, sampler, {"drop_condition": True})
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
-    labels = asked_labels(conditions, num_images)
-    (found,) = measures.recognition_scores(network, features, labels).values()
-    note = f"chance is {1 / conditions.num_classes:.2g}"
+    labels = asked_labels(conditions, num_images, known.labels, sampler["seed"])
+    classes = known.classes[labels]
+    (found,) = measures.recognition_scores(network, features, classes).values()
+    note = f"chance is {1 / (known.classes.max() + 1):.2g}"
     return {"recognised_without_condition": {**found, "note": note}}
 
 
@@ -87,37 +90,62 @@ def score_reconstructions(autoencoder, network, source, num_images, seed, real, 
         source: real images and their classes, of which `real_set` would take these.
         network, num_images, seed, real, known: as in `score_samples`.
     """
-    images, labels = to_arrays(_limited(source, num_images, seed))
+    images, labels = to_arrays(random_subset(source, num_images, seed))
     batch_size = batch_size_for(source.image_shape)
     images = to_uint8(autoencoder.reconstruct(images, batch_size=batch_size))
     features = extract_features(images, network, batch_size)
-    return _scores(features, labels, source.num_classes, network, real, known, seed)
+    made = ImageSet(images, labels, features, None, known.classes)
+    return _scores(made, network, real, known, seed, labels_are_given=False)
 
 
-def _scores(features, labels, num_classes, network, real, known, seed):
-    metrics = measures.distribution_scores(features, real, known, network, seed)
-    if measures.tells_classes(network, num_classes):
-        metrics |= measures.recognition_scores(network, features, labels)
+def _scores(made, network, real, known, seed, labels_are_given=True):
+    metrics = measures.distribution_scores(
+        made.features,
+        real.features,
+        known.features,
+        network,
+        seed,
+        strata=made.labels if labels_are_given else None,
+    )
+    if made.classes is not None:
+        classes = made.classes[made.labels]
+        metrics |= measures.recognition_scores(network, made.features, classes)
     return metrics
 
 
 def real_set(source, autoencoder, network, num_images, seed):
     """The `ImageSet` of at most `num_images` images of a source, drawn by a seed."""
-    images, labels = to_arrays(_limited(source, num_images, seed))
+    images, labels = to_arrays(random_subset(source, num_images, seed))
+    found = _image_set(images, labels, autoencoder, network)
+    found.classes = measures.network_classes(network, source)
+    return found
+
+
+def real_features(source, network, num_images, seed):
+    """The same without images and codes."""
+    images, labels = to_arrays(random_subset(source, num_images, seed))
     batch_size = batch_size_for(source.image_shape)
+    features = None if network is None else extract_features(images, network, batch_size)
+    classes = measures.network_classes(network, source)
+    return ImageSet(labels=labels, features=features, classes=classes)
+
+
+def training_spaces(source, autoencoder, network):
+    """All images of a source as `memorisation` compares them, some at a time."""
+    for images, labels in image_pieces(source):
+        yield _image_set(images, labels, autoencoder, network).spaces()
+
+
+def _image_set(images, labels, autoencoder, network):
+    batch_size = batch_size_for(images.shape[1:])
     codes = np.concatenate(
         [
             pack_codes(autoencoder.encode(images[first : first + batch_size]))
             for first in range(0, len(images), batch_size)
         ]
     )
-    return ImageSet(images, labels, extract_features(images, network, batch_size), codes)
-
-
-def real_features(source, network, num_images, seed):
-    """The features alone of what `real_set` takes."""
-    images, _ = to_arrays(_limited(source, num_images, seed))
-    return extract_features(images, network, batch_size_for(source.image_shape))
+    features = None if network is None else extract_features(images, network, batch_size)
+    return ImageSet(images, labels, features, codes)
 
 
 def batch_size_for(image_shape):
@@ -125,10 +153,32 @@ def batch_size_for(image_shape):
     return comfortable_batch_size(image_shape, _LARGEST_BATCH)
 
 
-def asked_labels(conditions, num_images):
-    """Label of each generated image: all classes in turn; None without classes."""
+def asked_labels(conditions, num_images, known=None, seed=0):
+    """Label of each generated image; None without classes.
+
+    Args:
+        conditions: `LabelConditions`.
+        num_images: how many.
+        known: labels of training images; each class is asked for in the share that it has there,
+            as nearly as whole numbers allow. None asks for all equally often.
+        seed: decides between classes that an image more or less would suit equally well.
+
+    Returns:
+        int64 (num_images,), the classes taking turns; the first images of any number have about
+        the same shares.
+    """
     num_classes = conditions.num_classes
-    return None if num_classes is None else np.arange(num_images) % num_classes
+    if num_classes is None:
+        return None
+    counts = np.ones(num_classes) if known is None else np.bincount(known, minlength=num_classes)
+    wanted = num_images * counts / counts.sum()
+    asked = wanted.astype(int)
+    rest = wanted - asked
+    order = np.lexsort((np.random.default_rng(seed).random(num_classes), -rest.round(9)))
+    asked[order[: num_images - asked.sum()]] += 1
+    labels = np.repeat(np.arange(num_classes), asked)
+    turns = np.concatenate([np.arange(0.5, count) / count for count in asked if count])
+    return labels[np.argsort(turns, kind="stable")]
 
 
 def _generate(model, num_images, sampler, asked):
@@ -144,7 +194,3 @@ def _generate(model, num_images, sampler, asked):
         packed[rows] = pack_codes(codes)
         first += len(codes)
     return images, packed
-
-
-def _limited(source, num_images, seed):
-    return source if len(source) <= num_images else random_subset(source, num_images, seed=seed)

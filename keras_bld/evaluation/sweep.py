@@ -11,6 +11,7 @@ import numpy as np
 from keras_bld.base import checks
 from keras_bld.base.files import write_json, write_text
 from keras_bld.evaluation.plots import heat_map, steps_plot, visible_scale
+from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import asked_labels, real_features, score_samples
 from keras_bld.metrics import save_image_grid
 from keras_bld.metrics.features import hash_weights
@@ -56,6 +57,8 @@ def sweep_samplers(
         checks.check_integer("num_steps", steps, 1, model.num_steps)
     base = settings.sampler(model.num_steps)
     grid = [tuple(values) or (base[axis],) for axis, values in zip(AXES, given, strict=True)]
+    check_enough_images(train, held_out, network)
+    held_out = numbered_as(train, held_out)
     path = None if folder is None else pathlib.Path(folder) / "sweep.json"
     key = {
         "settings": {name: value for name, value in base.items() if name not in AXES},

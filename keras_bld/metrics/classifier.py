@@ -80,6 +80,7 @@ def train_classifier(
     batch_size=_BATCH_SIZE,
     learning_rate=_LEARNING_RATE,
     verbose=0,
+    num_steps=None,
 ):
     """Train a classifier: Adam, cosine decay to zero, the same batches for the same seed.
 
@@ -98,6 +99,7 @@ def train_classifier(
         batch_size: images in a step.
         learning_rate: at the start.
         verbose: as in `keras.Model.fit`.
+        num_steps: steps in all, instead of `epochs`; a last pass may be broken off.
 
     Returns:
         The trained `keras.Model` (images in [0, 1] to logits).
@@ -121,15 +123,19 @@ def train_classifier(
     epochs = checks.check_integer("epochs", epochs, 1)
     batch_size = checks.check_integer("batch_size", batch_size, 1)
     model = build_classifier(images.shape[1:], num_classes, width, backbone, seed)
-    batches = _Batches(images, labels, min(batch_size, len(images)), augment, seed)
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * len(batches))
+    batch_size = min(batch_size, len(images))
+    if num_steps is None:
+        num_steps = epochs * math.ceil(len(images) / batch_size)
+    num_steps = checks.check_integer("num_steps", num_steps, 1)
+    batches = _Batches(images, labels, batch_size, augment, seed, num_steps)
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, num_steps)
     model.compile(
         optimizer=keras.optimizers.Adam(schedule),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     # Built here, not in the first step, which TensorFlow would then trace twice.
     model.optimizer.build(model.trainable_variables)
-    model.fit(batches, epochs=epochs, shuffle=False, verbose=verbose)
+    model.fit(batches, shuffle=False, verbose=verbose)
     return model
 
 
@@ -218,27 +224,32 @@ def classification_accuracy_score(
 
 
 class _Batches(keras.utils.PyDataset):
-    """Shuffled, optionally shifted batches of one fixed size, by (seed, epoch)."""
+    """Shuffled, optionally shifted batches of one fixed size, pass after pass, by (seed, pass)."""
 
-    def __init__(self, images, labels, batch_size, augment, seed):
+    def __init__(self, images, labels, batch_size, augment, seed, num_steps):
         super().__init__()
         self._images, self._labels = images, labels
         self._batch_size, self._augment, self._seed = batch_size, augment, seed
-        self._epoch = -1
-        self.on_epoch_end()
-
-    def on_epoch_end(self):
-        self._epoch += 1
-        self._generator = np.random.default_rng([self._seed, self._epoch])
-        order = self._generator.permutation(len(self._images))
-        # Every batch has one size: nothing is compiled twice, and no image is left out.
-        self._order = np.resize(order, len(self) * self._batch_size)
-        self._shifts = self._generator.integers(-1, 2, size=(len(self._order), 2))
+        self._num_steps = num_steps
+        self._in_a_pass = math.ceil(len(images) / batch_size)
+        self._pass = None
 
     def __len__(self):
-        return math.ceil(len(self._images) / self._batch_size)
+        return self._num_steps
+
+    def _draw_pass(self, number):
+        if number == self._pass:
+            return
+        self._pass = number
+        generator = np.random.default_rng([self._seed, number])
+        order = generator.permutation(len(self._images))
+        # Every batch has one size: nothing is compiled twice, and no image is left out.
+        self._order = np.resize(order, self._in_a_pass * self._batch_size)
+        self._shifts = generator.integers(-1, 2, size=(len(self._order), 2))
 
     def __getitem__(self, index):
+        number, index = divmod(index, self._in_a_pass)
+        self._draw_pass(number)
         places = slice(index * self._batch_size, (index + 1) * self._batch_size)
         chosen = self._order[places]
         images = checks.check_images(self._images[chosen], (None, None, None))

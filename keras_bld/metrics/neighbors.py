@@ -209,6 +209,8 @@ class _Nearest:
 
 def _smallest(values, k):
     """Columns of the k smallest values of each row, in rising order of (value, column)."""
+    if k == 1:
+        return np.argmin(values, axis=1)[:, None]
     columns = np.argpartition(values, k - 1, axis=1)[:, :k]
     limit = np.take_along_axis(values, columns, axis=1).max(axis=1, keepdims=True)
     # Partition takes any of the values that tie for the last place; the first ones are wanted.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_bld.data import CaptionedFolder, ImageFolder, ImagePreprocessing
+from keras_bld.data import CaptionedFolder, ImageFolder, ImagePreprocessing, Subset
 
 pytestmark = pytest.mark.once
 ROWS = {
@@ -47,6 +47,17 @@ def test_each_caption_knows_its_class_folder(photos):
     # "oat milk" is of no training image.
     assert captioned(photos).folder_names == ("milk", "fruit", "fruit", "")
     assert captioned(photos, "validation").folder_names == ("", "", "fruit", "milk")
+
+
+def test_each_caption_shows_a_class_folder(photos):
+    train, held_out = captioned(photos), captioned(photos, "validation")
+    assert train.folder.class_names == held_out.folder.class_names == ("fruit", "milk")
+    assert train.shown_classes.tolist() == [1, 0, 0, -1]
+    assert Subset(held_out, [1]).shown_classes.tolist() == [-1, -1, 0, 1]
+    assert train.folder.shown_classes.tolist() == [0, 1]
+    unsorted = ImageFolder(photos, ImagePreprocessing(4), "train", class_folders=False)
+    source = CaptionedFolder(unsorted, photos / "captions.csv")
+    assert source.shown_classes.tolist() == [0, 1, 2, 3]
 
 
 def test_the_fingerprint_changes_with_the_captions(photos):

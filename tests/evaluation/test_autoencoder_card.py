@@ -6,6 +6,7 @@ from PIL import Image
 
 from keras_bld.data import pack_codes
 from keras_bld.evaluation import CardSettings, evaluate_autoencoder, write_card
+from keras_bld.evaluation.image_arrays import random_rows
 from keras_bld.evaluation.measures import bit_scores
 from keras_bld.evaluation.plots import reconstruction_sheet
 from keras_bld.evaluation.samples import ImageSet
@@ -33,8 +34,9 @@ def test_the_numbers_are_those_of_the_functions(result, model, network):
         frechet_distance(extract_features(reconstructed, network), features),
         rtol=1e-3,
     )
-    np.testing.assert_array_equal(sets["reconstructed"][0], images[:20])
-    np.testing.assert_allclose(sets["reconstructed"][1], reconstructed[:20], atol=1e-5)
+    shown = random_rows(24, 20, 0)  # not the first ones, which may be of few classes
+    np.testing.assert_array_equal(sets["reconstructed"][0], images[shown])
+    np.testing.assert_allclose(sets["reconstructed"][1], reconstructed[shown], atol=1e-5)
 
 
 class Encoder:

@@ -19,6 +19,16 @@ def test_a_constant_prediction_misses_by_what_the_schedule_says():
         assert sum(row["counts"]) == codes.size
 
 
+def test_all_codes_count_with_the_last_batch():
+    denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_steps=2)
+    model = BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(2))
+    codes = np.random.default_rng(0).integers(0, 2, (11, 4, 4, 4)).astype("float32")
+    whole, parts = (flip_calibration(model, codes, None, 0, size) for size in (11, 4))
+    for one, other in zip(whole, parts, strict=True):
+        assert sum(one["counts"]) == sum(other["counts"]) == codes.size
+        np.testing.assert_allclose(one["error"], other["error"], atol=1e-3)
+
+
 def test_the_target_previous_has_none():
     denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_steps=4)
     model = BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), target="previous")

@@ -17,3 +17,21 @@ def test_many_images_go_to_disk(monkeypatch):
     np.testing.assert_array_equal(on_disk, images[3:17])
     np.testing.assert_array_equal(on_disk, in_memory)
     np.testing.assert_array_equal(labels, same_labels)
+
+
+def test_pieces_are_all_images_once(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype="uint8")
+    source = ArraySource(images, np.arange(20) % 2)
+    monkeypatch.setattr(image_arrays, "_LARGEST_PIECE", 7 * 8 * 8 * 3)
+    pieces = list(image_arrays.image_pieces(source))
+    assert [len(labels) for _, labels in pieces] == [7, 7, 6]
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in pieces]), images)
+    np.testing.assert_array_equal(np.concatenate([part for _, part in pieces]), source.labels)
+
+
+def test_rows_are_drawn_from_all_of_them():
+    rows = image_arrays.random_rows(1000, 100, seed=0)
+    assert len(set(rows)) == 100 and rows.max() > 900 and (np.diff(rows) > 0).all()
+    assert abs(rows.mean() - 500) < 4 * 1000 / np.sqrt(12 * 100)
+    np.testing.assert_array_equal(image_arrays.random_rows(5, 100, seed=0), np.arange(5))
+    assert (rows != image_arrays.random_rows(1000, 100, seed=1)).any()

@@ -5,12 +5,14 @@ import pytest
 
 from keras_bld.data import unpack_codes
 from keras_bld.evaluation.samples import (
+    asked_labels,
     batch_size_for,
     real_features,
     real_set,
     score_reconstructions,
     score_samples,
 )
+from keras_bld.text import LabelConditions
 
 SAMPLER = {"num_steps": 2, "temperature": 1.0, "guidance_scale": 0.5, "seed": 3}
 
@@ -20,7 +22,7 @@ def test_samples_are_those_of_generate_though_never_all_codes_are_in_memory(
 ):
     num_images = batch_size_for(model.autoencoder.image_shape) + 6  # two batches
     real, known = (real_features(source, network, 30, seed=0) for source in (held_out, train))
-    labels = np.arange(num_images) % 3
+    labels = asked_labels(LabelConditions(model), num_images, known.labels, SAMPLER["seed"])
     codes = model.generate_codes(num_images, labels=labels, **SAMPLER)
     with monkeypatch.context() as patch:
         patch.setattr(type(model), "generate_codes", None)
@@ -35,7 +37,9 @@ def test_samples_are_those_of_generate_though_never_all_codes_are_in_memory(
 def test_features_of_real_images_are_of_the_same_images(model, held_out, network):
     whole = real_set(held_out, model.autoencoder, network, 20, seed=1)
     assert whole.images.shape == (20, 16, 16, 1) and whole.codes.shape == (20, 8, 8, 1)
-    np.testing.assert_array_equal(real_features(held_out, network, 20, seed=1), whole.features)
+    alone = real_features(held_out, network, 20, seed=1)
+    np.testing.assert_array_equal(alone.features, whole.features)
+    np.testing.assert_array_equal(alone.labels, whole.labels)
     codes = model.autoencoder.encode(whole.images)
     assert np.mean(unpack_codes(whole.codes, 4) != codes) < 1e-3
     everything = real_set(held_out, model.autoencoder, network, 1000, seed=1)
@@ -55,3 +59,18 @@ def test_perfect_reconstructions_score_as_the_images_do(train, held_out, network
     gray = score(lambda images, batch_size: np.full(images.shape, 0.5))
     assert gray["frechet_distance"]["value"] > 2 * floor
     assert gray["recognised_as_asked"]["value"] <= perfect["recognised_as_asked"]["value"]
+
+
+def test_classes_are_asked_for_as_often_as_they_are_among_the_training_images():
+    conditions = types.SimpleNamespace(num_classes=4)
+    known = np.repeat(np.arange(4), [60, 30, 10, 0])
+    labels = asked_labels(conditions, 50, known)
+    assert np.bincount(labels, minlength=4).tolist() == [30, 15, 5, 0]
+    assert np.bincount(labels[:20], minlength=4).tolist() == [12, 6, 2, 0]  # they take turns
+    assert asked_labels(conditions, 8, np.arange(4).repeat(9)).tolist() == [0, 1, 2, 3] * 2
+    balanced = asked_labels(conditions, 10, np.arange(4).repeat(9))
+    assert sorted(np.bincount(balanced)) == [2, 2, 3, 3]
+    # Fewer images than classes: not the first classes.
+    few = [asked_labels(types.SimpleNamespace(num_classes=100), 10, seed=seed) for seed in (0, 1)]
+    assert few[0].tolist() != few[1].tolist() and few[0].max() > 30 < few[1].max()
+    assert asked_labels(types.SimpleNamespace(num_classes=None), 10, known) is None

@@ -64,26 +64,35 @@ def test_the_seed_decides_weights_order_and_shifts():
     assert np.abs(kernels[0] - kernels[2]).max() > 0.01
     images, labels, _, _ = digits(64)
     batches = [
-        classifier._Batches(images, labels, 64, augment=True, seed=seed)[0] for seed in (3, 3, 4)
+        classifier._Batches(images, labels, 64, augment=True, seed=seed, num_steps=1)[0]
+        for seed in (3, 3, 4)
     ]
     for first, second, other in zip(*batches, strict=True):
         np.testing.assert_array_equal(first, second)
         assert (first != other).any()
 
 
-def test_every_image_is_seen_in_each_epoch_in_batches_of_one_size():
+def test_every_image_is_seen_in_each_pass_in_batches_of_one_size():
     images = np.arange(10, dtype="uint8").reshape(10, 1, 1, 1)
-    batches = classifier._Batches(images, np.arange(10), batch_size=4, augment=False, seed=0)
-    orders = []
-    for _ in range(2):
-        seen = [batches[index] for index in range(len(batches))]
-        assert [len(labels) for _, labels in seen] == [4, 4, 4]
-        orders.append(np.concatenate([labels for _, labels in seen]))
-        assert set(orders[-1]) == set(range(10))
-        for pixels, labels in seen:
-            np.testing.assert_allclose(pixels.ravel() * 255.0, labels, atol=1e-5)
-        batches.on_epoch_end()
+    batches = classifier._Batches(images, np.arange(10), 4, augment=False, seed=0, num_steps=7)
+    seen = [batches[index] for index in range(len(batches))]
+    assert [len(labels) for _, labels in seen] == [4] * 7
+    for pixels, labels in seen:
+        np.testing.assert_allclose(pixels.ravel() * 255.0, labels, atol=1e-5)
+    orders = [np.concatenate([labels for _, labels in seen[first:][:3]]) for first in (0, 3)]
+    assert set(orders[0]) == set(orders[1]) == set(range(10))
     assert (orders[0] != orders[1]).any()
+
+
+def test_a_number_of_steps_stands_for_passes(monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        keras.Model, "fit", lambda model, batches, **options: taken.append(len(batches))
+    )
+    images, labels = np.zeros((10, 8, 8, 1)), np.arange(10) % 2
+    for options in ({"epochs": 3}, {"num_steps": 7}):
+        train_classifier(images, labels, 2, width=4, batch_size=4, **options)
+    assert taken == [9, 7]
 
 
 def test_shift_by_hand():
