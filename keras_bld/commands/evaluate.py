@@ -11,6 +11,7 @@ from keras_bld.commands.tools import sampler_settings, short_errors
 from keras_bld.data import open_data_set
 from keras_bld.evaluation import (
     CardSettings,
+    check_enough_images,
     evaluate_autoencoder,
     evaluate_model,
     open_network,
@@ -124,6 +125,7 @@ def evaluate_command(
             split: open_data_set(data, split, autoencoder.image_shape, data_dir, work_dir=folder)
             for split in ("train", "held_out")
         }
+        check_enough_images(*sources.values(), None if network == "none" else network)
         features = open_network(network, sources["train"], folder, network_epochs, seed)
         conditions = None
         if model is not None:

@@ -22,7 +22,7 @@ def evaluate_autoencoder(
         autoencoder: a `BinaryAutoencoder`.
         train: source of the images it was trained on; for the floor of the distance.
         held_out: source of images of the same distribution that it has not seen.
-        network: `FeatureNetwork` of the distances (`open_network`).
+        network: `FeatureNetwork` of the distances (`open_network`); None leaves them out.
         settings: `CardSettings`, of which `num_images` (the most that are used) and `seed` count.
         say: function that is told what is being measured.
 
@@ -33,18 +33,12 @@ def evaluate_autoencoder(
     check_enough_images(train, held_out, network)
     held_out = numbered_as(train, held_out)
     batch_size = batch_size_for(autoencoder.image_shape)
-    say(f"features of real images ({network.name})")
+    say(f"features of real images ({'none' if network is None else network.name})")
     real = real_set(held_out, autoencoder, network, settings.num_images, settings.seed)
-    known = real_features(train, network, settings.num_images, settings.seed).features
     say("reconstruction")
     metrics = measures.reconstruction_scores(autoencoder, real, network, batch_size)
-    floor = known[random_rows(len(known), len(real.images), settings.seed)]
-    metrics["frechet_distance_floor"] = measures.score(
-        frechet_distance(floor, real.features),
-        frechet_distance_error(floor, real.features),
-        len(floor),
-        "what training images score",
-    )
+    if network is not None:
+        metrics["frechet_distance_floor"] = _floor(train, real.features, network, settings)
     say("use of the bits")
     metrics |= measures.bit_scores(autoencoder, real, batch_size)
     shown = random_rows(len(real.images), _NUM_PICTURES, settings.seed)
@@ -56,7 +50,7 @@ def evaluate_autoencoder(
             "autoencoder_weights": autoencoder.count_params(),
         },
         "real": describe_source(held_out, len(real.images)),
-        "train": describe_source(train, len(known)),
+        "train": describe_source(train, min(len(train), settings.num_images)),
         "settings": {"num_images": settings.num_images, "seed": settings.seed},
         "feature_network": describe_network(network, real.features),
         "versions": versions(),
@@ -64,3 +58,15 @@ def evaluate_autoencoder(
     }
     pairs = (real.images[shown], autoencoder.decode(codes, batch_size=batch_size))
     return card, {"real": real, "reconstructed": pairs}
+
+
+def _floor(train, real, network, settings):
+    """Distance of as many training images to the held-out ones."""
+    known = real_features(train, network, settings.num_images, settings.seed).features
+    floor = known[random_rows(len(known), len(real), settings.seed)]
+    return measures.score(
+        frechet_distance(floor, real),
+        frechet_distance_error(floor, real),
+        len(floor),
+        "what training images score",
+    )

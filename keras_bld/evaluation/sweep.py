@@ -12,7 +12,7 @@ from keras_bld.base import checks
 from keras_bld.base.files import write_json, write_text
 from keras_bld.evaluation.plots import heat_map, steps_plot, visible_scale
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
-from keras_bld.evaluation.samples import asked_labels, real_features, score_samples
+from keras_bld.evaluation.samples import real_features, score_samples
 from keras_bld.metrics import save_image_grid
 from keras_bld.metrics.features import hash_weights
 from keras_bld.text import LabelConditions
@@ -57,6 +57,13 @@ def sweep_samplers(
         checks.check_integer("num_steps", steps, 1, model.num_steps)
     base = settings.sampler(model.num_steps)
     grid = [tuple(values) or (base[axis],) for axis, values in zip(AXES, given, strict=True)]
+    if network is None:
+        raise checks.error(
+            "network",
+            "none",
+            "the feature network of the distances that a sweep compares",
+            "choose another --network, or make a card",
+        )
     check_enough_images(train, held_out, network)
     held_out = numbered_as(train, held_out)
     path = None if folder is None else pathlib.Path(folder) / "sweep.json"
@@ -131,7 +138,8 @@ def sweep_sheet(model, rows, settings, path, conditions=None):
     swept = [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
     base = settings.sampler(model.num_steps)
     conditions = conditions or LabelConditions(model)
-    asked = conditions.asked(asked_labels(conditions, _SHEET_COLUMNS))
+    classes = conditions.num_classes
+    asked = conditions.asked(None if classes is None else np.arange(_SHEET_COLUMNS) % classes)
     images = np.concatenate(
         [
             model.generate(

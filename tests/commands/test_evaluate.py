@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from harness import write_class_folders
+from small_models import NUM_CLASSES, shapes
 
 from keras_bld.__main__ import main
 from keras_bld.zoo import save_preset
@@ -52,6 +54,16 @@ def test_an_autoencoder_alone(model, data_folder, tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit) as caught:
         evaluate(preset, "--out", out, "--sweep-num-steps", 2, 4)
     assert "an autoencoder makes no images" in str(caught.value.code)
+
+
+def test_too_few_held_out_images_are_told_before_a_network_is_trained(model, tmp_path):
+    save_preset(model, tmp_path / "tiny")
+    names = [f"class_{label}" for label in range(NUM_CLASSES)]
+    write_class_folders(tmp_path / "data", {"train": shapes(12, 0), "val": shapes(6, 1)}, names)
+    with pytest.raises(SystemExit) as caught:
+        evaluate(tmp_path / "tiny", "--data", tmp_path / "data", "--out", tmp_path / "out")
+    assert "received 6 held-out images; expected at least 10" in str(caught.value.code)
+    assert "--data" in str(caught.value.code) and not (tmp_path / "out").exists()
 
 
 def test_what_is_missing_is_said(model, tmp_path):

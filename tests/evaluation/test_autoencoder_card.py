@@ -69,6 +69,13 @@ def test_the_card_says_what_it_depends_on(result, train, held_out, network, mode
     assert card["model"]["autoencoder_weights"] == model.autoencoder.count_params()
 
 
+def test_without_a_network_there_are_no_distances(model, train, held_out):
+    card, _ = evaluate_autoencoder(model.autoencoder, train, held_out, None, SETTINGS)
+    assert set(card["metrics"]) == {
+        "reconstruction_psnr_db", "reconstruction_ssim", "bit_entropy", "dead_bits",
+    }  # fmt: skip
+
+
 def test_files(result, tmp_path):
     card, sets = result
     write_card(card, sets, tmp_path)

@@ -47,6 +47,11 @@ def test_a_sweep_scores_as_the_card_does(sweep, model, train, held_out, network)
         assert row["metrics"][name]["value"] == pytest.approx(card["metrics"][name]["value"])
 
 
+def test_a_sweep_compares_distances(model, train, held_out):
+    with pytest.raises(ValueError, match="`network`.*--network"):
+        sweep_samplers(model, train, held_out, None, SETTINGS)
+
+
 def test_more_steps_than_the_model_has(sweep):
     with pytest.raises(ValueError, match=r"num_steps.*\[1, 4\]"):
         sweep(num_steps=(8,))
