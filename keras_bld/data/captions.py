@@ -30,8 +30,8 @@ class CaptionedFolder(ImageSource):
             for captions without an image in this split, or without class folders.
 
     Raises:
-        ValueError: no such file or columns, images without a caption, or a caption whose images
-            lie in several class folders.
+        ValueError: no such file or columns, a file that is no CSV in UTF-8, images without a
+            caption or with two, or a caption whose images lie in several class folders.
 
     Example:
         >>> folder = ImageFolder("photos", ImagePreprocessing(64), "train")  # doctest: +SKIP
@@ -97,25 +97,54 @@ def _read_captions(file, column):
     """Return {path: caption}."""
     if not file.is_file():
         raise checks.error("captions", f"`{file}`", "a CSV file with captions", "check the path")
-    with open(file, newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        wanted = ("file", column)
-        if not set(wanted) <= set(reader.fieldnames or ()):
+    try:
+        # Excel begins UTF-8 with a byte order mark. Paths need not be UTF-8; captions do.
+        with open(file, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            return _read_rows(file, csv.DictReader(lines), column)
+    except csv.Error as error:
+        raise checks.error(
+            "captions",
+            f"`{file}`, which is no CSV file ({error})",
+            "a CSV file with a header",
+            "save the table as CSV, UTF-8",
+        ) from error
+
+
+def _read_rows(file, reader, column):
+    wanted = ("file", column)
+    if not set(wanted) <= set(reader.fieldnames or ()):
+        raise checks.error(
+            "captions",
+            f"`{file}` with the columns {', '.join(reader.fieldnames or ()) or '(none)'}",
+            f"the columns {' and '.join(wanted)}",
+            "rename columns, or pass column=... for the captions, or save the table as CSV, UTF-8",
+        )
+    texts = {}
+    for row in reader:
+        path, text = ((row[name] or "").strip() for name in wanted)
+        wrong = None
+        if not (path and text):
+            wrong = f"without a value in the column `{column if path else 'file'}`"
+        elif None in row:
+            wrong = f"with {len(row[None])} values more than there are columns"
+        elif not _is_unicode(text):
+            wrong = f"with the caption {text!r}, which is not UTF-8"
+        elif texts.get(path, text) != text:
+            wrong = f"with a second caption for `{path}`"
+        if wrong:
             raise checks.error(
                 "captions",
-                f"`{file}` with the columns {', '.join(reader.fieldnames or ()) or '(none)'}",
-                f"the columns {' and '.join(wanted)}",
-                "rename columns, or pass column=... for the captions",
+                f"`{file}`, line {reader.line_num}, {wrong}",
+                "a file and a caption in every row, one row for a file",
+                "complete the row, or delete it; put captions with commas into quotes",
             )
-        texts = {}
-        for row in reader:
-            values = {name: (row[name] or "").strip() for name in wanted}
-            for name in (name for name in wanted if not values[name]):
-                raise checks.error(
-                    "captions",
-                    f"`{file}`, line {reader.line_num}, without a value in the column `{name}`",
-                    "a file and a caption in every row",
-                    "complete the row, or delete it",
-                )
-            texts[values["file"]] = values[column]
-        return texts
+        texts[path] = text
+    return texts
+
+
+def _is_unicode(text):
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from harness import shared_file
 from PIL import Image
 
 from keras_bld.data import CaptionedFolder, ImageFolder, ImagePreprocessing, Subset
@@ -100,3 +101,38 @@ def test_a_row_without_its_file_or_caption_is_named(photos, row, column):
     (photos / "captions.csv").write_text(f"file,caption\ntrain/milk/0.png,a carton\n{row}\n")
     with pytest.raises(ValueError, match=rf"line 3, without.*`{column}`.*complete the row"):
         captioned(photos)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"file,caption\na.png,caf\xe9\n",
+            r"line 2, with the caption 'caf.udce9', which is not UTF-8",
+        ),
+        (b"file,caption\na.png,a red, ripe apple\n", "line 2, with 1 values more than .*quotes"),
+        (b"file,caption\na.png,one\na.png,two\n", "line 3, with a second caption for `a.png`"),
+        ("file,caption\na.png,one\n".encode("utf-16"), "columns .*save the table as CSV, UTF-8"),
+        (b'file,caption\na.png,"' + b"x" * 200_000, "no CSV file .field larger"),
+        (b"", r"with the columns .none."),
+    ],
+)
+def test_files_that_are_no_good_csv_are_errors(photos, content, message):
+    (photos / "captions.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        captioned(photos)
+
+
+def test_excel_and_odd_names_are_understood(photos):
+    (photos / "train" / "fruit" / "1.png").rename(photos / "train" / "fruit" / "\udce9, 1.png")
+    rows = b"\xef\xbb\xbffile,caption\r\n"
+    rows += b'"train/fruit/\xe9, 1.png",one\r\ntrain/fruit/2.png,two\r\ntrain/milk/1.png,three\r\n'
+    (photos / "captions.csv").write_bytes(rows + b"train/milk/1.png,three\r\n")
+    assert captioned(photos).class_names == ("one", "three", "two")
+
+
+def test_real_captions():
+    root = shared_file("data/photos64")
+    folder = ImageFolder(root, ImagePreprocessing(64), "train")
+    source = CaptionedFolder(folder, root / "manifest.csv", column="caption_from_label")
+    assert len(source) == 3937 and source.num_classes == 81
