@@ -39,6 +39,11 @@ def printable(text, keep=""):
     )
 
 
+def quoted(name):
+    """Return a name from outside, such as a file's, as messages show it: `printable`, in quotes."""
+    return f"`{printable(str(name))}`"
+
+
 def _is_unprintable(character):
     # Not `str.isprintable`, which says no to the wide space of Japanese and to joined emoji.
     return unicodedata.category(character) in _UNPRINTABLE or character in _DIRECTIONS

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.checks import quoted
 from keras_bld.data.sources import ImageSource
 
 
@@ -48,8 +49,8 @@ class CaptionedFolder(ImageSource):
         if missing:
             raise checks.error(
                 "captions",
-                f"`{captions}`, which says nothing of {len(missing)} of {len(folder.paths)} "
-                f"images, such as `{missing[0]}`",
+                f"{quoted(captions)}, which says nothing of {len(missing)} of "
+                f"{len(folder.paths)} images, such as {quoted(missing[0])}",
                 "a row for every image",
                 "add rows, or check that `file` holds paths below the root of the folder",
             )
@@ -63,7 +64,8 @@ class CaptionedFolder(ImageSource):
             text = self.class_names[self.labels[mixed[0]]]
             raise checks.error(
                 "captions",
-                f"{text!r} for images of several class folders, such as `{folder.paths[mixed[0]]}`",
+                f"{text!r} for images of several class folders, such as "
+                f"{quoted(folder.paths[mixed[0]])}",
                 "captions that belong to one class folder each",
                 "open the folder with class_folders=False, or word the captions apart",
             )
@@ -96,7 +98,7 @@ class CaptionedFolder(ImageSource):
 def _read_captions(file, column):
     """Return {path: caption}."""
     if not file.is_file():
-        raise checks.error("captions", f"`{file}`", "a CSV file with captions", "check the path")
+        raise checks.error("captions", quoted(file), "a CSV file with captions", "check the path")
     try:
         # Excel begins UTF-8 with a byte order mark. Paths need not be UTF-8; captions do.
         with open(file, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
@@ -104,7 +106,7 @@ def _read_captions(file, column):
     except csv.Error as error:
         raise checks.error(
             "captions",
-            f"`{file}`, which is no CSV file ({error})",
+            f"{quoted(file)}, which is no CSV file ({error})",
             "a CSV file with a header",
             "save the table as CSV, UTF-8",
         ) from error
@@ -113,9 +115,10 @@ def _read_captions(file, column):
 def _read_rows(file, reader, column):
     wanted = ("file", column)
     if not set(wanted) <= set(reader.fieldnames or ()):
+        there = ", ".join(reader.fieldnames or ()) or "(none)"
         raise checks.error(
             "captions",
-            f"`{file}` with the columns {', '.join(reader.fieldnames or ()) or '(none)'}",
+            f"{quoted(file)} with the columns {there}",
             f"the columns {' and '.join(wanted)}",
             "rename columns, or pass column=... for the captions, or save the table as CSV, UTF-8",
         )
@@ -130,11 +133,11 @@ def _read_rows(file, reader, column):
         elif not _is_unicode(text):
             wrong = f"with the caption {text!r}, which is not UTF-8"
         elif texts.get(path, text) != text:
-            wrong = f"with a second caption for `{path}`"
+            wrong = f"with a second caption for {quoted(path)}"
         if wrong:
             raise checks.error(
                 "captions",
-                f"`{file}`, line {reader.line_num}, {wrong}",
+                f"{quoted(file)}, line {reader.line_num}, {wrong}",
                 "a file and a caption in every row, one row for a file",
                 "complete the row, or delete it; put captions with commas into quotes",
             )

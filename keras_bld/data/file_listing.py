@@ -8,6 +8,7 @@ import re
 import stat
 
 from keras_bld.base import checks
+from keras_bld.base.checks import quoted
 from keras_bld.data.images import image_suffixes
 
 # What systems put beside people's files; hidden ones are passed over anyway.
@@ -74,7 +75,7 @@ def list_images(root):
     """
     if not root.is_dir():
         raise checks.error(
-            "root", f"`{root}`", "a folder with images", "check the path (--data-dir)"
+            "root", quoted(root), "a folder with images", "check the path (--data-dir)"
         )
     suffixes = frozenset(image_suffixes())
     listing = FileListing({}, collections.Counter(), [])
@@ -97,8 +98,8 @@ def list_images(root):
         if num_paths[here] > _MOST_PATHS_TO_A_FOLDER:
             raise checks.error(
                 "root",
-                f"`{root}`, with more than {_MOST_PATHS_TO_A_FOLDER} paths to one folder, such as "
-                f"`{folder}`",
+                f"{quoted(root)}, with more than {_MOST_PATHS_TO_A_FOLDER} paths to one folder, "
+                f"such as {quoted(folder)}",
                 "folders that do not link to each other",
                 "remove the links between the folders",
             )

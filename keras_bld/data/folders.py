@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.checks import quoted
 from keras_bld.base.runs import option
 from keras_bld.data.file_listing import list_images
 from keras_bld.data.images import image_suffixes
@@ -17,6 +18,7 @@ from keras_bld.data.sources import NO_LABEL, ImageSource
 from keras_bld.data.split_folders import check_below, find_split_folders
 from keras_bld.data.unreadable import find_unreadable
 
+_COMMON_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".jp2")
 SPLITS = ("all", "train", "validation")
 
 
@@ -137,8 +139,8 @@ def _check_listing(root, listing, on_error):
         path, reason = listing.unreadable_folders[0]
         raise checks.error(
             "root",
-            f"`{root}` with {len(listing.unreadable_folders)} folders that cannot be opened, such "
-            f"as `{path}` ({reason})",
+            f"{quoted(root)} with {len(listing.unreadable_folders)} folders that cannot be opened, "
+            f"such as {quoted(path)} ({reason})",
             "folders that may be read",
             f"change the permissions, or leave them out with {option('on_error', 'skip')}",
         )
@@ -146,10 +148,16 @@ def _check_listing(root, listing, on_error):
         others = listing.describe_passed_over()
         raise checks.error(
             "root",
-            f"`{root}`, without images" + (f" (there are: {others})" if others else ""),
-            f"files that end in {', '.join(image_suffixes())}",
+            f"{quoted(root)}, without images" + (f" (there are: {others})" if others else ""),
+            f"files that Pillow reads, such as {_some_suffixes()}",
             "check the path, or unpack the archive",
         )
+
+
+def _some_suffixes():
+    suffixes = image_suffixes()
+    known = [suffix for suffix in _COMMON_SUFFIXES if suffix in suffixes]
+    return f"{', '.join(known)} and {len(suffixes) - len(known)} other endings"
 
 
 def _say_what_is_passed_over(root, listing, folders):
@@ -191,7 +199,7 @@ def _classes(root, paths, folders, class_folders):
     if at_the_top and (class_folders or len(at_the_top) < len(parts)):
         raise checks.error(
             "root",
-            f"`{root}` with images beside the class folders, such as `{at_the_top[0]}`",
+            f"{quoted(root)} with images beside the class folders, such as {quoted(at_the_top[0])}",
             "every image inside a class folder, or none",
             "move the images, or pass class_folders=False to take all of them as one set",
         )
@@ -214,7 +222,7 @@ def _choose(root, classes, split, folders, validation_fraction, seed):
     if not chosen:
         raise checks.error(
             "root",
-            f"`{root}` with {len(classes)} readable images, none of them in {split!r}",
+            f"{quoted(root)} with {len(classes)} readable images, none of them in {split!r}",
             "at least one image in each split that is used",
             "add images: at least two in a class, of which one is held out, or a folder `train` "
             "and a folder `val`",
@@ -243,13 +251,13 @@ def _check_training_images(root, classes, folders):
     if folders is None or folders.train is None:
         return
     trained = {name for path, name in classes.items() if path.startswith(folders.train + "/")}
-    untrained = sorted(set(classes.values()) - trained)
+    untrained = sorted(set(classes.values()) - trained - {None})
     if untrained:
-        names = ", ".join(f"`{checks.printable(name)}`" for name in untrained[:5])
+        names = ", ".join(quoted(name) for name in untrained[:5])
         warnings.warn(
-            f"`{checks.printable(str(root))}`: {len(untrained)} of the classes, such as {names}, "
-            f"are in `{folders.validation}` but not in `{folders.train}`: nothing will be learnt "
-            "of them. Fix: give a class the same folder name in both.",
+            f"{quoted(root)}: {len(untrained)} of the classes, such as {names}, "
+            f"are in {quoted(folders.validation)} but not in {quoted(folders.train)}: nothing "
+            "will be learnt of them. Fix: give a class the same folder name in both.",
             stacklevel=3,
         )
 

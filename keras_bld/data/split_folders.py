@@ -6,6 +6,7 @@ import re
 import warnings
 
 from keras_bld.base import checks
+from keras_bld.base.checks import quoted
 
 _TRAIN_WORDS = ("train", "training", "trn")
 # In the order in which they are held out: where there are several, the others stay untouched.
@@ -114,7 +115,8 @@ def check_below(root, folders, paths):
     if len(seen) == 2:
         raise checks.error(
             "root",
-            f"`{root}` with `{seen[True]}` and `{seen[False]}`: splits below other folders",
+            f"{quoted(root)} with {quoted(seen[True])} and {quoted(seen[False])}: splits below "
+            "other folders",
             "folders for the splits at the top, and classes below them",
             "move the folders, or pass split='all' to read all images as one set",
         )
@@ -197,30 +199,30 @@ def _check_ordinary_folders(root, names, parts):
     suspects = [role.name for role in roles if not role.rest or len(kinds) == 2]
     if not suspects:
         return
-    quoted = ", ".join(f"`{checks.printable(name)}`" for name in suspects)
+    listed = ", ".join(quoted(name) for name in suspects)
     others = set(names) - set(suspects)
     for name in suspects:
         below = {part[1] if len(part) > 1 else None for part in parts if part and part[0] == name}
         if None not in below or below & others:
             raise checks.error(
                 "root",
-                f"`{root}` with {quoted}, which look like splits with classes of their own, beside "
-                f"{len(others)} other folders",
+                f"{quoted(root)} with folders named like splits, with classes of their own, and "
+                f"{len(others)} others: {listed}",
                 "folders for training and for validation, and nothing else; or classes alone",
                 _HINT,
             )
     warnings.warn(
-        f"`{checks.printable(str(root))}`: {quoted} look like splits, but are read as ordinary "
-        f"folders, beside {len(others)} others. Fix: {_HINT}.",
+        f"{quoted(root)}: folders named like splits are read as ordinary ones, "
+        f"with {len(others)} others: {listed}. Fix: {_HINT}.",
         stacklevel=4,
     )
 
 
 def _ambiguous(root, names):
-    quoted = ", ".join(f"`{name}`" for name in sorted(names))
+    listed = ", ".join(quoted(name) for name in sorted(names))
     return checks.error(
         "root",
-        f"`{root}` with {quoted}",
+        f"{quoted(root)} with {listed}",
         "one folder for training and one of a kind for validation",
         "move the folders apart, or give the path of the part to be read",
     )

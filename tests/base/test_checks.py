@@ -184,4 +184,5 @@ def test_messages_are_printable():
     message = str(checks.error("root", received, "a", "b"))
     shown = r"caf\xe9 \x1b[2J\u202e\u2028, 写真　集, 👨‍👩‍👧" + "\nsecond line" + r"\tand tab"
     assert shown in message
+    assert checks.quoted("a\nb") == r"`a\nb`"
     assert checks.printable("a\nb") == r"a\nb" and checks.printable("é") == "é"

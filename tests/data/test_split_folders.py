@@ -120,7 +120,9 @@ def test_names_that_do_not_say_which_one(folders):
     ],
 )
 def test_splits_that_would_be_classes_are_an_error(folders):
-    with pytest.raises(ValueError, match="look like splits with classes of their own.* Fix: call"):
+    with pytest.raises(
+        ValueError, match="named like splits, with classes of their own.* Fix: call"
+    ):
         find(*folders)
 
 
@@ -134,7 +136,7 @@ def test_splits_that_would_be_classes_are_an_error(folders):
     ],
 )
 def test_classes_that_look_like_splits_are_warned_of(folders, suspects):
-    with pytest.warns(UserWarning, match=f"{suspects} look like splits, but are read as ordinary"):
+    with pytest.warns(UserWarning, match=f"read as ordinary ones, with . others: {suspects}. Fix"):
         assert find(*folders) is None
 
 
