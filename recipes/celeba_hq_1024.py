@@ -14,7 +14,6 @@ docs/recipes.md lists where paper and released code disagree and which one the d
 
 from dataclasses import dataclass
 
-from keras_bld.data import ImagePreprocessing, tfds_source
 from keras_bld.training import Recipe, main
 
 
@@ -29,12 +28,6 @@ class CelebaHq1024(Recipe):
     width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # one more level
     diffusion_batch_size: int = 16
     temperature: float = 0.8  # of the paper's figures E and F
-
-    def source(self, split):
-        """TFDS; the last 5 % are held out."""
-        split = {"train": "train[:95%]", "held_out": "train[95%:]"}[split]
-        preprocessing = ImagePreprocessing(self.image_size)
-        return tfds_source("celeb_a_hq/1024", split, preprocessing, self.data_dir)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ docs/recipes.md lists where paper and released code disagree and which one the d
 
 from dataclasses import dataclass
 
-from keras_bld.data import ImagePreprocessing, tfds_source
 from keras_bld.training import Recipe, main
 
 
@@ -24,12 +23,6 @@ class CelebaHq256(Recipe):
 
     name = "celeba_hq_256"
     data_name = "tfds:celeb_a_hq/256"
-
-    def source(self, split):
-        """TFDS; the last 5 % are held out."""
-        split = {"train": "train[:95%]", "held_out": "train[95%:]"}[split]
-        preprocessing = ImagePreprocessing(self.image_size)
-        return tfds_source("celeb_a_hq/256", split, preprocessing, self.data_dir)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ With a GPU take the paper's sizes: `--base-width 128 --width-multipliers 1 1 2 2
 
 from dataclasses import dataclass
 
-from keras_bld.data import open_images
 from keras_bld.training import Recipe, main
 
 
@@ -54,11 +53,6 @@ class Clothing256(Recipe):
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
     guidance_scale: float = 1.0
-
-    def source(self, split):
-        """The images below `data_dir`."""
-        split = {"train": "train", "held_out": "validation"}[split]
-        return open_images(self.image_shape, split, self.data_dir)
 
 
 if __name__ == "__main__":

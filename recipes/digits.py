@@ -10,7 +10,6 @@ training. Stage 1 learns a code of 4 x 4 x 16 = 256 bits, stage 2 its distributi
 
 from dataclasses import dataclass
 
-from keras_bld.data import digits_source
 from keras_bld.training import Recipe, main
 
 
@@ -56,10 +55,6 @@ class Digits(Recipe):
 
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 100
-
-    def source(self, split):
-        """scikit-learn's digits; a fifth of each class is held out."""
-        return digits_source(split)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ stage 2 its distribution for each class.
 
 from dataclasses import dataclass
 
-from keras_bld.data import holds_fashion_mnist, open_images
+from keras_bld.data import holds_fashion_mnist
 from keras_bld.training import Recipe, main
 
 
@@ -61,14 +61,8 @@ class FashionMnist(Recipe):
 
     @property
     def data_name(self):
-        """None where `data_dir` holds the four original files."""
-        return None if holds_fashion_mnist(self.data_dir) else "tfds:fashion_mnist"
-
-    def source(self, split):
-        """The four original files where `data_dir` holds them, else TFDS; test is held out."""
-        split = {"train": "train", "held_out": "test"}[split]
-        tfds = None if self.data_name is None else "fashion_mnist"
-        return open_images(self.image_shape, split, self.data_dir, tfds)
+        """The four original files where `data_dir` holds them, else TFDS."""
+        return "fashion_mnist" if holds_fashion_mnist(self.data_dir) else "tfds:fashion_mnist"
 
 
 if __name__ == "__main__":

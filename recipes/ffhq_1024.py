@@ -14,7 +14,6 @@ docs/recipes.md lists where paper and released code disagree and which one the d
 
 from dataclasses import dataclass
 
-from keras_bld.data import ImageFolder, ImagePreprocessing
 from keras_bld.training import Recipe, main
 
 
@@ -28,12 +27,6 @@ class Ffhq1024(Recipe):
     width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # one more level
     diffusion_batch_size: int = 16
     temperature: float = 0.8  # of the paper's figures E and F
-
-    def source(self, split):
-        """All images below `data_dir`; a share is held out."""
-        split = {"train": "train", "held_out": "validation"}[split]
-        preprocessing = ImagePreprocessing(self.image_size)
-        return ImageFolder(self.data_dir, preprocessing, split, class_folders=False)
 
 
 if __name__ == "__main__":

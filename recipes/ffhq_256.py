@@ -14,7 +14,6 @@ docs/recipes.md lists where paper and released code disagree and which one the d
 
 from dataclasses import dataclass
 
-from keras_bld.data import ImageFolder, ImagePreprocessing
 from keras_bld.training import Recipe, main
 
 
@@ -23,12 +22,6 @@ class Ffhq256(Recipe):
     """The paper's unconditional setting, which is the default of `Recipe`."""
 
     name = "ffhq_256"
-
-    def source(self, split):
-        """All images below `data_dir`; a share is held out."""
-        split = {"train": "train", "held_out": "validation"}[split]
-        preprocessing = ImagePreprocessing(self.image_size)
-        return ImageFolder(self.data_dir, preprocessing, split, class_folders=False)
 
 
 if __name__ == "__main__":

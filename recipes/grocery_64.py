@@ -12,7 +12,6 @@ on a CPU with AMX that made stage 1 about twice as fast, stage 2 less.
 
 from dataclasses import dataclass
 
-from keras_bld.data import open_images
 from keras_bld.training import Recipe, main
 
 
@@ -53,11 +52,6 @@ class Grocery64(Recipe):
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
     guidance_scale: float = 1.0
-
-    def source(self, split):
-        """The images below `data_dir`."""
-        split = {"train": "train", "held_out": "validation"}[split]
-        return open_images(self.image_shape, split, self.data_dir)
 
 
 if __name__ == "__main__":

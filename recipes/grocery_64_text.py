@@ -14,10 +14,9 @@ Another encoder: let `wordings` pass any function from a list of str to an array
 width), or (number of texts, length, width) for cross-attention.
 """
 
-import pathlib
 from dataclasses import dataclass
 
-from keras_bld.data import CaptionedFolder, open_images
+from keras_bld.data import DataSet
 from keras_bld.text import Wordings, sentence_encoder
 from keras_bld.training import Recipe, main
 
@@ -66,12 +65,10 @@ class Grocery64Text(Recipe):
     steps_per_epoch: int = 250
     guidance_scale: float = 2.0
 
-    def source(self, split):
+    def data_set(self):
         """The images below `data_dir`; their captions are the classes."""
-        split = {"train": "train", "held_out": "validation"}[split]
-        folder = open_images(self.image_shape, split, self.data_dir)
-        captions = pathlib.Path(self.data_dir) / "manifest.csv"
-        return CaptionedFolder(folder, captions, column="caption_from_label")
+        columns = {"captions": "manifest.csv", "caption_column": "caption_from_label"}
+        return DataSet("folder", self.data_dir, **columns)
 
     def wordings(self):
         """Six wordings of every caption for training, four others for the evaluation."""

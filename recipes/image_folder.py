@@ -14,10 +14,10 @@ With a GPU and more images take the paper's sizes: `--base-width 128 --num-block
 --width 512 --num-heads 8 --perceptual lpips`. docs/results.md shows what the defaults reached.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from keras_bld.data import ImageFolder, ImagePreprocessing
 from keras_bld.training import Recipe, main
 
 
@@ -55,16 +55,9 @@ class ImageFolderRecipe(Recipe):
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
 
-    def source(self, split):
+    def data_set(self):
         """The images below `data_dir`."""
-        return ImageFolder(
-            self.data_dir,
-            ImagePreprocessing(self.image_size, self.image_channels),
-            {"train": "train", "held_out": "validation"}[split],
-            class_folders=None if self.class_conditional else False,
-            on_error=self.on_error,
-            work_dir=self.folder,
-        )
+        return dataclasses.replace(super().data_set(), on_error=self.on_error)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ docs/recipes.md lists where paper and released code disagree and which one the d
 
 from dataclasses import dataclass
 
-from keras_bld.data import ImagePreprocessing, tfds_source
 from keras_bld.training import Recipe, main
 
 
@@ -31,12 +30,6 @@ class ImagenetCond(Recipe):
     diffusion_batch_size: int = 256
     guidance_scale: float = 2.0
     num_evaluation_images: int = 50_000
-
-    def source(self, split):
-        """TFDS; its validation split is held out."""
-        split = {"train": "train", "held_out": "validation"}[split]
-        preprocessing = ImagePreprocessing(self.image_size)
-        return tfds_source("imagenet2012", split, preprocessing, self.data_dir)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ docs/recipes.md lists where paper and released code disagree and which one the d
 
 from dataclasses import dataclass
 
-from keras_bld.data import ImagePreprocessing, tfds_source
 from keras_bld.training import Recipe, main
 
 
@@ -24,12 +23,6 @@ class LsunBedrooms256(Recipe):
 
     name = "lsun_bedrooms_256"
     data_name = "tfds:lsun/bedroom"
-
-    def source(self, split):
-        """TFDS; its validation split is held out."""
-        split = {"train": "train", "held_out": "validation"}[split]
-        preprocessing = ImagePreprocessing(self.image_size)
-        return tfds_source("lsun/bedroom", split, preprocessing, self.data_dir)
 
 
 if __name__ == "__main__":

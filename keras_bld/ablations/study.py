@@ -16,12 +16,13 @@ from keras_bld.base.files import write_json
 from keras_bld.base.runs import claim_folder, say
 from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.data import (
+    find_data_set,
     image_batches,
     load_arrays,
-    open_data_set,
     random_subset,
     write_code_store,
 )
+from keras_bld.data.splits import SPLITS
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.evaluation import (
     CardSettings,
@@ -138,9 +139,9 @@ class _Runner:
         self.many_steps = 8 if smoke else max(FIGURE_7_STEPS)
         self.folder = pathlib.Path(study.work_dir)
         shape = (study.image_size, study.image_size, study.image_channels)
+        data_set = find_data_set(study.data)
         self.train, self.held_out = (
-            open_data_set(study.data, split, shape, work_dir=self.folder)
-            for split in ("train", "held_out")
+            data_set.open(split, shape, work_dir=self.folder) for split in SPLITS
         )
         if smoke:
             self.train = random_subset(self.train, 64)

@@ -1,5 +1,6 @@
 """`python -m keras_bld encode`."""
 
+import dataclasses
 import pathlib
 import time
 from typing import Literal
@@ -7,15 +8,12 @@ from typing import Literal
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base import checks
 from keras_bld.base.batching import comfortable_batch_size
-from keras_bld.commands.tools import (
-    images_written,
-    progress_bar,
-    short_errors,
-)
-from keras_bld.data import open_images, write_code_store
+from keras_bld.commands.tools import images_written, progress_bar, short_errors
+from keras_bld.commands.trained_on import data_set_of
+from keras_bld.data import write_code_store
 from keras_bld.data.unreadable import UNREADABLE_LIST
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
-from keras_bld.zoo import load_preset
+from keras_bld.zoo import load_preset, read_metadata
 
 _LARGEST_BATCH = 128
 
@@ -25,12 +23,12 @@ def encode_command(
     /,
     *,
     out: str,
+    data: str | None = None,
     data_dir: str | None = None,
-    tfds: str | None = None,
     split: str = "train",
-    classes: bool = True,
-    crop: Literal["center", "none"] = "center",
-    on_error: Literal["raise", "skip"] = "raise",
+    class_folders: bool | None = None,
+    crop: Literal["center", "none"] | None = None,
+    on_error: Literal["raise", "skip"] | None = None,
     flip: bool = True,
     num_shards: int | None = None,
     batch_size: int | None = None,
@@ -44,15 +42,17 @@ def encode_command(
     Args:
         preset: name or directory of an autoencoder, or of a model with one.
         out: directory of the store.
-        data_dir: folder of images, or of Fashion-MNIST's four idx files; with --tfds the folder
-            of the prepared data sets.
-        tfds: data set of TensorFlow Datasets, "name" or "name/config".
-        split: of a folder: train, validation or all; of Fashion-MNIST: train or test; of --tfds:
-            what it knows, such as train[:95%].
-        classes: keep the labels of a folder with class sub-folders.
-        crop: center cuts out the largest centred square, none squeezes the whole image.
+        data: a folder of images, or of Fashion-MNIST's four idx files, digits, or tfds:NAME
+            (TensorFlow Datasets, NAME or NAME/CONFIG); by default what the preset was trained on.
+        data_dir: where TFDS has its prepared data sets.
+        split: train or held_out; or what the source itself knows: all of a folder, train[:50%] of
+            TFDS.
+        class_folders: whether the sub-folders of a folder are classes. By default, like the next
+            two, as in the preset's training; without a record of it, found out.
+        crop: center cuts out the largest centred square, none squeezes the whole image; center
+            where no record says.
         on_error: skip leaves out files of a folder that cannot be read, and lists them in
-            unreadable_images.txt beside the codes.
+            unreadable_images.txt beside the codes; raise where no record says.
         flip: store the code of each mirrored image, too.
         num_shards: number of files; by default one for each 8,192 images.
         batch_size: images in one call of the encoder; by default up to 128, fewer if they are big.
@@ -61,23 +61,10 @@ def encode_command(
     with short_errors(resumable=True):
         autoencoder = _autoencoder(preset)
         image_shape = tuple(autoencoder.image_shape)
-        if data_dir is None and tfds is None:
-            raise checks.error(
-                "data_dir",
-                "neither --data-dir nor --tfds",
-                "one of them",
-                "pass the folder of the images, or the name of a TFDS data set",
-            )
-        source = open_images(
-            image_shape,
-            split,
-            data_dir,
-            tfds,
-            crop=crop,
-            class_folders=None if classes else False,
-            on_error=on_error,
-            work_dir=out,
-        )
+        given = {"class_folders": class_folders, "crop": crop, "on_error": on_error}
+        given = {name: value for name, value in given.items() if value is not None}
+        data_set = dataclasses.replace(data_set_of(read_metadata(preset), data, data_dir), **given)
+        source = data_set.open(split, image_shape, work_dir=out)
         if batch_size is None:
             batch_size = comfortable_batch_size(image_shape, _LARGEST_BATCH)
         there = {path.name for path in pathlib.Path(out).glob("*.array_record")}

@@ -8,7 +8,7 @@ from typing import Literal
 from keras_bld.base import checks
 from keras_bld.base.runs import say
 from keras_bld.commands.tools import sampler_settings, short_errors
-from keras_bld.data import open_data_set
+from keras_bld.commands.trained_on import data_set_of, open_splits
 from keras_bld.evaluation import (
     CardSettings,
     check_enough_images,
@@ -69,8 +69,10 @@ def evaluate_command(
     Args:
         preset: name or directory of a BinaryLatentDiffusion with its autoencoder, or of a
             BinaryAutoencoder.
-        data: a folder (with train/ and val/, or Fashion-MNIST's four files), digits, or
-            tfds:NAME; by default what the preset was trained on.
+        data: where the data set is that the preset was trained on: its folder, digits, or
+            tfds:NAME; by default where it was in training. What was held out, which folders are
+            classes and all else come from the preset. Another data set is split as
+            docs/data.md says.
         out: directory to write; by default runs/evaluation/ and the preset's name.
         data_dir: where TFDS has its prepared data sets.
         network: feature network: domain (a classifier trained here on the training images),
@@ -117,14 +119,11 @@ def evaluate_command(
         sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
         name = _name(preset)
         folder = pathlib.Path(out or f"runs/evaluation/{name}")
-        data = _data(data, metadata)
+        data_set = data_set_of(metadata, data, data_dir)
         model, autoencoder = _load(
             preset, metadata, any(sweep) or any(value is not None for value in given.values())
         )
-        sources = {
-            split: open_data_set(data, split, autoencoder.image_shape, data_dir, work_dir=folder)
-            for split in ("train", "held_out")
-        }
+        sources = open_splits(data_set, metadata, autoencoder.image_shape, folder)
         check_enough_images(*sources.values(), None if network == "none" else network)
         features = open_network(network, sources["train"], folder, network_epochs, seed)
         conditions = None
@@ -209,15 +208,3 @@ def _sweep(model, sources, against, features, settings, sweep, folder, condition
     sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET, conditions)
     names = [*write_sweep(rows, folder), _SWEEP_SHEET]
     say("\n".join(f"{folder / name}" for name in names))
-
-
-def _data(data, metadata):
-    data = data or metadata.get("data_name")
-    if not data:
-        raise checks.error(
-            "data",
-            "no --data, and a preset that does not say what it was trained on",
-            "a folder of images, 'digits' or 'tfds:NAME'",
-            "pass --data",
-        )
-    return data

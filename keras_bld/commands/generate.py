@@ -42,7 +42,7 @@ def generate_command(
     out: str | None = None,
     out_dir: str | None = None,
     out_store: str | None = None,
-    labels: tuple[int, ...] = (),
+    labels: tuple[str, ...] = (),
     prompt: tuple[str, ...] = (),
     num_steps: int | None = None,
     temperature: float | None = None,
@@ -66,8 +66,8 @@ def generate_command(
         out_dir: directory for 000000.png, 000001.png, ...
         out_store: directory for a store of packed codes and labels, 512 images a file; reading it
             decodes them (keras_bld.data.CodeStore.decoded_batches).
-        labels: classes, taken in turn: image i gets number i modulo their number; by default
-            all classes of the model. Not for an unconditional model.
+        labels: classes by name or number, taken in turn: image i gets entry i modulo their
+            number; by default all classes of the model. Not for an unconditional model.
         prompt: texts for a model that is conditioned on text, taken in turn like labels; by
             default one for each class that it was trained on.
         num_steps: denoising steps, 1 ... T; by default the preset's, or 16; T where that is less.

@@ -2,14 +2,17 @@
 
 import pathlib
 import re
+import shlex
 
 from keras_bld.base import checks
 from keras_bld.commands.tools import sampler_settings, short_errors
+from keras_bld.data import DataSet, find_data_set
 
 # What training leaves in metadata and a reader of the published preset can check.
 _KEPT = (
     "recipe",
-    "data_name",
+    "trained_on",
+    "class_names",
     "training_steps",
     "settings",
     "command",
@@ -49,8 +52,8 @@ def publish_command(
             other is found by its name where the environment variable KERAS_BLD_PRESETS lists it.
         licence: of the weights.
         data: what it was trained on, with credits and licence of the data.
-        data_name: what `evaluate` opens where no data is given, such as tfds:fashion_mnist; by
-            default the name that the recipe gives. The folder that it read is not kept.
+        data_name: where others have the data set, such as tfds:fashion_mnist; `evaluate` opens it
+            where no data is given. The folder of the training is not kept.
         metric: the line that `python -m keras_bld presets` shows.
         num_steps: denoising steps of `generate` and `evaluate`; by default the recipe's.
         temperature: of the same commands, likewise.
@@ -69,9 +72,10 @@ def publish_command(
 
         trained = read_metadata(preset)
         metadata = {key: trained[key] for key in _KEPT if trained.get(key) is not None}
+        if data_name is not None:
+            metadata["trained_on"] = _at(metadata.get("trained_on"), data_name)
         # Where it was trained is nobody's business, nor would that folder be on another machine.
-        if metadata.get("data_name") == trained.get("settings", {}).get("data_dir"):
-            metadata.pop("data_name", None)
+        metadata = without_places(metadata)
         metadata["settings"] = {
             key: value
             for key, value in metadata.get("settings", {}).items()
@@ -88,7 +92,7 @@ def publish_command(
         else:
             _refuse(options, trained["class_name"])
         metadata["trained_with"] = trained["versions"]
-        given = {"licence": licence, "data": data, "data_name": data_name, "metric": metric}
+        given = {"licence": licence, "data": data, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
         path = save_preset(
             load_preset(preset, dtype="float32"),
@@ -99,6 +103,43 @@ def publish_command(
         )
     size = sum(file.stat().st_size for file in path.iterdir())
     print(f"{path}: {size / 2**20:.2f} MiB")
+
+
+def without_places(metadata):
+    """Metadata without the folders of the machine that trained, those of its origins too.
+
+    Args:
+        metadata: of a preset.
+    """
+    kept = dict(metadata)
+    if "trained_on" in kept:
+        kept["trained_on"] = {key: of for key, of in kept["trained_on"].items() if key != "place"}
+    if kept.get("command"):
+        words = shlex.split(kept["command"])
+        for flag, word in enumerate(words[:-1]):
+            if word == "--data-dir":
+                words[flag + 1] = "FOLDER"
+        kept["command"] = shlex.join(words)
+    if "origins" in kept:
+        kept["origins"] = {key: without_places(of) for key, of in kept["origins"].items()}
+    return kept
+
+
+def _at(record, data_name):
+    """The record of a data set in the place where others have it."""
+    if record is None:
+        return find_data_set(data_name).as_dictionary()
+    trained = DataSet.from_record(record)
+    moved = trained.moved(data_name)
+    if not trained.is_same(moved):
+        raise checks.error(
+            "data_name",
+            f"{data_name!r} for a model that was trained on {trained.name!r}",
+            "another name of the data that was trained on",
+            "leave it out: its splits need not be those of the training",
+        )
+    counts = {key: record[key] for key in ("num_images",) if key in record}
+    return {**moved.as_dictionary(), **counts}
 
 
 def _refuse(options, class_name):

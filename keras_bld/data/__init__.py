@@ -4,12 +4,12 @@ from keras_bld.base.packing import pack_codes, packed_shape, unpack_codes
 from keras_bld.data.captions import CaptionedFolder
 from keras_bld.data.code_store import CodeStore
 from keras_bld.data.code_store_writer import write_code_store
+from keras_bld.data.data_set import DataSet, find_data_set
 from keras_bld.data.digits import digits_source
 from keras_bld.data.fashion_mnist import fashion_mnist_source, holds_fashion_mnist, read_idx
 from keras_bld.data.folders import ImageFolder
 from keras_bld.data.images import UnreadableImageError, read_image
 from keras_bld.data.loader import image_batches
-from keras_bld.data.opening import open_data_set, open_images
 from keras_bld.data.preprocessing import ImagePreprocessing
 from keras_bld.data.sources import ArraySource, ImageSource, Subset, load_arrays, random_subset
 from keras_bld.data.tfds_source import tfds_source
@@ -18,6 +18,7 @@ __all__ = [
     "ArraySource",
     "CaptionedFolder",
     "CodeStore",
+    "DataSet",
     "ImageFolder",
     "ImagePreprocessing",
     "ImageSource",
@@ -25,11 +26,10 @@ __all__ = [
     "UnreadableImageError",
     "digits_source",
     "fashion_mnist_source",
+    "find_data_set",
     "holds_fashion_mnist",
     "image_batches",
     "load_arrays",
-    "open_data_set",
-    "open_images",
     "pack_codes",
     "packed_shape",
     "random_subset",

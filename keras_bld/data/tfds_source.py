@@ -59,6 +59,17 @@ def tfds_source(name, split, preprocessing, data_dir=None):
     return TfdsSource(builder, split, examples, preprocessing)
 
 
+def prepared_splits(name, data_dir=None):
+    """Return the names of a data set's splits; none where it is not prepared.
+
+    Args:
+        name, data_dir: as for `tfds_source`.
+    """
+    return tuple(
+        _builder(import_optional("tensorflow_datasets", "data"), name, data_dir).info.splits
+    )
+
+
 class TfdsSource(ImageSource):
     """A split of a prepared data set; made by `tfds_source`."""
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.class_names import labels_of
 from keras_bld.text.encoders import sentence_encoder
 from keras_bld.text.wordings import Wordings
 
@@ -113,13 +114,13 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
         model: a `BinaryLatentDiffusion`.
         metadata: of its preset; `text_encoder` names the encoder that it was trained with,
             `wordings` holds the texts.
-        labels: classes; by default all of a class-conditional model.
+        labels: classes by name or number; by default all of a class-conditional model.
         prompts: texts for a text-conditional model; by default the first one of each class that
             it was trained on.
 
     Raises:
-        ValueError: texts for a model without text, none for a model with it, or an encoder that
-            is unknown or whose embeddings do not fit the model.
+        ValueError: texts for a model without text, none for a model with it, an unknown class, or
+            an encoder that is unknown or whose embeddings do not fit the model.
     """
     kind = model.denoiser.condition_kind
     if kind in (None, "class"):
@@ -131,7 +132,7 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
                 f"no text, the model is {described}",
                 "leave --prompt out, or take a model that is conditioned on text",
             )
-        classes = list(labels or range(model.denoiser.num_classes or 0))
+        classes = _classes(model, metadata, labels)
         return ConditionCycle("labels", classes, {"labels": classes})
     wordings = None if prompts else metadata.get("wordings")
     if wordings:
@@ -161,6 +162,16 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
             "call model.generate(..., text_embeddings=...) in Python",
         )
     return ConditionCycle("text_embeddings", embeddings, {"prompt": list(prompts)})
+
+
+def _classes(model, metadata, labels):
+    """The numbers of these classes, of all without any; none for an unconditional model."""
+    num_classes = model.denoiser.num_classes
+    if not labels or num_classes is None:
+        # Labels for an unconditional model are refused by its methods.
+        return list(labels or range(num_classes or 0))
+    names = getattr(model, "class_names", None) or metadata.get("class_names")
+    return labels_of(list(labels), names, num_classes).tolist()
 
 
 def stored_wordings(metadata):

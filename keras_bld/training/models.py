@@ -7,7 +7,7 @@ from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, Binar
 from keras_bld.diffusion.warm_start import copy_denoiser_weights
 from keras_bld.zoo import load_preset, read_metadata, save_preset
 
-_OF_AN_ORIGIN = ("command", "training_steps", "files", "origins")
+_OF_AN_ORIGIN = ("command", "training_steps", "trained_on", "files", "origins")
 
 
 def build_autoencoder(recipe, perceptual=True):
@@ -103,7 +103,7 @@ def describe_origins(recipe):
         preset = getattr(recipe, field)
         if preset is not None:
             metadata = read_metadata(preset)
-            kept = {key: metadata[key] for key in _OF_AN_ORIGIN if key in metadata}
+            kept = {key: metadata[key] for key in _OF_AN_ORIGIN if metadata.get(key) is not None}
             origins[field] = {"preset": preset, **kept}
     return origins
 
@@ -115,7 +115,8 @@ def take_autoencoder(recipe, path):
         ValueError: an autoencoder of other images or codes than the recipe's.
     """
     preset = recipe.autoencoder_preset
-    taken = {"taken_from": preset, "files_there": read_metadata(preset)["files"]}
+    origin = read_metadata(preset)
+    taken = {"taken_from": preset, "files_there": origin["files"]}
     if (path / "metadata.json").is_file() and taken.items() <= read_metadata(path).items():
         say(f"{path} is that of {preset}; nothing to train")
         return
@@ -131,4 +132,6 @@ def take_autoencoder(recipe, path):
                 f"an autoencoder with {name} {wanted}",
                 "choose image_size, width_multipliers and code_channels as in that preset",
             )
-    save_preset(autoencoder, path, {"recipe": recipe.name, **taken})
+    # Its images, not the recipe's: these are what it must not be measured on.
+    trained_on = {"trained_on": origin["trained_on"]} if origin.get("trained_on") else {}
+    save_preset(autoencoder, path, {"recipe": recipe.name, **taken, **trained_on})

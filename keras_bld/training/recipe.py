@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 from keras_bld.base import checks
 from keras_bld.base.runs import command_line
+from keras_bld.data import DataSet
+from keras_bld.data.splits import FOLDER
 from keras_bld.training.fitting import check_steps
 
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
@@ -18,8 +20,9 @@ _NOT_IN_COMMAND = ("stage", "work_dir", "dry_run")
 class Recipe:
     """Settings of both stages, with the paper's values as defaults (appendix B).
 
-    A recipe file subclasses this, overrides what differs, and says where its images come from by
-    `source(split)`. Every field can be set on the command line.
+    A recipe file subclasses this and overrides what differs. Its images are those of `data_name`,
+    or of the folder `data_dir`; `data_set` and `source` say otherwise. Every field can be set on
+    the command line.
     """
 
     # What to run
@@ -152,8 +155,8 @@ class Recipe:
     """Batch of the exported SavedModel."""
 
     name: ClassVar[str] = "recipe"
-    # The data set as `python -m keras_bld evaluate --data` names it, where it is no folder.
-    data_name: ClassVar[str | None] = None
+    # The data set as `keras_bld.data.DataSet` names it.
+    data_name: ClassVar[str] = FOLDER
     # Who made the data set, and its licence; for the metadata of presets.
     data_credit: ClassVar[str | None] = None
     # Name of the encoder of `wordings` (keras_bld.text.SENTENCE_ENCODERS), for `generate --prompt`.
@@ -205,9 +208,31 @@ class Recipe:
         "denoiser_preset",
     )
 
+    def data_set(self):
+        """Return the `DataSet` (`keras_bld.data`) of the recipe.
+
+        Sub-folders of a folder are classes for a class-conditional recipe alone: an unconditional
+        one holds out a share of all images, whatever their folders.
+        """
+        options = {}
+        if self.data_name == FOLDER:
+            options["class_folders"] = None if self.class_conditional else False
+        return DataSet(self.data_name, self.data_dir, **options)
+
     def source(self, split):
-        """Return the data source (`keras_bld.data`) of "train" or "held_out" images."""
-        raise NotImplementedError(f"{type(self).__name__} must say where its images come from")
+        """Return the data source of "train" or "held_out" images, by default of `data_set`.
+
+        A subclass that defines its own source trains on what no `DataSet` describes; then
+        `evaluate` has to be told what to open.
+        """
+        return self.data_set().open(split, self.image_shape, work_dir=self.folder)
+
+    def trained_on(self, train, held_out):
+        """What the presets remember of the opened sources; None where `source` is a subclass's."""
+        own = type(self)
+        if own.source is not Recipe.source and own.data_set is Recipe.data_set:
+            return None
+        return self.data_set().record(train, held_out)
 
     def wordings(self):
         """Return the `Wordings` (`keras_bld.text`) of the data set's classes.

@@ -318,8 +318,8 @@ class Runner:
             texts = {"text_encoder": recipe.text_encoder, "wordings": self._wordings.get_config()}
         return {
             **texts,
+            **self._data_metadata(),
             "recipe": recipe.name,
-            "data_name": recipe.data_name or recipe.data_dir,
             "data": recipe.data_credit,
             "command": recipe.command,
             "training_steps": num_steps,
@@ -327,6 +327,14 @@ class Runner:
             "settings": json.loads(json.dumps(settings)),
             "backend": keras.backend.backend(),
         }
+
+    def _data_metadata(self):
+        """What was trained on and held out, and the names of the classes that the model knows."""
+        train = self._source("train")
+        found = {"trained_on": self.recipe.trained_on(train, self._source("held_out"))}
+        if self.recipe.class_conditional:
+            found["class_names"] = list(train.class_names)
+        return {key: value for key, value in found.items() if value}
 
     def _need(self, path, stage):
         if not (path / "metadata.json").is_file():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_bld.__main__ import main
 from keras_bld.autoencoder import BinaryAutoencoder
-from keras_bld.data import CodeStore, ImageFolder, ImagePreprocessing, unpack_codes
+from keras_bld.data import CodeStore, DataSet, ImagePreprocessing, unpack_codes
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.training import Recipe, Runner, runner
@@ -70,7 +70,7 @@ def check_codes(store, work, autoencoder):
 
 
 def test_the_store_holds_the_codes_of_the_folder(work, autoencoder, tmp_path, capsys):
-    options = ("--data-dir", work / "photos", "--split", "all", "--batch-size", 4)
+    options = ("--data", work / "photos", "--split", "all", "--batch-size", 4)
     encode(work / "autoencoder", *options, "--out", tmp_path, "--num-shards", 3)
     printed = capsys.readouterr().out
     store = CodeStore(tmp_path)
@@ -83,7 +83,7 @@ def test_the_store_holds_the_codes_of_the_folder(work, autoencoder, tmp_path, ca
 
 @once
 def test_an_interrupted_run_goes_on(work, autoencoder, tmp_path, capsys, monkeypatch):
-    command = (work / "autoencoder", "--data-dir", work / "photos", "--split", "all", "--out",
+    command = (work / "autoencoder", "--data", work / "photos", "--split", "all", "--out",
                tmp_path, "--num-shards", 5, "--batch-size", 2)  # fmt: skip
     original, calls = BinaryAutoencoder.encode, []
 
@@ -105,7 +105,7 @@ def test_an_interrupted_run_goes_on(work, autoencoder, tmp_path, capsys, monkeyp
 
 
 def test_the_store_of_another_autoencoder_is_refused(work, autoencoder, tmp_path, capsys):
-    options = ("--data-dir", work / "photos", "--out", tmp_path / "codes", "--no-flip")
+    options = ("--data", work / "photos", "--out", tmp_path / "codes", "--no-flip")
     encode(work / "autoencoder", *options)
     encode(work / "diffusion", *options)  # the same autoencoder, inside a model
     assert "nothing to encode" in capsys.readouterr().out
@@ -128,16 +128,18 @@ class Photos(Recipe):
     num_heads: int = 2
     diffusion_batch_size: int = 4
 
-    def source(self, split):
-        """The images below `data_dir`."""
-        split = {"train": "train", "held_out": "all"}[split]
-        return ImageFolder(self.data_dir, ImagePreprocessing(self.image_size), split)
+    def data_set(self):
+        """Of ten images as many are held out as are trained on."""
+        return DataSet("folder", self.data_dir, held_out="all", class_folders=True)
 
 
 @once
 def test_the_runner_takes_the_store_of_the_command(work, autoencoder, tmp_path, monkeypatch):
-    save_preset(autoencoder, tmp_path / "autoencoder" / "preset")
-    encode(work / "diffusion", "--data-dir", work / "photos", "--out", tmp_path / "codes")
+    recipe = Photos(stage="diffusion", work_dir=str(tmp_path), data_dir=str(work / "photos"))
+    record = recipe.trained_on(recipe.source("train"), recipe.source("held_out"))
+    save_preset(autoencoder, tmp_path / "autoencoder" / "preset", {"trained_on": record})
+    # Without a word about the data: the preset knows it.
+    encode(tmp_path / "autoencoder" / "preset", "--out", tmp_path / "codes")
     shard = next((tmp_path / "codes").glob("*.array_record"))
     written = shard.stat().st_mtime_ns
     seen = []
@@ -146,7 +148,6 @@ def test_the_runner_takes_the_store_of_the_command(work, autoencoder, tmp_path, 
         seen.append(next(iter(batches(0))))
 
     monkeypatch.setattr(runner, "fit_resumably", fit)
-    recipe = Photos(stage="diffusion", work_dir=str(tmp_path), data_dir=str(work / "photos"))
     Runner(recipe).run()
     assert seen[0].shape == (4, 4, 4, 1) and seen[0].dtype == np.uint8
     assert shard.stat().st_mtime_ns == written
@@ -162,7 +163,7 @@ def test_files_that_cannot_be_read(work, tmp_path, capsys):
     whole = (work / "photos/cat/0.png").read_bytes()
     (photos / "whole.png").write_bytes(whole)
     (photos / "cut.png").write_bytes(whole[:60])
-    command = (work / "autoencoder", "--data-dir", photos, "--split", "all", "--out",
+    command = (work / "autoencoder", "--data", photos, "--split", "all", "--out",
                tmp_path / "codes")  # fmt: skip
     assert "cut.png" in refusal(*command)
     # Nothing was written, so that other settings are welcome.
@@ -182,7 +183,7 @@ def test_fashion_mnist_files(tmp_path):
         (tmp_path / f"t10k-{name}-ubyte.gz").write_bytes(content)
     autoencoder = make_autoencoder(channels=1)
     save_preset(autoencoder, tmp_path / "preset")
-    options = ("--data-dir", tmp_path, "--out", tmp_path / "codes")
+    options = ("--data", tmp_path, "--out", tmp_path / "codes")
     encode(tmp_path / "preset", *options, "--split", "test")
     store = CodeStore(tmp_path / "codes")
     packed, stored_labels = store.read(range(6))
@@ -190,13 +191,13 @@ def test_fashion_mnist_files(tmp_path):
     small = np.stack([ImagePreprocessing(8, num_channels=1)(image) for image in images])
     np.testing.assert_array_equal(unpack_codes(packed, 4), autoencoder.encode(small))
     message = refusal(tmp_path / "preset", *options, "--split", "test", "--on-error", "skip")
-    assert "no folder of image files" in message
+    assert "the option for a folder of image files alone" in message
 
 
 @once
 def test_a_data_set_of_tfds(work, tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
-    command = (work / "autoencoder", "--tfds", "lsun/bedroom", "--split", "validation")
+    command = (work / "autoencoder", "--data", "tfds:lsun/bedroom", "--split", "held_out")
     with tfds.testing.mock_data(num_examples=3):
         encode(*command, "--out", tmp_path)
     assert len(CodeStore(tmp_path)) == 3 and CodeStore(tmp_path).num_classes is None
@@ -209,12 +210,12 @@ def test_a_data_set_of_tfds(work, tmp_path):
 @pytest.mark.parametrize(
     ("preset", "options", "message"),
     [
-        ("autoencoder", (), "neither --data-dir nor --tfds"),
-        ("autoencoder", ("--data-dir", "nowhere"), "a folder with images"),
-        ("nothing", ("--data-dir", "photos"), "neither a known name nor a directory"),
-        ("autoencoder", ("--data-dir", "photos", "--split", "tain"), "'validation'"),
-        ("autoencoder", ("--data-dir", "photos", "--num-shards", "0"), "num_shards"),
-        ("codes_alone", ("--data-dir", "photos"), "without an autoencoder"),
+        ("autoencoder", (), "does not say what it was trained on"),
+        ("autoencoder", ("--data", "nowhere"), "which is no folder"),
+        ("nothing", ("--data", "photos"), "neither a known name nor a directory"),
+        ("autoencoder", ("--data", "photos", "--split", "tain"), "'validation'"),
+        ("autoencoder", ("--data", "photos", "--num-shards", "0"), "num_shards"),
+        ("codes_alone", ("--data", "photos"), "without an autoencoder"),
     ],
 )
 def test_bad_input(preset, options, message, work, tmp_path, monkeypatch):

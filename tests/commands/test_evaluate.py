@@ -18,7 +18,7 @@ SMALL = ("--num-images", 24, "--network-epochs", 1, "--num-likelihood-images", 4
 @pytest.mark.slow
 def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):
     metadata = {
-        "data_name": str(data_folder),
+        "trained_on": {"name": "folder", "place": str(data_folder), "class_folders": True},
         "settings": {"sampling_steps": 3, "temperature": 0.7},
     }
     save_preset(model, tmp_path / "tiny", metadata)
@@ -43,14 +43,16 @@ def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):
 
 def test_an_autoencoder_alone(model, data_folder, tmp_path, monkeypatch, capsys):
     preset = tmp_path / "shapes" / "autoencoder" / "preset"
+    # As presets said it before they kept a record.
     save_preset(model.autoencoder, preset, {"data_name": str(data_folder)})
     monkeypatch.chdir(tmp_path)
     evaluate(preset, *SMALL)
+    assert "does not say how its data was split" in capsys.readouterr().out
     # Named after the run: stage 1 of every run is called the same.
     out = tmp_path / "runs" / "evaluation" / "shapes_autoencoder"
     card = json.loads((out / "card.json").read_text())
     assert card["preset"]["name"] == "shapes_autoencoder" and card["real"]["num_images"] == 36
-    assert "dead_bits" in capsys.readouterr().out and (out / "reconstructions.png").is_file()
+    assert "dead_bits" in card["metrics"] and (out / "reconstructions.png").is_file()
     with pytest.raises(SystemExit) as caught:
         evaluate(preset, "--out", out, "--sweep-num-steps", 2, 4)
     assert "an autoencoder makes no images" in str(caught.value.code)

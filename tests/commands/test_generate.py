@@ -71,6 +71,16 @@ def test_the_sheet_has_a_column_for_each_class(models, presets, tmp_path, capsys
     assert "7 images in" in capsys.readouterr().out
 
 
+def test_classes_by_name(models, tmp_path):
+    save_preset(models["classes"], tmp_path / "named", {"class_names": ["cat", "dog", "2"]})
+    command = (tmp_path / "named", "--num-images", 3, "--out")
+    generate(*command, tmp_path / "names.png", "--labels", "dog", "0", "2")
+    generate(*command, tmp_path / "numbers.png", "--labels", 1, 0, 2)
+    np.testing.assert_array_equal(pixels(tmp_path / "names.png"), pixels(tmp_path / "numbers.png"))
+    message = refusal(*command, tmp_path / "none.png", "--labels", "dgo")
+    assert "received 'dgo'; expected one of 3 class names, such as 'dog'" in message
+
+
 def test_one_file_an_image_and_only_those_that_are_missing(models, presets, tmp_path, capsys):
     command = (presets / "classes", "--out-dir", tmp_path, "--batch-size", 2, "--seed", 5)
     generate(*command, "--num-images", 5)

@@ -18,6 +18,8 @@ def trained(model, tmp_path):
         "data": "shapes, CC0-1.0",
         "settings": {"sampling_steps": 3, "guidance_scale": 2.0},
         "last_logs": {"loss": 1.0},
+        "trained_on": {"name": "fashion_mnist", "place": "../clothes", "held_out": "test"},
+        "class_names": ["low", "middle", "high"],
         "origins": {"denoiser_preset": {"preset": "bld_older", "training_steps": 5}},
     }
     return save_preset(model, tmp_path / "run" / "preset", metadata)
@@ -33,11 +35,16 @@ def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypa
     else:
         monkeypatch.setenv(locate.ENVIRONMENT_VARIABLE, str(folder))
         words += ["--folder", str(folder)]
-    main([*words, "--metric", "CAS 0.9", "--data-name", "tfds:tiny", "--temperature", "1.2"])
+    main(
+        [*words, "--metric", "CAS 0.9", "--data-name", "tfds:fashion_mnist", "--temperature", "1.2"]
+    )
     metadata = read_metadata("bld_tiny")
     assert metadata["command"] == "python recipes/tiny.py"
     assert metadata["data"] == "shapes, CC0-1.0" and metadata["weights_dtype"] == "float16"
-    assert metadata["data_name"] == "tfds:tiny"
+    # The same images from where everyone can have them.
+    assert metadata["trained_on"]["name"] == "tfds:fashion_mnist"
+    assert metadata["trained_on"]["held_out"] == "test" and "place" not in metadata["trained_on"]
+    assert metadata["class_names"] == ["low", "middle", "high"]
     settings = {"sampling_steps": 3, "guidance_scale": 2.0, "temperature": 1.2}
     assert metadata["settings"] == settings
     assert metadata["origins"]["denoiser_preset"]["training_steps"] == 5
@@ -78,11 +85,26 @@ def test_what_was_trained_in_bfloat16_loads_in_float32(model, tmp_path):
 
 
 def test_the_folder_of_the_data_is_not_published(model, tmp_path):
-    metadata = {"data_name": "../photos", "settings": {"data_dir": "../photos", "seed": 0}}
+    command = "python recipes/photos.py --data-dir '/home/me/my photos' --seed 1"
+    trained_on = {"name": "folder", "place": "/home/me/my photos", "held_out": "validation"}
+    told = {"trained_on": trained_on, "command": command}
+    metadata = {
+        **told,
+        "settings": {"data_dir": "/home/me/my photos", "seed": 0},
+        "origins": {"autoencoder_preset": {"preset": "older", **told}},
+    }
     trained = save_preset(model, tmp_path / "preset", metadata)
     main(["publish", str(trained), "--name", "bld_tiny", "--folder", str(tmp_path / "presets")])
     published = read_metadata(tmp_path / "presets" / "bld_tiny")
-    assert "data_name" not in published and "data_dir" not in published["settings"]
+    assert "/home" not in json.dumps(published)
+    assert published["trained_on"] == {"name": "folder", "held_out": "validation"}
+    assert published["command"] == "python recipes/photos.py --data-dir FOLDER --seed 1"
+
+
+def test_a_name_of_other_data_is_refused(trained):
+    with pytest.raises(SystemExit) as caught:
+        main(["publish", str(trained), "--name", "bld_tiny", "--data-name", "tfds:cifar10"])
+    assert "a model that was trained on 'fashion_mnist'" in str(caught.value.code)
 
 
 def test_generate_takes_the_settings_of_the_preset(trained, tmp_path):

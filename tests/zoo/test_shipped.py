@@ -7,7 +7,8 @@ import pytest
 from harness import PROJECT_ROOT, shared_file
 
 from keras_bld.commands.tools import sampler_settings
-from keras_bld.data import digits_source, load_arrays, open_images, random_subset
+from keras_bld.commands.trained_on import data_set_of, open_splits
+from keras_bld.data import digits_source, find_data_set, load_arrays, random_subset
 from keras_bld.metrics import psnr
 from keras_bld.text import LabelConditions
 from keras_bld.text.label_conditions import stored_wordings
@@ -42,19 +43,37 @@ def test_how_it_was_made_stands_in_its_metadata(name):
     assert (PROJECT_ROOT / "docs" / "images" / f"{name}.png").is_file()
 
 
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("bld_digits_16", None),
+        ("bld_fashion_mnist_32", "data/fashion_mnist"),
+        ("bld_grocery_64", "data/photos64"),
+        ("bld_grocery_64_text", "data/photos64"),
+    ],
+)
+def test_its_record_fits_the_data(name, folder, capsys):
+    metadata = read_metadata(name)
+    data_set = data_set_of(metadata, None if folder is None else shared_file(folder))
+    sources = open_splits(data_set, metadata, (16, 16, 1))
+    assert capsys.readouterr().out == ""  # the same data set, and as many images
+    assert metadata["trained_on"]["num_images"] == {key: len(of) for key, of in sources.items()}
+    if "wordings" not in metadata:
+        assert tuple(metadata["class_names"]) == sources["train"].class_names
+
+
 def digits_images(split):
     return load_arrays(digits_source(split))
 
 
 def fashion_mnist_images(split):
-    split = {"train": "train", "held_out": "test"}[split]
-    folder = str(shared_file("data/fashion_mnist"))
-    return load_arrays(random_subset(open_images((32, 32, 1), split, folder), 1400))
+    clothes = find_data_set(shared_file("data/fashion_mnist"))
+    return load_arrays(random_subset(clothes.open(split, (32, 32, 1)), 1400))
 
 
 def grocery_images(split):
-    split = {"train": "train", "held_out": "validation"}[split]
-    return load_arrays(open_images((64, 64, 3), split, str(shared_file("data/photos64"))))
+    return load_arrays(find_data_set(shared_file("data/photos64")).open(split, (64, 64, 3)))
 
 
 def shapes_and_colours(images):

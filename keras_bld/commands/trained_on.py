@@ -1,0 +1,75 @@
+"""The data set that a preset was trained on, as its commands open it."""
+
+from keras_bld.base import checks
+from keras_bld.base.runs import say
+from keras_bld.data import DataSet, find_data_set
+from keras_bld.data.splits import SPLITS
+
+
+def data_set_of(metadata, data=None, data_dir=None):
+    """The `DataSet` that a preset was trained on, where it is now, or another one.
+
+    Args:
+        metadata: of the preset; its record says everything but the place, where `data` gives one.
+        data, data_dir: as for `find_data_set`; None where nothing was given.
+
+    Raises:
+        ValueError: nothing given, and a preset that does not say what it was trained on.
+    """
+    record = metadata.get("trained_on")
+    if record is None:
+        return _guess(metadata, data, data_dir)
+    trained = DataSet.from_record(record)
+    if data is None and data_dir is None:
+        return trained
+    given = trained.moved(data or trained.name, data_dir)
+    if not trained.is_same(given):
+        say(f"note: the preset was trained on {trained.name}; {_splits(given)}")
+    return given
+
+
+def open_splits(data_set, metadata, image_shape, work_dir=None):
+    """The sources of what a preset was trained on and of what was held out, by their class folders.
+
+    A line says so where a split has another number of images than in training.
+
+    Args:
+        data_set: the `DataSet`, of `data_set_of`.
+        metadata: of the preset.
+        image_shape: of its images.
+        work_dir: where files that cannot be read are listed.
+
+    Returns:
+        Dictionary "train" and "held_out" -> source.
+    """
+    data_set = data_set.without_captions()
+    sources = {split: data_set.open(split, image_shape, work_dir) for split in SPLITS}
+    record = metadata.get("trained_on")
+    if record is not None and DataSet.from_record(record).is_same(data_set):
+        for split, source in sources.items():
+            counted = record.get("num_images", {}).get(split, len(source))
+            if counted != len(source):
+                say(
+                    f"note: {split} has {len(source):,} images, {counted:,} when the preset was "
+                    "trained: images that were trained on may be held out now"
+                )
+    return sources
+
+
+def _guess(metadata, data, data_dir):
+    """Of presets that were saved before they kept a record."""
+    data = data or metadata.get("data_name")
+    if not data:
+        raise checks.error(
+            "data",
+            "no --data, and a preset that does not say what it was trained on",
+            "a folder of images, 'digits' or 'tfds:NAME'",
+            "pass --data",
+        )
+    data_set = find_data_set(data, data_dir)
+    say(f"note: the preset does not say how its data was split; {_splits(data_set)}")
+    return data_set
+
+
+def _splits(data_set):
+    return f"the splits of {data_set} are those of docs/data.md"
