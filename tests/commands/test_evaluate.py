@@ -12,7 +12,10 @@ def evaluate(*arguments):
     main(["evaluate", *map(str, arguments)])
 
 
-SMALL = ("--num-images", 24, "--network-epochs", 1, "--num-likelihood-images", 4)
+SMALL = (
+    *("--network", "domain", "--num-images", 24),
+    *("--network-epochs", 1, "--num-likelihood-images", 4),
+)
 
 
 @pytest.mark.slow

@@ -170,3 +170,20 @@ def test_bad_input_is_refused(network, tmp_path):
     missing = str(tmp_path / "missing.weights.h5")
     with pytest.raises(ValueError, match="missing.weights.h5"):
         application_network("MobileNetV2", image_size=32, weights=missing)
+
+
+@pytest.mark.once
+def test_a_linear_classifier_on_features():
+    """Bayes' rule for Gaussian classes of one covariance; a class without samples is never told."""
+    generator = np.random.default_rng(0)
+    means = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    labels = generator.permutation(np.repeat([0, 1, 3], [6000, 3000, 3000]))
+    features = means[np.minimum(labels, 2)] + generator.normal(size=(12000, 2))
+    model = build_classifier((8, 8, 1), 2, width=4)
+    network = FeatureNetwork(model, "tiny").with_classes(features, labels, 4, shrinkage=1e-6)
+    points = generator.uniform(-1.0, 4.0, size=(50, 2))
+    density = np.exp(-0.5 * np.square(points[:, None] - means).sum(axis=2)) * [0.5, 0.25, 0.25]
+    received = network.class_probabilities(points)
+    assert received[:, 2].max() < 1e-300
+    expected = density / density.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(received[:, [0, 1, 3]], expected, atol=0.05)
