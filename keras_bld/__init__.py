@@ -11,7 +11,12 @@ processor.turn_on_onednn()  # before Keras imports TensorFlow
 # These rooms register the Keras classes that `.keras` files and presets name.
 from keras_bld import baselines, metrics
 from keras_bld.autoencoder import BernoulliStraightThrough, BinaryAutoencoder
-from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+from keras_bld.diffusion import (
+    BernoulliDenoiser,
+    BernoulliNoiseSchedule,
+    BinaryLatentDiffusion,
+    Sampling,
+)
 from keras_bld.zoo import list_presets, load_preset
 
 # Resolved at first use, so that `import keras_bld` stays as quick as `import keras`.
@@ -23,6 +28,7 @@ __all__ = [
     "BernoulliStraightThrough",
     "BinaryAutoencoder",
     "BinaryLatentDiffusion",
+    "Sampling",
     "__version__",
     "baselines",
     "list_presets",

@@ -14,6 +14,7 @@ docs/recipes.md lists where paper and released code disagree and which one the d
 
 from dataclasses import dataclass
 
+from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe, main
 
 
@@ -27,7 +28,8 @@ class CelebaHq1024(Recipe):
     code_channels: int = 64
     width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)  # one more level
     diffusion_batch_size: int = 16
-    temperature: float = 0.8  # of the paper's figures E and F
+    # The temperature of the paper's figures E and F.
+    sampling: Sampling = Sampling(num_steps=16, temperature=0.8)
 
 
 if __name__ == "__main__":

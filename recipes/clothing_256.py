@@ -17,6 +17,7 @@ With a GPU take the paper's sizes: `--base-width 128 --width-multipliers 1 1 2 2
 
 from dataclasses import dataclass
 
+from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe, main
 
 
@@ -52,7 +53,7 @@ class Clothing256(Recipe):
     diffusion_ema_momentum: float = 0.998
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
-    guidance_scale: float = 1.0
+    sampling: Sampling = Sampling(num_steps=16, guidance_scale=1.0)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ training. Stage 1 learns a code of 4 x 4 x 16 = 256 bits, stage 2 its distributi
 
 from dataclasses import dataclass
 
+from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe, main
 
 
@@ -42,7 +43,7 @@ class Digits(Recipe):
     depth: int = 4
     width: int = 128
     num_heads: int = 4
-    num_steps: int = 64
+    num_training_steps: int = 64
     target: str = "extrinsic"  # learns faster than the residual (docs/results.md)
     codes: str = "on_the_fly"  # new bits for every batch: more to learn from than 1,437 codes
     diffusion_steps: int = 1200
@@ -51,7 +52,7 @@ class Digits(Recipe):
     diffusion_warmup_steps: int = 100
     diffusion_ema_momentum: float = 0.99
 
-    guidance_scale: float = 1.0
+    sampling: Sampling = Sampling(num_steps=16, guidance_scale=1.0)
 
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 100

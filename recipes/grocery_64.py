@@ -12,6 +12,7 @@ on a CPU with AMX that made stage 1 about twice as fast, stage 2 less.
 
 from dataclasses import dataclass
 
+from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe, main
 
 
@@ -51,7 +52,7 @@ class Grocery64(Recipe):
 
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
-    guidance_scale: float = 1.0
+    sampling: Sampling = Sampling(num_steps=16, guidance_scale=1.0)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ width), or (number of texts, length, width) for cross-attention.
 from dataclasses import dataclass
 
 from keras_bld.data import DataSet
+from keras_bld.diffusion import Sampling
 from keras_bld.text import Wordings, sentence_encoder
 from keras_bld.training import Recipe, main
 
@@ -63,7 +64,7 @@ class Grocery64Text(Recipe):
 
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
-    guidance_scale: float = 2.0
+    sampling: Sampling = Sampling(num_steps=16, guidance_scale=2.0)
 
     def data_set(self):
         """The images below `data_dir`; their captions are the classes."""

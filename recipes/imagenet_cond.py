@@ -14,6 +14,7 @@ docs/recipes.md lists where paper and released code disagree and which one the d
 
 from dataclasses import dataclass
 
+from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe, main
 
 
@@ -28,7 +29,7 @@ class ImagenetCond(Recipe):
     width: int = 768
     num_heads: int = 12
     diffusion_batch_size: int = 256
-    guidance_scale: float = 2.0
+    sampling: Sampling = Sampling(num_steps=16, guidance_scale=2.0)
     num_evaluation_images: int = 50_000
 
 

@@ -14,7 +14,7 @@ def small_autoencoder(**options):
 
 def small_diffusion(autoencoder=None, **options):
     """A diffusion of four steps for the codes of `small_autoencoder`."""
-    denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_steps=4, **options)
+    denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_training_steps=4, **options)
     return BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), autoencoder)
 
 
@@ -36,5 +36,5 @@ def shapes_model():
         (16, 16, 1), 4, base_width=4, width_multipliers=(1, 1), num_blocks=1,
         attention_resolutions=(), embedding_width=8, num_groups=2,
     )  # fmt: skip
-    denoiser = BernoulliDenoiser((8, 8, 4), 1, 16, 2, num_steps=4, num_classes=NUM_CLASSES)
+    denoiser = BernoulliDenoiser((8, 8, 4), 1, 16, 2, num_training_steps=4, num_classes=NUM_CLASSES)
     return BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), autoencoder)

@@ -27,7 +27,7 @@ class Row:
 
 
 def _autoregressive(sizes, autoencoder):
-    sizes = {name: value for name, value in sizes.items() if name != "num_steps"}
+    sizes = {name: value for name, value in sizes.items() if name != "num_training_steps"}
     return baselines.AutoregressivePrior(baselines.CausalTransformer(**sizes), autoencoder)
 
 

@@ -24,6 +24,7 @@ from keras_bld.data import (
 )
 from keras_bld.data.splits import SPLITS
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+from keras_bld.diffusion.sampling import Sampling
 from keras_bld.evaluation import (
     CardSettings,
     domain_network,
@@ -37,7 +38,7 @@ from keras_bld.training.fitting import check_steps, fit_resumably, make_optimize
 
 _FEATURE_SEED = 0  # which real images are compared, the same ones for every seed of a row
 # Settings on which a result depends, but no training.
-_ONLY_MEASURED = ("num_images", "sampling_steps", "temperature", "network_epochs")
+_ONLY_MEASURED = ("num_images", "num_steps", "temperature", "network_epochs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Study:
     """Codes in a batch."""
     diffusion_learning_rate: float = 1e-3
     """Peak; cosine decay."""
-    sampling_steps: int = 16
+    num_steps: int = 16
     """Denoising steps for the tables."""
     temperature: float = 1.0
     """The paper's Figure 7 takes 1."""
@@ -109,7 +110,7 @@ class Study:
             self, autoencoder_steps=4, diffusion_steps=4, steps_per_epoch=2, base_width=8,
             embedding_width=16, num_groups=4, depth=1, width=16, num_heads=2, num_images=24,
             code_channels=8, autoencoder_batch_size=8, diffusion_batch_size=8,
-            num_training_steps=min(self.num_training_steps, 8), sampling_steps=4,
+            num_training_steps=min(self.num_training_steps, 8), num_steps=4,
             network_epochs=1,
         )  # fmt: skip
 
@@ -191,7 +192,7 @@ class _Runner:
         """The settings that a result depends on."""
         left_out = {"work_dir", "smoke", "rows", "seeds", "data"}
         if stage == "autoencoder":
-            left_out |= {"depth", "width", "num_heads", "sampling_steps", "temperature"}
+            left_out |= {"depth", "width", "num_heads", "num_steps", "temperature"}
             left_out |= {"num_training_steps", "network_epochs"}
             left_out |= {name for name in dataclasses.asdict(self.study) if "diffusion" in name}
         settings = dataclasses.asdict(self.study)
@@ -263,7 +264,7 @@ class _Runner:
             "depth": study.depth,
             "width": study.width,
             "num_heads": study.num_heads,
-            "num_steps": num_training_steps,
+            "num_training_steps": num_training_steps,
             "num_classes": self.train.num_classes,
         }
         if row.build is not None:
@@ -288,10 +289,12 @@ class _Runner:
     def _measure_prior(self, row, seed):
         study = self.study
         model = self._prior(row, seed, study.num_training_steps)
-        num_steps = study.sampling_steps if model.can_skip_steps else model.num_steps
-        sampler = {"num_steps": num_steps, "temperature": study.temperature, "seed": seed}
-        metrics, _ = score_samples(model, self.network, study.num_images, sampler, *self._features)
-        return {"steps": num_steps, **_values(metrics)}
+        num_steps = study.num_steps if model.can_skip_steps else None
+        sampling = Sampling(num_steps, temperature=study.temperature)
+        metrics, _ = score_samples(
+            model, self.network, study.num_images, sampling, seed, *self._features
+        )
+        return {"steps": len(model.time_grid(sampling)), **_values(metrics)}
 
     def _measure_reconstructions(self, seed):
         autoencoder, _ = self._shared(seed)
@@ -306,7 +309,9 @@ class _Runner:
         seed = self.study.seeds[0]
         model = self._prior(row, seed, self.many_steps)
         settings = CardSettings(
-            num_images=self.study.num_images, temperature=self.study.temperature, seed=seed
+            num_images=self.study.num_images,
+            sampling=Sampling(temperature=self.study.temperature),
+            seed=seed,
         )
         folder = self.folder / "figure7"
         rows = sweep_samplers(

@@ -21,9 +21,8 @@ def command_line(program, settings, left_out=()):
         left_out: names of fields that say nothing about the result.
     """
     words = []
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if value == field.default or field.name in left_out:
+    for field, value, default in _flat_fields(settings):
+        if value == default or field.name in left_out:
             continue
         flag = field.name.replace("_", "-")
         if isinstance(value, bool):
@@ -32,6 +31,17 @@ def command_line(program, settings, left_out=()):
             items = value if isinstance(value, tuple) else (value,)
             words += [f"--{flag}", *map(str, items)]
     return shlex.join(["python", *program.split(), *words])
+
+
+def _flat_fields(settings, defaults=None):
+    """(field, value, default) of a dataclass and of the dataclasses in it."""
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        default = field.default if defaults is None else getattr(defaults, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _flat_fields(value, default)
+        else:
+            yield field, value, default
 
 
 def claim_folder(path, settings, free=(), defaults=None):
@@ -49,7 +59,8 @@ def claim_folder(path, settings, free=(), defaults=None):
     """
     settings = json.loads(json.dumps(settings))
     if path.is_file():
-        earlier = {**json.loads(json.dumps(defaults or {})), **json.loads(path.read_text())}
+        defaults = json.loads(json.dumps(defaults or {}, default=dataclasses.asdict))
+        earlier = {**defaults, **json.loads(path.read_text())}
         differences = ", ".join(
             f"{name}={value!r} (there: {earlier.get(name)!r})"
             for name, value in settings.items()

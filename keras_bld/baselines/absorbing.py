@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld.baselines.prior import UNKNOWN, RivalPrior
+from keras_bld.baselines.prior import UNKNOWN, BaselinePrior, draw_bits
 
 
 @keras.saving.register_keras_serializable("keras_bld")
-class AbsorbingDiffusion(RivalPrior):
+class AbsorbingDiffusion(BaselinePrior):
     """Bits turn into a mask and never back: at time t each is masked with probability t / T.
 
     The loss is the exact bound, T / t times the cross-entropy of the masked bits; a step from t to
@@ -16,28 +16,32 @@ class AbsorbingDiffusion(RivalPrior):
     revealed stays: the paper's argument against it (Sec. 5.3).
 
     Source: Austin et al., "Structured Denoising Diffusion Models in Discrete State-Spaces" (2021);
-    Bond-Taylor et al., "Unleashing Transformers" (2022), the paper's rival in Table 5.
+    Bond-Taylor et al., "Unleashing Transformers" (2022), the paper's baseline in Table 5.
 
     Args:
         denoiser: a `BernoulliDenoiser`.
-        autoencoder: as in `BinaryLatentDiffusion`.
-        label_dropout: as there.
+        autoencoder, label_dropout, sampling, class_names: as in `CodePrior`.
     """
 
     def corrupt(self, codes, time_steps):
         """Mask with probability t / T; weight T / t on masked bits."""
-        share = ops.cast(time_steps, "float32")[:, None, None, None] / self.num_steps
+        share = ops.cast(time_steps, "float32")[:, None, None, None] / self.num_training_steps
         draws = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self.seed_generator)
         masked = ops.cast(draws < share, "float32")
-        return masked * UNKNOWN + (1.0 - masked) * codes, masked / share
+        noisy_codes = masked * UNKNOWN + (1.0 - masked) * codes
+        return {"noisy_codes": noisy_codes, "weights": masked / share}
 
-    def next_codes(self, index, codes, logits_of, noise, temperature, num_steps):
+    def make_step(self, sampling, logits_of, draw, known=None):
         """Reveal masked bits on the way from t to s."""
-        grid = self.schedule.sampling_steps(num_steps)
-        reveal = (grid - np.append(grid[1:], 0)) / grid
-        time = ops.take(ops.convert_to_tensor(grid.astype("int32")), index)
-        logits = logits_of(codes, ops.broadcast_to(time, (codes.shape[0],)))
-        bits = ops.cast(noise(0) < ops.sigmoid(logits / temperature), "float32")
-        share = ops.take(ops.convert_to_tensor(reveal.astype("float32")), index)
-        revealed = ops.logical_and(ops.equal(codes, UNKNOWN), noise(1) < share)
-        return ops.where(revealed, bits, codes)
+        grid = sampling.time_steps
+        shares = (grid - np.append(grid[1:], 0)) / grid
+        shares = ops.convert_to_tensor(shares.astype("float32"))
+        grid = ops.convert_to_tensor(grid.astype("int32"))
+
+        def step(index, codes):
+            time = ops.broadcast_to(ops.take(grid, index), (codes.shape[0],))
+            bits = draw_bits(logits_of(codes, time), sampling.temperature, draw(2 * index))
+            revealed = draw(2 * index + 1) < ops.take(shares, index)
+            return ops.where(ops.logical_and(ops.equal(codes, UNKNOWN), revealed), bits, codes)
+
+        return step

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld.baselines.prior import RivalPrior
+from keras_bld.baselines.prior import BaselinePrior, draw_bits
 from keras_bld.diffusion.transformer import TransformerBlock
 from keras_bld.diffusion.weights import dense, layer_normalization
 
@@ -29,13 +29,13 @@ class CausalTransformer(keras.layers.Layer):
         self.depth, self.width, self.num_heads = depth, width, num_heads
         self.num_classes = num_classes
         height, columns, channels = self.code_shape
-        self.num_steps = height * columns
+        self.num_training_steps = height * columns
         policy = self.dtype_policy
         self.token_embedding = dense(channels, width, policy, "token_embedding")
         normal = keras.initializers.RandomNormal(stddev=0.02)
         self.start = self.add_weight(shape=(1, 1, width), initializer=normal, name="start")
         self.positions = self.add_weight(
-            shape=(1, self.num_steps, width), initializer=normal, name="positions"
+            shape=(1, self.num_training_steps, width), initializer=normal, name="positions"
         )
         self.condition_embedding = None
         if num_classes is not None:
@@ -58,7 +58,7 @@ class CausalTransformer(keras.layers.Layer):
 
     def call(self, codes, time_steps=None, condition=None, condition_present=None):
         height, columns, channels = self.code_shape
-        length = self.num_steps
+        length = self.num_training_steps
         signs = ops.cast(2.0 * ops.cast(codes, "float32") - 1.0, self.compute_dtype)
         cells = self.token_embedding(ops.reshape(signs, (-1, length, channels)))
         # Token i holds cell i - 1; the first token holds the condition.
@@ -90,32 +90,34 @@ class CausalTransformer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("keras_bld")
-class AutoregressivePrior(RivalPrior):
+class AutoregressivePrior(BaselinePrior):
     """One cell after another, each cell's bits independent given the cells before it.
 
     Its `bits_per_dimension` is the exact negative log-likelihood. Sampling takes as many steps
     as there are cells.
 
-    Source: Esser et al., "Taming Transformers" (2021), the paper's rival in Table 5; bits in
+    Source: Esser et al., "Taming Transformers" (2021), the paper's baseline in Table 5; bits in
     place of a codebook's indices.
 
     Args:
         denoiser: a `CausalTransformer`.
-        autoencoder: as in `BinaryLatentDiffusion`.
-        label_dropout: as there.
+        autoencoder, label_dropout, sampling, class_names: as in `CodePrior`.
     """
 
-    num_draws_per_step = 1
     can_skip_steps = False  # one step for each cell
 
     def corrupt(self, codes, time_steps):
         """Nothing: the mask of the attention hides what is to be predicted."""
-        return codes, ops.ones_like(codes)
+        return {"noisy_codes": codes, "weights": ops.ones_like(codes)}
 
-    def next_codes(self, index, codes, logits_of, noise, temperature, num_steps):
-        """Draw the bits of cell `index`."""
+    def make_step(self, sampling, logits_of, draw, known=None):
+        """Draw the bits of one cell after the other."""
         height, width, _ = self.code_shape
-        logits = logits_of(codes, ops.zeros((codes.shape[0],), "int32"))
-        bits = ops.cast(noise(0) < ops.sigmoid(logits / temperature), "float32")
-        is_cell = ops.equal(ops.arange(self.num_steps, dtype="int32"), index)
-        return ops.where(ops.reshape(is_cell, (1, height, width, 1)), bits, codes)
+        cells = ops.reshape(ops.arange(height * width, dtype="int32"), (1, height, width, 1))
+
+        def step(index, codes):
+            logits = logits_of(codes, ops.zeros((codes.shape[0],), "int32"))
+            bits = draw_bits(logits, sampling.temperature, draw(index))
+            return ops.where(ops.equal(cells, index), bits, codes)
+
+        return step

@@ -7,11 +7,11 @@ import numpy as np
 from keras import ops
 
 from keras_bld.base import checks
-from keras_bld.baselines.prior import UNKNOWN, RivalPrior
+from keras_bld.baselines.prior import UNKNOWN, BaselinePrior, draw_bits
 
 
 @keras.saving.register_keras_serializable("keras_bld")
-class MaskedBitPrior(RivalPrior):
+class MaskedBitPrior(BaselinePrior):
     """Groups of bits are masked together; sampling keeps the groups it is surest of.
 
     Each cell has `num_groups` groups of channels. Training masks a share cos(pi u / 2) of the
@@ -24,8 +24,7 @@ class MaskedBitPrior(RivalPrior):
 
     Args:
         denoiser: a `BernoulliDenoiser`; its time step tells the share of masked groups.
-        autoencoder: as in `BinaryLatentDiffusion`.
-        label_dropout: as there.
+        autoencoder, label_dropout, sampling, class_names: as in `CodePrior`.
         num_groups: groups of channels in a cell; must divide their number.
         choice_temperature: of the Gumbel noise at the start, >= 0.
     """
@@ -55,7 +54,7 @@ class MaskedBitPrior(RivalPrior):
         batch = ops.shape(codes)[0]
         height, width, _ = self.code_shape
         # u = 1 - t / T: late time steps have most masked.
-        u = 1.0 - ops.cast(time_steps, "float32") / self.num_steps
+        u = 1.0 - ops.cast(time_steps, "float32") / self.num_training_steps
         share = ops.cos(0.5 * math.pi * u)[:, None, None, None]
         draws = keras.random.uniform(
             (batch, height, width, self.num_groups), dtype="float32", seed=self.seed_generator
@@ -63,28 +62,48 @@ class MaskedBitPrior(RivalPrior):
         masked = self._to_bits(ops.cast(draws < share, "float32"))
         # The mean over masked bits of each sample.
         weights = masked / ops.maximum(ops.mean(masked, axis=(1, 2, 3), keepdims=True), 1e-3)
-        return masked * UNKNOWN + (1.0 - masked) * codes, weights
+        noisy_codes = masked * UNKNOWN + (1.0 - masked) * codes
+        return {"noisy_codes": noisy_codes, "weights": weights}
 
-    def next_codes(self, index, codes, logits_of, noise, temperature, num_steps):
+    def make_step(self, sampling, logits_of, draw, known=None):
         """Fill all masked groups, keep the surest."""
-        progress = ops.cast(index + 1, "float32") / num_steps
-        time = self.num_steps - ops.cast(index, "float32") * self.num_steps / num_steps
-        time = ops.cast(ops.maximum(ops.round(time), 1.0), "int32")
-        logits = logits_of(codes, ops.broadcast_to(time, (codes.shape[0],)))
-        bits = ops.cast(noise(0) < ops.sigmoid(logits / temperature), "float32")
+        num_steps, total = len(sampling.time_steps), self.num_training_steps
+
+        def step(index, codes):
+            progress = ops.cast(index + 1, "float32") / num_steps
+            time = total - ops.cast(index, "float32") * total / num_steps
+            time = ops.cast(ops.maximum(ops.round(time), 1.0), "int32")
+            logits = logits_of(codes, ops.broadcast_to(time, (codes.shape[0],)))
+            bits = draw_bits(logits, sampling.temperature, draw(2 * index))
+            noise_level = self.choice_temperature * (1.0 - progress)
+            share_masked = ops.cos(0.5 * math.pi * progress)
+            share_masked = ops.where(ops.equal(index, num_steps - 1), 0.0, share_masked)
+            return self._keep_surest(
+                codes, bits, logits, draw(2 * index + 1), noise_level, share_masked
+            )
+
+        return step
+
+    def _keep_surest(self, codes, bits, logits, noise, noise_level, share_masked):
+        """Fill unknown bits, then mask the groups again whose bits are least sure.
+
+        Args:
+            codes: the state, unknown bits 0.5.
+            bits: drawn for all places, of these logits.
+            noise: uniforms, for Gumbel noise of this level on the confidence.
+            share_masked: of all groups.
+        """
         known = ops.not_equal(codes, UNKNOWN)
         filled = ops.where(known, codes, bits)
-        log_probability = bits * logits - ops.softplus(logits)
-        confidence = self._to_groups(log_probability)
+        confidence = self._to_groups(bits * logits - ops.softplus(logits))  # log-probability
         # One draw for a group: that of its first bit.
-        uniform = noise(1)[..., :: codes.shape[-1] // self.num_groups]
+        uniform = noise[..., :: codes.shape[-1] // self.num_groups]
         gumbel = -ops.log(-ops.log(ops.clip(uniform, 1e-6, 1.0 - 1e-6)))
-        confidence = confidence + self.choice_temperature * (1.0 - progress) * gumbel
+        confidence = confidence + noise_level * gumbel
         is_known = self._to_groups(ops.cast(known, "float32")) > 0.0
         confidence = ops.where(is_known, 1e9, confidence)
         num_groups = int(np.prod(self.code_shape[:2])) * self.num_groups
-        num_masked = ops.cast(ops.floor(ops.cos(0.5 * math.pi * progress) * num_groups), "int32")
-        num_masked = ops.where(ops.equal(index, num_steps - 1), 0, num_masked)
+        num_masked = ops.cast(ops.floor(share_masked * num_groups), "int32")
         flat = ops.reshape(confidence, (-1, num_groups))
         rank = ops.argsort(ops.argsort(flat, axis=1), axis=1)  # 0: least sure
         stays_masked = ops.reshape(rank < num_masked, ops.shape(confidence))

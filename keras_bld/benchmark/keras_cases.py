@@ -143,7 +143,7 @@ def _new_model(name, **parts):
     keras.utils.set_random_seed(0)  # the same weights in every process
     sizes = model_sizes(name)
     denoiser = BernoulliDenoiser(**sizes["denoiser"])
-    schedule = BernoulliNoiseSchedule(denoiser.num_steps)
+    schedule = BernoulliNoiseSchedule(denoiser.num_training_steps)
     autoencoder = parts.get("autoencoder", BinaryAutoencoder) and BinaryAutoencoder(
         **sizes["autoencoder"]
     )

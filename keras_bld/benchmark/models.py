@@ -25,7 +25,7 @@ def _tiny(image_size):
         "depth": 1,
         "width": 32,
         "num_heads": 2,
-        "num_steps": 64,
+        "num_training_steps": 64,
         "num_classes": 3,
     }
     return {"autoencoder": autoencoder, "denoiser": denoiser}

@@ -5,6 +5,8 @@ import pathlib
 from collections import Counter
 from typing import Literal
 
+from keras_bld.diffusion.targets import TARGETS
+
 
 def convert_command(
     path: str,
@@ -16,9 +18,9 @@ def convert_command(
     attention_resolutions: tuple[int, ...] = (16,),
     critic: bool = False,
     num_heads: int | None = None,
-    num_steps: int | None = None,
+    num_training_steps: int | None = None,
     schedule: Literal["linear", "cos", "sigmoid"] = "linear",
-    target: Literal["residual", "z0", "previous"] = "residual",
+    target: Literal[*TARGETS] = "residual",
     code_shape: tuple[int, int, int] | None = None,
     autoencoder: str | None = None,
     key: str | None = None,
@@ -39,7 +41,7 @@ def convert_command(
         attention_resolutions: of an autoencoder: heights that have attention.
         critic: take the critic of an autoencoder along, for further training.
         num_heads: of a denoiser: attention heads; published: 12 where the width is 768, 8 at 512.
-        num_steps: of a denoiser: T of training; by default that of the schedule in the file.
+        num_training_steps: of a denoiser: T; by default that of the schedule in the file.
         schedule: of a denoiser: noise schedule; checked against the file.
         target: of a denoiser: what its logits mean; residual for the published --p_flip.
         code_shape: of a denoiser: height, width and channels, where the grid is not square.
@@ -64,9 +66,9 @@ def convert_command(
         if kind == "autoencoder":
             model, report = convert_autoencoder(state, *images, critic, ignore)
         else:
-            num_heads, num_steps = _denoiser_arguments(state, num_heads, num_steps)
+            arguments = _denoiser_arguments(state, num_heads, num_training_steps)
             parts = (schedule, target, code_shape, _autoencoder(autoencoder, *images), ignore)
-            model, report = convert_diffusion(state, num_heads, num_steps, *parts)
+            model, report = convert_diffusion(state, *arguments, *parts)
         metadata = {"licence": licence, "converted_from": _origin(path, report)}
         directory = save_preset(model, out, metadata, dtype)
     except (ValueError, ImportError) as error:
@@ -80,9 +82,9 @@ def convert_command(
         console.print("It makes codes; for images convert it again with --autoencoder.")
 
 
-def _denoiser_arguments(state, num_heads, num_steps):
+def _denoiser_arguments(state, num_heads, num_training_steps):
     from keras_bld.base import checks
-    from keras_bld.conversion.diffusion import stored_num_steps
+    from keras_bld.conversion.diffusion import stored_num_training_steps
 
     if num_heads is None:
         raise checks.error(
@@ -91,16 +93,16 @@ def _denoiser_arguments(state, num_heads, num_steps):
             "the number of attention heads, which no shape tells",
             "pass --num-heads (published: 12 where the width is 768, 8 where it is 512)",
         )
-    if num_steps is None:
-        num_steps = stored_num_steps(state)
-    if num_steps is None:
+    if num_training_steps is None:
+        num_training_steps = stored_num_training_steps(state)
+    if num_training_steps is None:
         raise checks.error(
-            "num_steps",
+            "num_training_steps",
             "none, and no noise schedule in the file",
             "T of training",
             "pass --num-steps (the published --total_steps, 64 for the released models)",
         )
-    return num_heads, num_steps
+    return num_heads, num_training_steps
 
 
 def _autoencoder(source, image_size, attention_resolutions):

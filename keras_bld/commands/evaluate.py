@@ -7,7 +7,8 @@ from typing import Literal
 
 from keras_bld.base import checks
 from keras_bld.base.runs import say
-from keras_bld.commands.tools import sampler_settings, short_errors
+from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
+from keras_bld.commands.tools import short_errors
 from keras_bld.commands.trained_on import data_set_of, open_splits
 from keras_bld.evaluation import (
     CardSettings,
@@ -38,11 +39,7 @@ def evaluate_command(
     network: str | None = None,
     network_epochs: int = 5,
     num_images: int = 10_000,
-    num_steps: int | None = None,
-    temperature: float | None = None,
-    guidance_scale: float | None = None,
-    posterior: Literal["exact", "plug_in"] = "exact",
-    final: Literal["threshold", "sample"] = "threshold",
+    sampler: SamplerArguments = SamplerOptions(),  # noqa: B008 (frozen)
     seed: int = 0,
     num_likelihood_images: int = 1000,
     num_training_images: int = 1_000_000,
@@ -82,11 +79,7 @@ def evaluate_command(
             in keras.applications, or none (a card without distances).
         network_epochs: passes of the domain network over the training images.
         num_images: generated images, and the most real ones in a comparison.
-        num_steps: denoising steps; by default the preset's, or 16.
-        temperature: by default the preset's, or 0.9.
-        guidance_scale: by default the preset's, or 0.
-        posterior: exact or plug_in.
-        final: threshold or sample.
+        sampler: the fields of `Sampling`.
         seed: of samples, noise and classifiers.
         num_likelihood_images: held-out images for likelihood and calibration.
         num_training_images: the most training images among which copies are searched; a random
@@ -104,14 +97,8 @@ def evaluate_command(
     """
     with short_errors(resumable=True):
         metadata = read_metadata(preset)
-        given = {
-            "num_steps": num_steps, "temperature": temperature, "guidance_scale": guidance_scale,
-        }  # fmt: skip
         settings = CardSettings(
             num_images=num_images,
-            **sampler_settings(metadata, **given),
-            posterior=posterior,
-            final=final,
             seed=seed,
             num_likelihood_images=num_likelihood_images,
             num_training_images=num_training_images,
@@ -122,9 +109,9 @@ def evaluate_command(
         name = _name(preset)
         folder = pathlib.Path(out or f"runs/evaluation/{name}")
         data_set = data_set_of(metadata, data, data_dir)
-        model, autoencoder = _load(
-            preset, metadata, any(sweep) or any(value is not None for value in given.values())
-        )
+        model, autoencoder = _load(preset, metadata, any(sweep) or bool(sampler.given()))
+        if model is not None:
+            model.sampling = model.sampling.replace(**sampler.given())
         sources = open_splits(data_set, metadata, autoencoder.image_shape, folder)
         network = network or default_network()
         check_enough_images(*sources.values(), None if network == "none" else network)

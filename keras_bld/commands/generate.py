@@ -13,12 +13,8 @@ from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
 from keras_bld.base.images import to_uint8
 from keras_bld.base.random import resolve_seed, uniforms
-from keras_bld.commands.tools import (
-    images_written,
-    progress_bar,
-    sampler_settings,
-    short_errors,
-)
+from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
+from keras_bld.commands.tools import images_written, progress_bar, short_errors
 from keras_bld.evaluation.plots import visible_scale
 from keras_bld.metrics import save_image_grid
 from keras_bld.metrics.pictures import save_picture
@@ -44,9 +40,7 @@ def generate_command(
     out_store: str | None = None,
     labels: tuple[str, ...] = (),
     prompt: tuple[str, ...] = (),
-    num_steps: int | None = None,
-    temperature: float | None = None,
-    guidance_scale: float | None = None,
+    sampler: SamplerArguments = SamplerOptions(),  # noqa: B008 (frozen)
     seed: int = 0,
     batch_size: int | None = None,
     columns: int | None = None,
@@ -70,9 +64,7 @@ def generate_command(
             number; by default all classes of the model. Not for an unconditional model.
         prompt: texts for a model that is conditioned on text, taken in turn like labels; by
             default one for each class that it was trained on.
-        num_steps: denoising steps, 1 ... T; by default the preset's, or 16; T where that is less.
-        temperature: > 0; lower means less diverse. By default the preset's, or 0.9.
-        guidance_scale: >= 0, of classifier-free guidance. By default the preset's, or 0.
+        sampler: the fields of `Sampling`.
         seed: integer in [0, 2**31).
         batch_size: images in one compiled batch; by default up to 32, fewer if they are big.
         columns: images in a row of the sheet; by default one for each class, or a square.
@@ -92,36 +84,28 @@ def generate_command(
             batch_size = comfortable_batch_size(model.autoencoder.image_shape, largest)
         metadata = read_metadata(preset)
         conditions = condition_cycle(model, metadata, labels, prompt)
-        settings = sampler_settings(
-            metadata,
-            num_steps=num_steps,
-            temperature=temperature,
-            guidance_scale=guidance_scale,
-        )
-        if num_steps is None:
-            most = min(settings["num_steps"], model.num_steps)
-            settings["num_steps"] = most if model.can_skip_steps else model.num_steps
-        settings["batch_size"] = batch_size
+        model.sampling = model.sampling.replace(**sampler.given())
         inference = None
         if inference_target is not None:
             inference = {"target": inference_target, "precision": inference_precision}
             model.compile_for_inference(**inference)
         if out is not None:
-            _make_sheet(model, out, num_images, conditions, seed, settings, columns)
+            _make_sheet(model, out, num_images, conditions, seed, batch_size, columns)
         elif out_dir is not None:
             folder = pathlib.Path(out_dir)
-            made_with = {"seed": seed, "inference": inference, **conditions.settings, **settings}
+            made_with = {"seed": seed, "inference": inference, **conditions.settings}
+            made_with |= model.sampling.to_dict()
             _claim(folder, metadata["files"], made_with)
-            _make_files(model, folder, num_images, conditions, seed, settings)
+            _make_files(model, folder, num_images, conditions, seed, batch_size)
         else:
-            _make_store(model, pathlib.Path(out_store), num_images, conditions, seed, settings)
+            _make_store(model, pathlib.Path(out_store), num_images, conditions, seed, batch_size)
 
 
-def _make_sheet(model, out, num_images, conditions, seed, settings, columns):
+def _make_sheet(model, out, num_images, conditions, seed, batch_size, columns):
     begun = time.monotonic()
     made = []
     asked = conditions.of(np.arange(num_images))
-    batches = model.generate_batches(num_images, **asked, seed=seed, **settings)
+    batches = model.generate_batches(num_images, **asked, seed=seed, batch_size=batch_size)
     with progress_bar("generating", num_images) as show:
         for images in batches:
             made.extend(to_uint8(images))
@@ -134,16 +118,16 @@ def _make_sheet(model, out, num_images, conditions, seed, settings, columns):
     _report(num_images, begun, out)
 
 
-def _make_files(model, folder, num_images, conditions, seed, settings):
+def _make_files(model, folder, num_images, conditions, seed, batch_size):
     begun = time.monotonic()
     paths = [folder / f"{index:06d}.png" for index in range(num_images)]
     missing = [index for index, path in enumerate(paths) if not _is_whole(path)]
     done = num_images - len(missing)
     with progress_bar("generating", num_images) as show:
         show(done)
-        for start in range(0, len(missing), settings["batch_size"]):
-            indices = np.array(missing[start : start + settings["batch_size"]])
-            images = _images(model, indices, conditions, seed, settings)
+        for start in range(0, len(missing), batch_size):
+            indices = np.array(missing[start : start + batch_size])
+            images = _images(model, indices, conditions, seed, batch_size)
             for index, image in zip(indices, images, strict=True):
                 save_picture(paths[index], image)
             done += len(indices)
@@ -153,7 +137,7 @@ def _make_files(model, folder, num_images, conditions, seed, settings):
     _report(len(missing), begun, folder)
 
 
-def _make_store(model, folder, num_images, conditions, seed, settings):
+def _make_store(model, folder, num_images, conditions, seed, batch_size):
     begun = time.monotonic()
     there = {path.name for path in folder.glob("*.array_record")}
     with progress_bar("generating", num_images) as show:
@@ -162,8 +146,8 @@ def _make_store(model, folder, num_images, conditions, seed, settings):
             num_images,
             **conditions.of(np.arange(num_images)),
             seed=seed,
+            batch_size=batch_size,
             on_progress=lambda done, _: show(done),
-            **settings,
         )
         show(num_images)
     made = images_written(store, there)
@@ -172,16 +156,16 @@ def _make_store(model, folder, num_images, conditions, seed, settings):
     _report(made, begun, folder)
 
 
-def _images(model, indices, conditions, seed, settings):
+def _images(model, indices, conditions, seed, batch_size):
     """The images with these indices, whatever stands between them, as uint8."""
     seed = resolve_seed(seed)
     # `generate` numbers its images from 0; explicit noise stands for any others.
     noise = [
         ops.convert_to_numpy(uniforms(seed, indices, step, model.code_shape))
-        for step in range(settings["num_steps"] + 1)
+        for step in range(len(model.time_grid(model.sampling)) + 1)
     ]
     codes = model.generate_codes(
-        len(indices), **conditions.of(indices), noise=np.stack(noise), **settings
+        len(indices), **conditions.of(indices), noise=np.stack(noise), batch_size=batch_size
     )
     return to_uint8(model.autoencoder.decode(codes))
 
@@ -196,9 +180,7 @@ def _is_whole(path):
 
 def _claim(folder, model_files, settings):
     """Note what the folder's images are made with, or refuse a folder of others."""
-    # The batch size is speed, not content.
-    wanted = {key: value for key, value in settings.items() if key != "batch_size"}
-    wanted["model"] = model_files
+    wanted = {**settings, "model": model_files}
     path = folder / _SETTINGS
     if path.is_file() and any(folder.glob("*.png")):
         there = json.loads(path.read_text())

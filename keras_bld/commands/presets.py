@@ -42,7 +42,7 @@ def presets_table(rows):
 def _cells(row):
     denoiser, condition = "-", ""
     if row.depth is not None:
-        denoiser = f"{row.depth}x{row.width}x{row.num_heads}, {row.num_steps}"
+        denoiser = f"{row.depth}x{row.width}x{row.num_heads}, {row.num_training_steps}"
     if row.condition is not None:
         condition = f"{row.condition} {row.condition_size}"
     metric = row.metric or "-"

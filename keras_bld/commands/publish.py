@@ -5,7 +5,8 @@ import re
 import shlex
 
 from keras_bld.base import checks
-from keras_bld.commands.tools import sampler_settings, short_errors
+from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
+from keras_bld.commands.tools import short_errors
 from keras_bld.data import DataSet, find_data_set
 
 # What training leaves in metadata and a reader of the published preset can check.
@@ -23,6 +24,12 @@ _KEPT = (
     "origins",
 )
 
+# Of the settings: where things lay, what was done, and how it samples, which the model knows.
+_LEFT_OUT = (
+    "work_dir", "data_dir", "stage", "dry_run",
+    "sampling", "sampling_steps", "temperature", "guidance_scale",
+)  # fmt: skip
+
 
 def publish_command(
     preset: str,
@@ -34,9 +41,7 @@ def publish_command(
     data: str | None = None,
     data_name: str | None = None,
     metric: str | None = None,
-    num_steps: int | None = None,
-    temperature: float | None = None,
-    guidance_scale: float | None = None,
+    sampler: SamplerArguments = SamplerOptions(),  # noqa: B008 (frozen)
 ):
     """Copy a trained preset to where it loads by its name: half the size, nothing for training.
 
@@ -55,9 +60,7 @@ def publish_command(
         data_name: where others have the data set, such as tfds:fashion_mnist; `evaluate` opens it
             where no data is given. The folder of the training is not kept.
         metric: the line that `python -m keras_bld presets` shows.
-        num_steps: denoising steps of `generate` and `evaluate`; by default the recipe's.
-        temperature: of the same commands, likewise.
-        guidance_scale: likewise.
+        sampler: the fields of `Sampling` that the published model samples with.
     """
     with short_errors():
         if not re.fullmatch(r"\w[\w.-]*", name):
@@ -79,23 +82,18 @@ def publish_command(
         metadata["settings"] = {
             key: value
             for key, value in metadata.get("settings", {}).items()
-            if key not in ("work_dir", "data_dir", "stage", "dry_run")
+            if key not in _LEFT_OUT
         }
-        options = {
-            "num_steps": num_steps,
-            "temperature": temperature,
-            "guidance_scale": guidance_scale,
-        }
-        if trained["class_name"] == "BinaryLatentDiffusion":
-            sampler = sampler_settings(trained, **options)
-            metadata["settings"] |= {"sampling_steps": sampler.pop("num_steps"), **sampler}
+        model = load_preset(preset, dtype="float32")
+        if hasattr(model, "sampling"):
+            model.sampling = model.sampling.replace(**sampler.given())
         else:
-            _refuse(options, trained["class_name"])
+            _refuse(sampler.given(), trained["class_name"])
         metadata["trained_with"] = trained["versions"]
         given = {"licence": licence, "data": data, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
         path = save_preset(
-            load_preset(preset, dtype="float32"),
+            model,
             (pathlib.Path(folder).expanduser() if folder else SHIPPED) / name,
             metadata,
             dtype="float16",
@@ -145,10 +143,9 @@ def _at(record, data_name):
 def _refuse(options, class_name):
     """Raise ValueError where a sampler's option is given for a model that has no sampler."""
     for option, value in options.items():
-        if value is not None:
-            raise checks.error(
-                option,
-                f"{value} for a {class_name}",
-                "the option for a BinaryLatentDiffusion alone",
-                "leave it out: a stage 1 by itself samples nothing",
-            )
+        raise checks.error(
+            option,
+            f"{value} for a {class_name}",
+            "the option for a BinaryLatentDiffusion alone",
+            "leave it out: a stage 1 by itself samples nothing",
+        )

@@ -4,8 +4,6 @@ import contextlib
 
 from keras_bld.data.code_store import shard_name, shard_starts
 
-_SAMPLER = {"num_steps": 16, "temperature": 0.9, "guidance_scale": 0.0}
-
 
 def images_written(store, earlier_files):
     """How many images of a `CodeStore` are in other shards than those `earlier_files` names."""
@@ -16,21 +14,6 @@ def images_written(store, earlier_files):
         for shard in range(num_shards)
         if shard_name(shard, num_shards) not in earlier_files
     )
-
-
-def sampler_settings(metadata, **given):
-    """Settings of a sampler: those given, else those the preset was published with, else ours.
-
-    Args:
-        metadata: of the preset.
-        given: any of num_steps, temperature and guidance_scale; None where nothing was given.
-    """
-    names = {"num_steps": "sampling_steps"}
-    trained = metadata.get("settings", {})
-    return {
-        name: trained.get(names.get(name, name), _SAMPLER[name]) if value is None else value
-        for name, value in given.items()
-    }
 
 
 @contextlib.contextmanager

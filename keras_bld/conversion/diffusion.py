@@ -22,7 +22,7 @@ _BITS_MATRIX_TOLERANCE = 1e-3  # a float16 copy counts as equal
 def diffusion_from_published(
     state_dict,
     num_heads,
-    num_steps,
+    num_training_steps,
     schedule="linear",
     target="residual",
     code_shape=None,
@@ -39,7 +39,7 @@ def diffusion_from_published(
         state_dict: mapping published name -> array, in torch's layouts, see `read_checkpoint`.
             A prefix before all names (`module.`, `ema.`, ...) is stripped.
         num_heads: attention heads of the published model (`--bert_n_head`; 12 for width 768).
-        num_steps: T of training (`--total_steps`).
+        num_training_steps: T of training (`--total_steps`).
         schedule: "linear", "cos" or "sigmoid" (`--beta_type`).
         target: "residual" for models trained with `--p_flip` (all published ones), "z0" without.
         code_shape: (height, width, channels); None takes a square grid.
@@ -59,10 +59,10 @@ def diffusion_from_published(
 
     >>> from keras_bld.conversion import diffusion_from_published, read_checkpoint
     >>> state = read_checkpoint("bld_ema_960000.th")               # doctest: +SKIP
-    >>> model = diffusion_from_published(state, num_heads=12, num_steps=64)  # doctest: +SKIP
+    >>> model = diffusion_from_published(state, 12, num_training_steps=64)  # doctest: +SKIP
     """
     model, _ = convert_diffusion(
-        state_dict, num_heads, num_steps, schedule, target, code_shape, autoencoder, ignore
+        state_dict, num_heads, num_training_steps, schedule, target, code_shape, autoencoder, ignore
     )
     return model
 
@@ -70,7 +70,7 @@ def diffusion_from_published(
 def convert_diffusion(
     state_dict,
     num_heads,
-    num_steps,
+    num_training_steps,
     schedule="linear",
     target="residual",
     code_shape=None,
@@ -80,8 +80,8 @@ def convert_diffusion(
     """`diffusion_from_published` that also tells what went where.
 
     Args:
-        state_dict, num_heads, num_steps, schedule, target, code_shape, autoencoder, ignore: see
-            `diffusion_from_published`.
+        state_dict, num_heads, num_training_steps, schedule, target, code_shape, autoencoder,
+            ignore: see `diffusion_from_published`.
 
     Returns:
         The model and a `ConversionReport`.
@@ -89,20 +89,23 @@ def convert_diffusion(
     state = published_state(state_dict, "diffusion")
     sizes = _denoiser_sizes(state, code_shape)
     checks.check_choice("schedule", schedule, KINDS)
-    noise_schedule = BernoulliNoiseSchedule(num_steps, schedule)
+    noise_schedule = BernoulliNoiseSchedule(num_training_steps, schedule)
     reasons = _check_schedule(state, noise_schedule)
     reasons += _check_bits_matrix(state, sizes["code_shape"][-1], autoencoder)
-    denoiser = BernoulliDenoiser(num_heads=num_heads, num_steps=num_steps, **sizes)
+    denoiser = BernoulliDenoiser(
+        num_heads=num_heads, num_training_steps=num_training_steps, **sizes
+    )
     model = BinaryLatentDiffusion(denoiser, noise_schedule, autoencoder, target)
     rows = denoiser_rows(denoiser)
     placed = place(model, rows, state)
     left_over = split_left_over(state, {name for name, _, _ in rows}, reasons, ignore, (_NETWORK,))
-    shown = {key: value for key, value in sizes.items() if value is not None}
+    given = ("num_heads", "num_training_steps")
+    shown = {key: value for key, value in sizes.items() if value is not None and key not in given}
     shown |= {"condition": denoiser.condition_kind or "none"}
     return model, ConversionReport(type(model).__name__, shown, placed, left_over)
 
 
-def stored_num_steps(state_dict):
+def stored_num_training_steps(state_dict):
     """T as the stored schedule has it, or None where the file holds no schedule."""
     arrays = published_state(state_dict, "diffusion").arrays
     return len(arrays["scheduler.k_final"]) - 1 if "scheduler.k_final" in arrays else None
@@ -176,12 +179,12 @@ def _check_schedule(state, schedule):
     stored = {name: state.arrays[name] for name in state.arrays if name.startswith("scheduler.")}
     if not stored:
         return []
-    num_steps, kind = schedule.num_steps, schedule.kind
+    num_training_steps, kind = schedule.num_training_steps, schedule.kind
     lengths = {int(array.size) - 1 for array in stored.values()}
-    if lengths != {num_steps}:
+    if lengths != {num_training_steps}:
         raise checks.error(
-            "num_steps",
-            repr(num_steps),
+            "num_training_steps",
+            repr(num_training_steps),
             f"T = {', '.join(map(str, sorted(lengths)))}, as the schedule in the file has it",
             "pass the number of steps of training (sampling may use fewer)",
         )
@@ -190,7 +193,7 @@ def _check_schedule(state, schedule):
         fitting = [
             other
             for other in KINDS
-            if _schedule_difference(stored, BernoulliNoiseSchedule(num_steps, other))
+            if _schedule_difference(stored, BernoulliNoiseSchedule(num_training_steps, other))
             <= _SCHEDULE_TOLERANCE
         ]
         raise checks.error(
@@ -199,7 +202,9 @@ def _check_schedule(state, schedule):
             f"the schedule of training ({' or '.join(map(repr, fitting)) or 'none of ours'})",
             f"pass schedule={fitting[0]!r}" if fitting else "check that the file is intact",
         )
-    reason = f"computed anew: schedule {kind!r}, T = {num_steps}; differs by {difference:.1g}"
+    reason = (
+        f"computed anew: schedule {kind!r}, T = {num_training_steps}; differs by {difference:.1g}"
+    )
     return [("scheduler.*", reason)]
 
 

@@ -25,7 +25,7 @@ class BernoulliDenoiser(keras.Model):
         depth: number of transformer blocks.
         width: channels of a token, a multiple of 4.
         num_heads: attention heads, must divide `width`.
-        num_steps: T of training; scales the time embedding.
+        num_training_steps: T of training; scales the time embedding.
         num_classes: number of classes for a class-conditional model.
         text_width: channels of a text embedding for a text-conditional model.
         text_conditioning: "token" (one embedding of shape (batch, text_width), appended as a
@@ -47,7 +47,7 @@ class BernoulliDenoiser(keras.Model):
 
     >>> import keras_bld, numpy as np
     >>> denoiser = keras_bld.BernoulliDenoiser(
-    ...     (4, 4, 16), depth=2, width=64, num_heads=4, num_steps=16
+    ...     (4, 4, 16), depth=2, width=64, num_heads=4, num_training_steps=16
     ... )
     >>> tuple(denoiser(np.zeros((3, 4, 4, 16)), np.array([1, 8, 16])).shape)
     (3, 4, 4, 16)
@@ -59,7 +59,7 @@ class BernoulliDenoiser(keras.Model):
         depth,
         width,
         num_heads,
-        num_steps,
+        num_training_steps,
         num_classes=None,
         text_width=None,
         text_conditioning="token",
@@ -70,7 +70,7 @@ class BernoulliDenoiser(keras.Model):
         self.depth = checks.check_integer("depth", depth, 1)
         self.width = checks.check_integer("width", width, 4)
         self.num_heads = checks.check_integer("num_heads", num_heads, 1)
-        self.num_steps = checks.check_integer("num_steps", num_steps, 1)
+        self.num_training_steps = checks.check_integer("num_training_steps", num_training_steps, 1)
         if self.width % self.num_heads or self.width % 4:
             raise checks.error(
                 "width",
@@ -106,7 +106,7 @@ class BernoulliDenoiser(keras.Model):
             name="positions",
         )
         self.time_embedding = TimeEmbedding(
-            self.width, self.num_steps, dtype=policy, name="time_embedding"
+            self.width, self.num_training_steps, dtype=policy, name="time_embedding"
         )
         self.condition_embedding = None
         if self.num_classes is not None:
@@ -187,11 +187,19 @@ class BernoulliDenoiser(keras.Model):
             "depth": self.depth,
             "width": self.width,
             "num_heads": self.num_heads,
-            "num_steps": self.num_steps,
+            "num_training_steps": self.num_training_steps,
             "num_classes": self.num_classes,
             "text_width": self.text_width,
             "text_conditioning": self.text_conditioning,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuild from `get_config`; presets of before called T `num_steps`."""
+        config = dict(config)
+        if "num_steps" in config:
+            config["num_training_steps"] = config.pop("num_steps")
+        return cls(**config)
 
 
 def _check_code_shape(code_shape):

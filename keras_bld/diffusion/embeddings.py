@@ -32,9 +32,9 @@ class TimeEmbedding(keras.layers.Layer):
     T is that of training, whatever number of steps a sampler takes.
     """
 
-    def __init__(self, width, num_steps, **kwargs):
+    def __init__(self, width, num_training_steps, **kwargs):
         super().__init__(**kwargs)
-        self.num_steps = num_steps
+        self.num_training_steps = num_training_steps
         self.width = width
         self.hidden = dense(width, width, self.dtype_policy, "hidden")
         self.output_projection = dense(width, width, self.dtype_policy, "output")
@@ -44,7 +44,7 @@ class TimeEmbedding(keras.layers.Layer):
         half = self.width // 2
         frequencies = np.exp(-math.log(10000.0) / max(half - 1, 1) * np.arange(half))
         # float32 whatever the policy: bfloat16 cannot tell 3999 from 4000.
-        position = (ops.cast(time_steps, "float32") - 1.0) / self.num_steps * _TIME_RANGE
+        position = (ops.cast(time_steps, "float32") - 1.0) / self.num_training_steps * _TIME_RANGE
         angles = position[:, None] * ops.convert_to_tensor(frequencies, "float32")[None]
         waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)  # (batch, width)
         hidden = ops.silu(self.hidden(ops.cast(waves, self.compute_dtype)))

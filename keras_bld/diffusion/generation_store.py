@@ -7,27 +7,26 @@ import keras
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base import random as bld_random
+from keras_bld.data.code_shards import store_header, write_code_shards
 from keras_bld.diffusion.sampling import check_batch_size, plan_sampling
+from keras_bld.presets.fingerprint import autoencoder_fingerprint, generator_fingerprint
 
 IMAGES_PER_SHARD = 512
 _NO_LABEL = -1
-# Of the plan: what decides which codes come out. The size of a batch does not.
-_LOOP_SETTINGS = ("num_steps", "posterior", "final")
 
 
-def write_generated_codes(model, directory, num_images, options, num_shards, on_progress):
-    """Write the store; see `BinaryLatentDiffusion.generate_to_store`."""
-    from keras_bld.data.code_shards import store_header, write_code_shards
-
+def write_generated_codes(model, directory, num_images, labels, num_shards, on_progress, options):
+    """Write the store; see `CodePrior.generate_to_store`, whose `options` are a dictionary."""
     num_images = checks.check_integer("num_images", num_images, 1)
     default_num_shards = -(-num_images // IMAGES_PER_SHARD)
-    if options.batch_size is None:
+    if options.get("batch_size") is None:
         # All shards share one compiled program, and little of each shard's last batch is padding.
         largest_shard = -(-num_images // (num_shards or default_num_shards))
-        batch_size = check_batch_size(None, largest_shard)
-        options = dataclasses.replace(options, batch_size=batch_size)
-    plan = plan_sampling(model, num_images, options)
-    plan = dataclasses.replace(plan, progress=False)  # one bar for all shards
+        options = {**options, "batch_size": check_batch_size(None, largest_shard)}
+    checks.check_integer("seed", options["seed"], 0, bld_random.MAX_SEED)
+    plan = plan_sampling(model, num_images, labels, **options)
+    show_progress, plan = plan.progress, dataclasses.replace(plan, progress=False)  # one bar
     labels = np.full(num_images, _NO_LABEL, "int32")
     class_names = []
     if plan.condition is not None and model.denoiser.condition_kind == "class":
@@ -48,7 +47,7 @@ def write_generated_codes(model, directory, num_images, options, num_shards, on_
             yield labels[first : first + len(codes)], [codes]
             first += len(codes)
 
-    bar = keras.utils.Progbar(num_images, unit_name="image") if options.progress else None
+    bar = keras.utils.Progbar(num_images, unit_name="image") if show_progress else None
 
     def report(done, total):
         if bar:
@@ -61,8 +60,6 @@ def write_generated_codes(model, directory, num_images, options, num_shards, on_
 
 def _what_decides_the_codes(model, plan):
     """Entries of the header; where one differs, a store is not gone on with."""
-    from keras_bld.presets.fingerprint import autoencoder_fingerprint, diffusion_fingerprint
-
     condition = plan.condition
     has_autoencoder = model.autoencoder is not None
     engine = model._inference_engine
@@ -70,12 +67,10 @@ def _what_decides_the_codes(model, plan):
         "autoencoder_fingerprint": (
             autoencoder_fingerprint(model.autoencoder) if has_autoencoder else None
         ),
-        "diffusion_fingerprint": diffusion_fingerprint(model),
+        "generator_fingerprint": generator_fingerprint(model),
         "computed_in": model.denoiser.dtype_policy.name if engine is None else _name_of(engine),
         "seed": plan.seed,
-        "temperature": plan.temperature,
-        "guidance_scale": plan.guidance_scale,
-        **{name: getattr(plan.settings, name) for name in _LOOP_SETTINGS},
+        **plan.sampling.to_dict(),
         "condition_sha256": None if condition is None else _sha256(condition),
     }
 

@@ -14,7 +14,7 @@ class Likelihood:
 
     def __init__(self, model):
         self.model = model
-        steps = np.arange(1, model.num_steps + 1)
+        steps = np.arange(1, model.num_training_steps + 1)
         self._tables = transition_tables(model.schedule.k, steps, steps - 1)
 
     def __call__(self, codes, condition, num_samples, seed, batch_size):
@@ -25,12 +25,12 @@ class Likelihood:
                 self._term, lambda: model.denoiser.variables
             )
         term = model._compiled_samplers[key]
-        total = np.zeros((model.num_steps, len(codes)))
+        total = np.zeros((model.num_training_steps, len(codes)))
         for first in range(0, len(codes), batch_size):
             rows = np.minimum(np.arange(first, first + batch_size), len(codes) - 1)
             count = min(batch_size, len(codes) - first)
             rest = [] if condition is None else [condition[rows]]
-            for t in range(1, model.num_steps + 1):
+            for t in range(1, model.num_training_steps + 1):
                 for draw in range(num_samples):
                     # Every (sample, t, draw) has its own uniforms.
                     step = np.int32((t - 1) * num_samples + draw)

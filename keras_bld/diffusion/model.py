@@ -5,20 +5,22 @@ import numpy as np
 from keras import ops
 
 from keras_bld.base import checks
-from keras_bld.base.backend import own_buffers, prefers_xla
-from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.base.packing import packed_shape, unpack_bits
-from keras_bld.diffusion.conditioning import check_condition
-from keras_bld.diffusion.generation import Generation
-from keras_bld.diffusion.objective import NATS_PER_BIT, TARGETS, diffusion_losses
+from keras_bld.base import random as bld_random
+from keras_bld.diffusion.code_prior import CodePrior
+from keras_bld.diffusion.inpainting import code_mask, composite, pixel_mask
+from keras_bld.diffusion.likelihood import Likelihood
+from keras_bld.diffusion.method_options import takes_sampling_options
+from keras_bld.diffusion.objective import NATS_PER_BIT, diffusion_losses
 from keras_bld.diffusion.posterior import transition_tables
-from keras_bld.presets.methods import PresetMethods
+from keras_bld.diffusion.sampler import flip_predictor, reverse_chain
+from keras_bld.diffusion.sampling import check_batch_size, condition_of, plan_sampling
+from keras_bld.diffusion.targets import find_target
 
 LOSS_WEIGHTINGS = ("uniform", "time")
 
 
 @keras.saving.register_keras_serializable("keras_bld")
-class BinaryLatentDiffusion(PresetMethods, Generation, RepairedTraining, keras.Model):
+class BinaryLatentDiffusion(CodePrior):
     """A generative model: a Bernoulli diffusion over the binary codes of an autoencoder.
 
     Trains with `compile(optimizer)` and `fit`; the loss is BCE on `target` plus `vlb_weight` times
@@ -31,23 +33,17 @@ class BinaryLatentDiffusion(PresetMethods, Generation, RepairedTraining, keras.M
 
     Args:
         denoiser: a `BernoulliDenoiser`.
-        schedule: a `BernoulliNoiseSchedule` with the denoiser's `num_steps`.
-        autoencoder: optional `BinaryAutoencoder` (or any Keras model with `code_shape`,
-            `image_shape`, `encode` and `decode`). It is frozen. Needed to train on images and to
-            make images; codes need none.
-        target: what the denoiser's logits mean: "residual" (z^t XOR z^0, the paper's), "z0",
-            "extrinsic" (z^0 as the rest of z^t has it; what a bit's own z^t says is added exactly,
-            see `flip_logits`; learns faster), or "previous" (z^{t-1}; trained by the bound alone
-            and sampled with all T steps).
+        schedule: a `BernoulliNoiseSchedule` with the denoiser's `num_training_steps`.
+        autoencoder: as in `CodePrior`.
+        target: what the denoiser's logits mean, a name of `diffusion.targets.TARGETS`: "residual"
+            (z^t XOR z^0, the paper's), "z0", "extrinsic" (z^0 as the rest of z^t has it; what a
+            bit's own z^t says is added exactly; learns faster), or "previous" (z^{t-1}; trained by
+            the bound alone and sampled with all T steps).
         vlb_weight: lambda of Eq. 13, >= 0.
-        label_dropout: share of samples in [0, 1] that train without their condition.
+        label_dropout: as in `CodePrior`.
         loss_weighting: "uniform", or "time": each sample weighs 1 - (t - 1) / T (published).
-
-    Fit arguments:
-        x: images (batch, H, W, C) uint8 or floating point in [0, 1] (encoded on the fly with
-            Bernoulli-sampled bits, Algorithm 1), or codes {0, 1} (batch, h, w, c), or packed
-            codes uint8 (batch, h, w, ceil(c / 8)).
-        y: labels (batch,) or text embeddings for a conditional model; none otherwise.
+        sampling: `Sampling` of `generate` and its relatives, as in `CodePrior`.
+        class_names: as in `CodePrior`.
 
     Raises:
         ValueError: parts that do not fit together; bad images, codes or labels.
@@ -56,7 +52,9 @@ class BinaryLatentDiffusion(PresetMethods, Generation, RepairedTraining, keras.M
 
     >>> import keras, keras_bld, numpy as np
     >>> model = keras_bld.BinaryLatentDiffusion(
-    ...     keras_bld.BernoulliDenoiser((4, 4, 8), depth=1, width=32, num_heads=2, num_steps=8),
+    ...     keras_bld.BernoulliDenoiser(
+    ...         (4, 4, 8), depth=1, width=32, num_heads=2, num_training_steps=8
+    ...     ),
     ...     keras_bld.BernoulliNoiseSchedule(8),
     ... )
     >>> model.compile(keras.optimizers.Adam(1e-3))
@@ -75,331 +73,217 @@ class BinaryLatentDiffusion(PresetMethods, Generation, RepairedTraining, keras.M
         vlb_weight=0.1,
         label_dropout=0.1,
         loss_weighting="uniform",
+        sampling=None,
+        class_names=None,
         **kwargs,
     ):
-        # Each part follows its own dtype policy: images reach the autoencoder as they are given.
-        super().__init__(autocast=False, **kwargs)
-        if schedule.num_steps != denoiser.num_steps:
+        super().__init__(denoiser, autoencoder, label_dropout, sampling, class_names, **kwargs)
+        if schedule.num_training_steps != denoiser.num_training_steps:
             raise checks.error(
                 "schedule",
-                f"a schedule of {schedule.num_steps} steps and a denoiser of {denoiser.num_steps}",
-                "the same num_steps in both",
-                "build both with the same num_steps (sampling may still use fewer)",
+                f"a schedule of {schedule.num_training_steps} steps and a denoiser of"
+                f" {denoiser.num_training_steps}",
+                "the same num_training_steps in both",
+                "build both with the same number (sampling may still use fewer)",
             )
-        if autoencoder is not None and tuple(autoencoder.code_shape) != denoiser.code_shape:
-            raise checks.error(
-                "autoencoder",
-                f"an autoencoder with codes of shape {tuple(autoencoder.code_shape)}",
-                f"the denoiser's code_shape {denoiser.code_shape}",
-                "build the denoiser with code_shape=autoencoder.code_shape",
-            )
-        checks.check_choice("target", target, TARGETS)
+        find_target(target)
         checks.check_choice("loss_weighting", loss_weighting, LOSS_WEIGHTINGS)
-        self.denoiser = denoiser
         self.schedule = schedule
-        self.autoencoder = autoencoder
-        if autoencoder is not None:
-            _freeze(autoencoder)
         self.target = target
         self.vlb_weight = checks.check_number("vlb_weight", vlb_weight, 0.0)
-        self.label_dropout = checks.check_number("label_dropout", label_dropout, 0.0, maximum=1.0)
         self.loss_weighting = loss_weighting
-        self.num_steps = schedule.num_steps
-        self.code_shape = denoiser.code_shape
-        self.seed_generator = keras.random.SeedGenerator()
-        self._trackers = {
-            name: keras.metrics.Mean(name=name)
-            for name in ("bce", "bits_per_dimension", "accuracy")
-        }
-        self._prepare_generation()
+        self.time_grid(self.sampling)  # raises where it does not fit T and the target
         self.built = True
 
     @property
-    def is_conditional(self):
-        """Whether samples need labels or text embeddings."""
-        return self.denoiser.condition_kind is not None
+    def can_skip_steps(self):
+        """Whether sampling may take fewer than T steps; with the target "previous" it may not."""
+        return find_target(self.target).can_skip_steps
 
     # Training ------------------------------------------------------------------------------
 
-    def compile(self, optimizer="rmsprop", *args, jit_compile="auto", **kwargs):
-        """`keras.Model.compile`; the objective is built in.
-
-        `jit_compile="auto"` takes XLA where that is faster for a large denoiser that trains on
-        codes (`backend.prefers_xla`). A model with an autoencoder may train on images, whose
-        encoding XLA slows down on a CPU: pass True if it trains on codes.
-        """
-        if jit_compile == "auto" and self.autoencoder is None:
-            jit_compile = prefers_xla(self.denoiser) or "auto"
-        super().compile(optimizer, *args, jit_compile=jit_compile, **kwargs)
-
-    def compile_from_config(self, config):
-        """Compile as the saved model was; Keras asks for it where `compile` is ours."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, y=None, **kwargs):
-        """`keras.Model.fit`, after a check of images, codes and labels given as arrays."""
-        x, y = self._check_arrays(x, y, kwargs)
-        history = super().fit(x, y, **kwargs)
-        own_buffers(self.trainable_variables)
-        return history
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """`keras.Model.evaluate`, after a check of images, codes and labels given as arrays."""
-        x, y = self._check_arrays(x, y, kwargs)
-        return super().evaluate(x, y, **kwargs)
-
-    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """`keras.Model.train_on_batch`, after the same check."""
-        kwargs["sample_weight"] = sample_weight
-        x, y = self._check_arrays(x, y, kwargs)
-        return super().train_on_batch(x, y, **kwargs)
-
-    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """`keras.Model.test_on_batch`, after the same check."""
-        kwargs["sample_weight"] = sample_weight
-        x, y = self._check_arrays(x, y, kwargs)
-        return super().test_on_batch(x, y, **kwargs)
-
-    def train_step(self, *args):
-        """One step of Algorithm 1. JAX passes its state before the data, the others data alone."""
-        *state, data = args
-        return super().train_step(*state, self._with_condition_as_input(data))
-
-    def test_step(self, *args):
-        """One evaluation step; the arguments are those of `train_step`."""
-        *state, data = args
-        return super().test_step(*state, self._with_condition_as_input(data))
-
-    def call(self, inputs, training=False):
-        """Diffuse to a random time step and predict (Algorithm 1, lines 5-8).
-
-        Args:
-            inputs: dictionary of `x` (images, codes or packed codes) and, for a conditional
-                model, `condition`; or `x` alone.
-            training: drops conditions at random where True.
-
-        Returns:
-            Dictionary of `logits`, `codes`, `noisy_codes` and `time_steps`.
-        """
-        codes, time_steps, condition = self._codes_at_times(inputs)
+    def corrupt(self, codes, time_steps):
+        """Diffuse to the time steps (Eq. 5)."""
         uniforms = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self.seed_generator)
-        noisy_codes = self.schedule(codes, time_steps, uniforms)
-        present = self._condition_present(condition, time_steps, training)
-        logits = self.denoiser(noisy_codes, time_steps, condition, present)
-        return {
-            "logits": logits,
-            "codes": codes,
-            "noisy_codes": noisy_codes,
-            "time_steps": time_steps,
-        }
+        return {"noisy_codes": self.schedule(codes, time_steps, uniforms)}
 
-    def _codes_at_times(self, inputs):
-        """(codes, random time steps, condition or None) of what `call` was given."""
-        if not isinstance(inputs, dict):
-            inputs = {"x": inputs}
-        codes = ops.stop_gradient(self._codes_of(inputs["x"]))
-        time_steps = keras.random.randint(
-            (ops.shape(codes)[0],), 1, self.num_steps + 1, dtype="int32", seed=self.seed_generator
-        )
-        return codes, time_steps, inputs.get("condition")
-
-    def _condition_present(self, condition, time_steps, training):
-        """Which samples keep their condition; None for all."""
-        if condition is None or not training or self.label_dropout == 0:
-            return None
-        shape = ops.shape(time_steps)
-        draws = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
-        return draws >= self.label_dropout
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """BCE + vlb_weight * bound (Eq. 13), the mean over the batch; updates the metrics."""
-        steps = np.arange(1, self.num_steps + 1)
+    def losses(self, outputs):
+        """BCE + vlb_weight * bound (Eq. 13) of each sample."""
+        steps = np.arange(1, self.num_training_steps + 1)
         tables = ops.convert_to_tensor(transition_tables(self.schedule.k, steps, steps - 1))
-        time_steps = y_pred["time_steps"]
+        time_steps = outputs["time_steps"]
         terms = diffusion_losses(
-            y_pred["logits"],
-            y_pred["codes"],
-            y_pred["noisy_codes"],
+            outputs["logits"],
+            outputs["codes"],
+            outputs["noisy_codes"],
             time_steps,
             ops.take(tables, time_steps - 1, axis=0),
             self.target,
             channel=self.schedule.channel_log_odds(time_steps),
         )
-        # The mean over random t of the bound's terms, times T, estimates the whole bound.
-        bits = terms["vlb"] * (self.num_steps / NATS_PER_BIT)
-        self._trackers["bce"].update_state(terms["bce"])
-        self._trackers["bits_per_dimension"].update_state(bits)
-        self._trackers["accuracy"].update_state(terms["accuracy"])
-        vlb_weight = 1.0 if self.target == "previous" else self.vlb_weight
-        loss = terms["bce"] + vlb_weight * terms["vlb"]
+        loss = find_target(self.target).loss(terms["bce"], terms["vlb"], self.vlb_weight)
         if self.loss_weighting == "time":
-            loss = loss * (1.0 - (ops.cast(time_steps, "float32") - 1.0) / self.num_steps)
-        if sample_weight is not None:
-            loss = loss * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-        return ops.mean(loss)
+            share = (ops.cast(time_steps, "float32") - 1.0) / self.num_training_steps
+            loss = loss * (1.0 - share)
+        return {
+            "loss": loss,
+            "bce": terms["bce"],
+            # The mean over random t of the bound's terms, times T, estimates the whole bound.
+            "bits_per_dimension": terms["vlb"] * (self.num_training_steps / NATS_PER_BIT),
+            "accuracy": terms["accuracy"],
+        }
 
-    def _kind_of(self, x):
-        """What a batch holds, by its shape and dtype."""
-        shape = tuple(x.shape[1:])
-        if shape == self._packed_shape and "uint8" in str(x.dtype):
-            return "packed_codes"
-        if shape == self.code_shape:
-            return "codes"
-        if self.autoencoder is not None and shape == tuple(self.autoencoder.image_shape):
-            return "images"
-        raise self._unknown_input(tuple(x.shape))
+    # Sampling ------------------------------------------------------------------------------
 
-    @property
-    def _packed_shape(self):
-        return packed_shape(self.code_shape)
+    def start(self, draw, batch_size):
+        """z^T: coin flips."""
+        return ops.cast(draw(0) < 0.5, "float32")
 
-    def _codes_of(self, x):
-        kind = self._kind_of(x)
-        if kind == "packed_codes":
-            return unpack_bits(x, self.code_shape[-1])
-        if kind == "codes":
-            return ops.cast(x, "float32")
-        seed = keras.random.randint((), 0, 2**31 - 1, dtype="int32", seed=self.seed_generator)
-        return self.autoencoder.encode(x, deterministic=False, seed=seed)
+    def make_step(self, sampling, logits_of, draw, known=None):
+        """The reverse step (Eq. 8-9); `known` is a pair (codes, mask), see `reverse_step`."""
+        return reverse_chain(
+            flip_predictor(logits_of, self.target, self.schedule, sampling.temperature),
+            draw,
+            self.schedule,
+            sampling.time_steps,
+            self.target,
+            sampling.posterior,
+            sampling.final,
+            known,
+        )
 
-    def _with_condition_as_input(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(x, dict):  # made by `_check_arrays`
-            sample_weight = x.get("sample_weight", sample_weight)
-            (x,) = (part for name, part in x.items() if name != "sample_weight")
-        self._check_presence(y)
-        if y is not None and self.denoiser.condition_kind == "class" and len(y.shape) == 2:
-            y = y[:, 0]  # labels as a column, as some datasets give them
-        inputs = {"x": x} if y is None else {"x": x, "condition": y}
-        return inputs, None, sample_weight
+    @takes_sampling_options
+    def generate_codes(
+        self, num_images, labels=None, noise=None, return_trajectory=False, **options
+    ):
+        """Make new codes.
 
-    def _check_presence(self, y):
-        if self.is_conditional and y is None:
-            raise checks.error(
-                "y",
-                "no labels",
-                f"a {self.denoiser.condition_kind} condition for each sample",
-                "call fit(x, labels), or give a dataset of (x, labels)",
-            )
-        if not self.is_conditional and y is not None:
-            raise checks.error(
-                "y",
-                "labels",
-                "no labels, the denoiser is unconditional",
-                "build the denoiser with num_classes, or leave the labels out",
-            )
+        Args:
+            num_images: how many.
+            labels: as in `generate`.
+            noise: explicit uniforms in [0, 1) of shape (num_steps + 1, num_images, h, w, c) for an
+                exact replay; noise[0] draws z^T and noise[i] the state after step i. Not together
+                with `seed`.
+            return_trajectory: return all states z^T ... z^0.
+            **options: the options below.
 
-    def _check_arrays(self, x, y, settings):
-        """Check arrays and lists before Keras sees them; datasets pass as they are.
+        Returns:
+            float32 array {0, 1} of shape (num_images, h, w, c); with `return_trajectory`
+            (num_steps + 1, num_images, h, w, c).
 
-        Images, codes and packed codes come back in dictionaries with different keys: to TensorFlow
-        they are different inputs, for each of which a step is traced. Arrays that differ in shape
-        alone would share a step in which that shape is unknown. A sample weight joins them where
-        there is no y, because Keras would drop it.
+        Raises:
+            ValueError: as `generate`; noise of the wrong shape or range.
         """
-        x, y = (np.asarray(part) if isinstance(part, list) else part for part in (x, y))
-        if isinstance(x, np.ndarray):
-            self._check_presence(y)
-            kind = self._kind_of(x)
-            if kind == "images":
-                shape = self.autoencoder.image_shape
-                checks.check_images(x[:1] if x.dtype == np.uint8 else x, shape, "x")
-            elif kind == "codes":
-                checks.check_codes(x, self.code_shape, "x")
-            else:
-                checks.check_batch_shape("x", x, self._packed_shape)
-        if isinstance(y, np.ndarray) and self.is_conditional:
-            check_condition(self.denoiser, y, len(y))
-        if isinstance(x, np.ndarray) or ops.is_tensor(x):
-            x = {self._kind_of(x): x}
-        if y is None and settings.get("sample_weight") is not None:
-            parts = x if isinstance(x, dict) else {"x": x}
-            x = {**parts, "sample_weight": settings.pop("sample_weight")}
-        return x, y
+        plan = plan_sampling(
+            self, num_images, labels, noise=noise, return_trajectory=return_trajectory, **options
+        )
+        return np.concatenate(list(self.code_batches(plan)), axis=1 if return_trajectory else 0)
 
-    def _unknown_input(self, shape):
-        height, width, channels = self.code_shape
-        accepted = [
-            f"codes (batch, {height}, {width}, {channels})",
-            f"packed codes uint8 (batch, {height}, {width}, {self._packed_shape[-1]})",
-        ]
-        if self.autoencoder is not None:
-            accepted.append(f"images (batch, {', '.join(map(str, self.autoencoder.image_shape))})")
-        fix = "reshape or resize the input, or build the model with an autoencoder for such images"
-        if None in shape[1:]:
-            fix = (
-                "call `make_train_function(force=True)` or `make_test_function(force=True)` "
-                "between data sets of different kinds, or make their batches of known shape"
-            )
-        return checks.error("x", f"shape {shape}", " or ".join(accepted), fix)
+    @takes_sampling_options
+    def inpaint(self, images, mask, labels=None, num_results=None, **options):
+        """Fill the masked part of images; the rest comes back exactly.
 
-    # Saving --------------------------------------------------------------------------------
+        The bits of a cell that holds no masked pixel are known and clamped at every step to the
+        image's own code, diffused to that step's noise; all other bits are generated. Known pixels
+        are copied from the image.
+
+        Args:
+            images: (batch, height, width, channels), uint8 or floating point in [0, 1].
+            mask: 1 or True where new content goes, 0 where the image stays: pixels (height, width)
+                or code cells (h, w), for all images or with a leading batch axis.
+            labels: one class for each image, or one for all, as in `generate`.
+            num_results: None for one result an image, or a number of diverse results.
+            **options: the options below; `text_embeddings` has one row for each image.
+
+        Returns:
+            float32 array: (batch, height, width, channels), or with `num_results`
+            (batch, num_results, height, width, channels).
+
+        Raises:
+            ValueError: bad images, a mask of the wrong shape or with values other than 0 and 1.
+        """
+        self._need_autoencoder("inpaint")
+        image_shape = tuple(self.autoencoder.image_shape)
+        images = checks.check_images(np.asarray(images), image_shape)
+        pixels = pixel_mask(mask, len(images), image_shape, self.code_shape)
+        repeats = 1 if num_results is None else checks.check_integer("num_results", num_results, 1)
+        texts, dropped = options.pop("text_embeddings", None), options.pop("drop_condition", False)
+        condition = condition_of(self, len(images), labels, texts, dropped)
+        known = (self.autoencoder.encode(images), 1.0 - code_mask(pixels, self.code_shape))
+        plan = plan_sampling(
+            self,
+            len(images) * repeats,
+            condition=None if condition is None else np.repeat(condition, repeats, axis=0),
+            known=[np.repeat(part, repeats, axis=0) for part in known],
+            drop_condition=condition is None,
+            **options,
+        )
+        made = np.concatenate([self.autoencoder.decode(part) for part in self.code_batches(plan)])
+        made = made.reshape(len(images), repeats, *image_shape)
+        results = composite(images[:, None], made, pixels[:, None])
+        return results[:, 0] if num_results is None else results
+
+    def likelihood(
+        self,
+        codes,
+        labels=None,
+        num_samples=1,
+        seed=0,
+        batch_size=None,
+        text_embeddings=None,
+        drop_condition=False,
+    ):
+        """The full variational bound of codes (Eq. 7), every t visited.
+
+        Args:
+            codes: z^0 in {0, 1}, shape (batch, h, w, c).
+            labels: condition of a class-conditional model.
+            num_samples: noise draws for each t.
+            seed: int.
+            batch_size: codes in one compiled batch.
+            text_embeddings: condition of a text-conditional model.
+            drop_condition: measure a conditional model without its condition.
+
+        Returns:
+            Dictionary: `bits_per_dimension` (batch,), an upper bound on -log2 p(code) / number of
+            bits; `bits_per_image` (batch,), the same times the number of bits; and `profile`
+            (T + 1,), the mean bits per dimension of L_T and of the terms of t = 1 ... T.
+
+        Raises:
+            ValueError: codes that are not binary, missing or surplus labels.
+        """
+        codes = checks.check_codes(np.asarray(codes), self.code_shape)
+        return Likelihood(self)(
+            codes,
+            condition_of(self, len(codes), labels, text_embeddings, drop_condition),
+            checks.check_integer("num_samples", num_samples, 1),
+            bld_random.resolve_seed(seed),
+            check_batch_size(batch_size, len(codes)),
+        )
+
+    # Saving and serving --------------------------------------------------------------------
+
+    _parts = ("denoiser", "schedule", "autoencoder")
 
     def get_config(self):
-        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "denoiser": serialize(self.denoiser),
-            "schedule": serialize(self.schedule),
-            "autoencoder": None if self.autoencoder is None else serialize(self.autoencoder),
             "target": self.target,
             "vlb_weight": self.vlb_weight,
-            "label_dropout": self.label_dropout,
             "loss_weighting": self.loss_weighting,
         }
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Rebuild a model, its parts included, from `get_config`."""
-        config = dict(config)
-        for part in ("denoiser", "schedule", "autoencoder"):
-            if isinstance(config[part], dict):
-                config[part] = keras.saving.deserialize_keras_object(
-                    config[part], custom_objects=custom_objects
-                )
-        return cls(**config)
-
-    def compile_for_inference(self, target="openvino", precision="bfloat16"):
-        """Sample on a faster path of the processor: same calls, arguments, seeds and noise.
-
-        `generate`, `generate_batches`, `generate_codes` and `inpaint` take it, and the
-        autoencoder's `encode` and `decode` of arrays (see its own `compile_for_inference`).
-        Codes differ from the plain path's where rounding moves a probability across its noise:
-        docs/inference.md says how often. The weights are compiled in. Weights that change
-        afterwards are noticed at the next call and compiled again. Training, `likelihood` and
-        `export` stay on the backend's own path.
-
-        Args:
-            target: "openvino", or None to go back to the plain path.
-            precision: "bfloat16" (probabilities and posterior are float32), or "float32".
-
-        Returns:
-            Whether the fast path is on, for the denoiser and for the autoencoder, if there is
-            one. Where OpenVINO is not installed or cannot run a part, a warning says so and the
-            plain path stays for it.
-
-        Raises:
-            ValueError: an unknown target or precision.
-        """
-        from keras_bld.serving.inference import inference_engine
-
-        self._inference_engine = inference_engine(self, target, precision)
-        fast = self._inference_engine is not None
-        if hasattr(self.autoencoder, "compile_for_inference"):
-            fast = self.autoencoder.compile_for_inference(target, precision) and fast
-        return fast
+    def generating_parts(self):
+        return [self.target, list(self.code_shape)], [self.denoiser, self.schedule]
 
     def export(
         self,
         filepath,
         format="tf_saved_model",
         verbose=False,
-        num_steps=None,
         batch_size=1,
-        posterior="exact",
-        final="threshold",
         text_length=None,
+        **sampling,
     ):
         """Write a SavedModel with the functions `generate`, `inpaint`, `encode` and `decode`.
 
@@ -409,22 +293,12 @@ class BinaryLatentDiffusion(PresetMethods, Generation, RepairedTraining, keras.M
             filepath: directory to write.
             format: "tf_saved_model".
             verbose: print the signatures.
-            num_steps: denoising steps of `generate` and `inpaint`, 1 ... T; None takes all T.
             batch_size: images for each call of `generate` and `inpaint`.
-            posterior: as in `generate`.
-            final: as in `generate`.
             text_length: number of text tokens, for a model with cross-attention.
+            **sampling: fields of `Sampling`; left out, the model's own. (Temperature and guidance
+                scale are inputs of the exported functions.)
         """
         from keras_bld.serving import export_saved_model
 
         checks.check_choice("format", format, ("tf_saved_model",))
-        return export_saved_model(
-            self, filepath, num_steps, batch_size, posterior, final, text_length, verbose
-        )
-
-
-def _freeze(layer):
-    # On TensorFlow an assignment of the value that an attribute has already is skipped, and an
-    # autoencoder rebuilt from a file is False itself while its parts are still True.
-    layer.trainable = True
-    layer.trainable = False
+        return export_saved_model(self, filepath, batch_size, text_length, verbose, **sampling)

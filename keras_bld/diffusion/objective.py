@@ -4,35 +4,9 @@ import math
 
 from keras import ops
 
-from keras_bld.diffusion.posterior import posterior_flip
+from keras_bld.diffusion.targets import find_target
 
-TARGETS = ("residual", "z0", "extrinsic", "previous")
 NATS_PER_BIT = math.log(2.0)
-
-
-def flip_logits(logits, noisy_codes, target, channel=None):
-    """Turn logits of a target into logits of a flip against z^t.
-
-    "residual" predicts the flip z^t XOR z^0 itself. "z0" and "previous" predict a bit to be 1,
-    which is a flip where z^t is 0 and the opposite where it is 1.
-
-    "extrinsic" predicts the bit of z^0 as well, but only what the rest of z^t, the time and the
-    condition say about it. What the bit's own z^t says is known exactly, because the noise is a
-    binary symmetric channel that flips with probability b_t: the two log odds add up (Bayes'
-    rule, as in iterative decoding: Hagenauer et al., 1996).
-
-    Args:
-        logits: (batch, height, width, channels).
-        noisy_codes: z^t in {0, 1}, the same shape.
-        target: one of `TARGETS`.
-        channel: `BernoulliNoiseSchedule.channel_log_odds` of t, broadcastable to the logits;
-            "extrinsic" needs it, the others ignore it.
-    """
-    logits = ops.cast(logits, "float32")
-    if target == "residual":
-        return logits
-    logits = logits * (1.0 - 2.0 * noisy_codes)
-    return logits - channel if target == "extrinsic" else logits
 
 
 def bce_with_logits(targets, logits):
@@ -58,11 +32,10 @@ def diffusion_losses(
         noisy_codes: z^t in {0, 1}, same shape.
         time_steps: t in 1 ... T, shape (batch,).
         transition: shape (batch, 4), rows of `transition_tables` for t -> t - 1.
-        target: "residual" (z^t XOR z^0), "z0", "extrinsic" (z^0 without the evidence of the bit's
-            own z^t) or "previous" (z^{t-1}: bound only, BCE is 0).
+        target: a name of `TARGETS`. Where it predicts z^{t-1}, BCE is 0.
         posterior: which posterior turns a prediction of z^0 into one of z^{t-1}.
-        channel: `BernoulliNoiseSchedule.channel_log_odds` of the time steps, shape (batch,); for
-            "extrinsic".
+        channel: `BernoulliNoiseSchedule.channel_log_odds` of the time steps, shape (batch,); None
+            for a target that does not look at it.
 
     Returns:
         Dictionary of float32 tensors of shape (batch,), means over the bits of a code:
@@ -73,21 +46,22 @@ def diffusion_losses(
     different = ops.abs(codes - noisy_codes)
     if channel is not None:
         channel = channel[:, None, None, None]
-    logits = flip_logits(logits, noisy_codes, target, channel)
+    row = find_target(target)
+    logits = row.to_flip_logits(ops.cast(logits, "float32"), noisy_codes, channel)
     columns = ops.split(transition[:, None, None, :], 4, axis=-1)  # 4 x (batch, 1, 1, 1)
     flip_if_same, flip_if_different = columns[2], columns[3]
     true_flip = flip_if_same + (flip_if_different - flip_if_same) * different
     bce = bce_with_logits(different, logits)
-    if target == "previous":
-        cross_entropy = bce_with_logits(true_flip, logits)
-    else:
-        model_flip = posterior_flip(ops.sigmoid(logits), columns, posterior)
+    if row.predicts_code:
+        model_flip = row.reverse_flip(ops.sigmoid(logits), columns, posterior)
         cross_entropy = _cross_entropy(true_flip, model_flip)
+    else:  # the logits are those of the flip itself: stable where it is nearly sure
+        cross_entropy = bce_with_logits(true_flip, logits)
     kl = cross_entropy - _cross_entropy(true_flip, true_flip)
     first = ops.cast(ops.equal(time_steps, 1), "float32")[:, None, None, None]
     vlb = first * bce + (1.0 - first) * kl
     correct = ops.cast(ops.equal(logits > 0.0, different > 0.5), "float32")
-    if target == "previous":
+    if not row.predicts_code:
         bce = ops.zeros_like(bce)
     axes = (1, 2, 3)
     return {

@@ -1,90 +1,118 @@
-"""Algorithm 2: from coin flips to a code, with any number of steps, as one loop."""
+"""Sampler: Algorithm 2, from coin flips to a code. The reverse step, and the loop around it."""
 
 import numpy as np
 from keras import ops
 
-from keras_bld.diffusion.objective import flip_logits
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
+from keras_bld.diffusion.targets import find_target
 
-FINALS = ("threshold", "sample")
+
+def reverse_step(codes, flip, transition, noise, target="residual", posterior="exact", known=None):
+    """Draw z^s given z^t: one step of Algorithm 2 (lines 4-6).
+
+    Args:
+        codes: z^t, float32 {0, 1}.
+        flip: what the network predicts: P(z^0 != z^t), or P(z^{t-1} != z^t) for a target that
+            predicts z^{t-1}.
+        transition: the four coefficients of t -> s, see `transition_tables`.
+        noise: uniforms in [0, 1) of the shape of `codes`, or 0.5 to threshold; bit = noise <
+            probability.
+        target: a name of `TARGETS`.
+        posterior: "exact" or "plug_in", see `posterior.py`.
+        known: optional pair (codes, mask) of float32 {0, 1} tensors. Where the mask is 1, z^0 is
+            known: every z^s there is drawn from the true posterior q(z^s | z^t, z^0), so that the
+            known bits carry just the noise of their step and end as given.
+
+    Returns:
+        z^s, float32 {0, 1}.
+    """
+    reverse_flip = find_target(target).reverse_flip(flip, transition, posterior)
+    if known is not None:
+        known_codes, mask = known
+        true_flip = posterior_flip(ops.abs(known_codes - codes), transition, "exact")
+        reverse_flip = mask * true_flip + (1.0 - mask) * reverse_flip
+    probability = codes * (1.0 - reverse_flip) + (1.0 - codes) * reverse_flip
+    return ops.cast(noise < probability, "float32")
 
 
-def sample_chain(
+def reverse_chain(
     predict_flip,
-    noise,
+    draw,
     schedule,
-    batch_shape,
-    num_steps=None,
+    time_steps,
+    target="residual",
     posterior="exact",
     final="threshold",
-    direct=False,
     known=None,
-    return_trajectory=False,
 ):
-    """Run the reverse chain z^T -> z^0.
+    """Build the steps of the reverse chain z^T -> z^0 along a grid of time steps.
 
     A function of a prediction and of explicit noise alone, so that a stub can test it.
 
     Args:
-        predict_flip: callable (codes, time_steps) -> float32 probabilities P(z^0 != z^t), or
-            P(z^{t-1} != z^t) where `direct`; codes have shape `batch_shape`, time_steps (batch,).
-        noise: callable step -> uniforms in [0, 1) of shape `batch_shape`; step 0 draws z^T, step i
-            draws the state after the i-th prediction; bit = noise < probability.
+        predict_flip: callable (codes, time_steps) -> float32 flip probabilities, see
+            `reverse_step`; time_steps has shape (batch,).
+        draw: callable number -> uniforms in [0, 1) of the codes' shape; number i + 1 draws the
+            state after step i (number 0 draws z^T).
         schedule: a `BernoulliNoiseSchedule`.
-        batch_shape: (batch, height, width, channels), static.
-        num_steps: steps S in 1 ... T; None takes all T. The grid is `schedule.sampling_steps(S)`.
-        posterior: "exact" or "plug_in", see `posterior.py`.
+        time_steps: falling integers; the last step goes from the last of them to z^0.
+        target, posterior, known: see `reverse_step`.
         final: "threshold" (the published code: P(z^0 = 1) > 0.5) or "sample" (Algorithm 2).
-        direct: the prediction is that of the target "previous"; needs S = T.
-        known: optional pair (codes, mask) of float32 {0, 1} tensors. Where the mask is 1, z^0 is
-            known: every z^s there is drawn from the true posterior q(z^s | z^t, z^0), so that
-            the known bits carry just the noise of their step and end as given.
-        return_trajectory: also return all states.
 
     Returns:
-        z^0 of shape `batch_shape` (float32 {0, 1}), or, with `return_trajectory`, all states
-        z^T ... z^0 of shape (num_steps + 1, *batch_shape).
+        Callable (index, codes) -> codes.
     """
-    grid = schedule.sampling_steps(num_steps)
-    following = np.append(grid[1:], 0)
-    tables = ops.convert_to_tensor(transition_tables(schedule.k, grid, following))
-    grid_tensor = ops.convert_to_tensor(grid.astype("int32"))
+    grid = np.asarray(time_steps, "int32")
+    tables = ops.convert_to_tensor(transition_tables(schedule.k, grid, np.append(grid[1:], 0)))
+    grid_tensor = ops.convert_to_tensor(grid)
     last = len(grid) - 1
 
     def step(index, codes):
         time = ops.take(grid_tensor, index)
         transition = ops.take(tables, index, axis=0)
         coefficients = [transition[column] for column in range(4)]
-        flip = predict_flip(codes, ops.broadcast_to(time, (batch_shape[0],)))
-        reverse_flip = flip if direct else posterior_flip(flip, coefficients, posterior)
-        if known is not None:
-            known_codes, mask = known
-            different = ops.abs(known_codes - codes)
-            true_flip = posterior_flip(different, coefficients, "exact")
-            reverse_flip = mask * true_flip + (1.0 - mask) * reverse_flip
-        probability = codes * (1.0 - reverse_flip) + (1.0 - codes) * reverse_flip
-        bar = noise(index + 1)
+        flip = predict_flip(codes, ops.broadcast_to(time, (codes.shape[0],)))
+        noise = draw(index + 1)
         if final == "threshold":
-            bar = ops.where(ops.equal(index, last), 0.5, bar)
-        return ops.cast(bar < probability, "float32")
+            noise = ops.where(ops.equal(index, last), 0.5, noise)
+        return reverse_step(codes, flip, coefficients, noise, target, posterior, known)
 
-    start = ops.cast(noise(0) < 0.5, "float32")
+    return step
+
+
+def run_chain(step, start, num_steps, return_trajectory=False):
+    """Run steps as one compiled loop.
+
+    Args:
+        step: callable (index, codes) -> codes, index 0 ... num_steps - 1.
+        start: the first state.
+        num_steps: int.
+        return_trajectory: also return all states.
+
+    Returns:
+        The last state; with `return_trajectory` all of them, (num_steps + 1, *start.shape).
+    """
     if not return_trajectory:
-        return ops.fori_loop(0, last + 1, step, start)
+        return ops.fori_loop(0, num_steps, step, start)
 
     def scan_step(codes, index):
         codes = step(index, codes)
         return codes, codes
 
-    _, states = ops.scan(scan_step, start, ops.arange(last + 1, dtype="int32"))
+    _, states = ops.scan(scan_step, start, ops.arange(num_steps, dtype="int32"))
     return ops.concatenate([start[None], states], axis=0)
 
 
-def guided_logits(denoiser, guidance_scale, condition):
-    """Build a callable (codes, time_steps) -> logits with classifier-free guidance (appendix C).
+def combine_guidance(conditional, unconditional, guidance_scale):
+    """Logits (1 + w) l_c - w l_u of classifier-free guidance (appendix C)."""
+    return (1.0 + guidance_scale) * conditional - guidance_scale * unconditional
 
-    Logits (1 + w) l_c - w l_u from one call on a doubled batch. Where w is 0 the doubled half is
-    skipped, inside the graph, so that a changed w never retraces.
+
+def guided_logits(denoiser, guidance_scale, condition):
+    """Build a callable (codes, time_steps) -> logits with classifier-free guidance.
+
+    One call on a doubled batch. Where w is 0 the doubled half is skipped, inside the graph, so
+    that a changed w never retraces.
 
     Args:
         denoiser: callable (codes, time_steps, condition, condition_present) -> logits.
@@ -99,8 +127,7 @@ def guided_logits(denoiser, guidance_scale, condition):
         def guided():
             present = ops.arange(2 * codes.shape[0]) < codes.shape[0]
             both = denoiser(_twice(codes), _twice(time_steps), _twice(condition), present)
-            conditional, unconditional = ops.split(both, 2, axis=0)
-            return (1.0 + guidance_scale) * conditional - guidance_scale * unconditional
+            return combine_guidance(*ops.split(both, 2, axis=0), guidance_scale)
 
         def plain():
             return denoiser(codes, time_steps, condition, None)
@@ -110,21 +137,21 @@ def guided_logits(denoiser, guidance_scale, condition):
     return logits_of
 
 
-def guided_flip_predictor(denoiser, target, schedule, temperature, guidance_scale, condition):
-    """Build `predict_flip` for `sample_chain`: guided logits, divided by the temperature.
+def flip_predictor(logits_of, target, schedule, temperature=1.0):
+    """Build `predict_flip` for `reverse_chain`: sigmoid of the flip's logits over the temperature.
 
     Args:
-        denoiser, guidance_scale, condition: as in `guided_logits`.
-        target: what the logits mean, see `objective.py`.
-        schedule: a `BernoulliNoiseSchedule`, for what z^t says by itself ("extrinsic").
+        logits_of: callable (codes, time_steps) -> logits of the target.
+        target: a name of `TARGETS`.
+        schedule: a `BernoulliNoiseSchedule`, for what z^t says by itself.
         temperature: float32 scalar (may be traced).
     """
-    logits_of = guided_logits(denoiser, guidance_scale, condition)
+    row = find_target(target)
 
     def predict_flip(codes, time_steps):
         channel = schedule.channel_log_odds(time_steps)[:, None, None, None]
-        logits = flip_logits(logits_of(codes, time_steps), codes, target, channel)
-        return ops.sigmoid(logits / temperature)
+        logits = ops.cast(logits_of(codes, time_steps), "float32")
+        return ops.sigmoid(row.to_flip_logits(logits, codes, channel) / temperature)
 
     return predict_flip
 

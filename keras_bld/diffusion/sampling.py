@@ -1,136 +1,279 @@
-"""What a call of `generate` and its relatives asks for, checked once, before any work."""
+"""Sampler settings as one value, and the plan of a call of `generate` and its relatives."""
 
+import dataclasses
+import difflib
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base import random as bld_random
-from keras_bld.diffusion.compiled_sampling import SamplerSettings
+from keras_bld.base.class_names import labels_of
 from keras_bld.diffusion.conditioning import check_condition
 from keras_bld.diffusion.posterior import POSTERIORS
-from keras_bld.diffusion.sampler import FINALS
 
+FINALS = ("threshold", "sample")
 _DEFAULT_BATCH_SIZE = 32
+# Of a field that compiled samplers take as an input: a new value never traces again.
+_TRACED = {"traced": True}
 
 
 @dataclass(frozen=True)
-class SamplingOptions:
-    """The arguments that all sampling methods share, as given; `generate` says what they mean.
+class Sampling:
+    """How a model samples: an argument of the model, saved with it, held by cards and recipes.
 
-    A new option: one line here, its use in `plan_sampling`, and the methods' signatures.
+    `generate` and its relatives take each field as an option; left out, the model's own value
+    counts. A new option is one field here and its use in the prior's step.
+
+    Args:
+        num_steps: S, denoising steps, 1 ... T; None takes all T. Skipping steps is exact.
+        time_steps: the time steps to visit, falling, in place of the uniform grid of `num_steps`;
+            to replay a published grid. The chain begins with coin flips, so the first is normally
+            T.
+        temperature: divides the logits, > 0; lower means less diverse.
+        guidance_scale: w >= 0 of classifier-free guidance; above 0, a step costs one call on a
+            doubled batch.
+        posterior: "exact" (Eq. 8) or "plug_in" (the published code's).
+        final: "threshold" or "sample" for the last step.
+
+    Raises:
+        ValueError: a value outside its range.
+
+    Example:
+
+    >>> Sampling(num_steps=16).replace(temperature=1.2).temperature
+    1.2
     """
 
-    labels: object = None
     num_steps: int | None = None
-    temperature: float = 0.9
-    guidance_scale: float = 0.0
-    posterior: str = "exact"
-    final: str = "threshold"
+    time_steps: tuple[int, ...] | None = None
+    temperature: float = field(default=0.9, metadata=_TRACED)
+    guidance_scale: float = field(default=0.0, metadata=_TRACED)
+    posterior: Literal[*POSTERIORS] = "exact"
+    final: Literal[*FINALS] = "threshold"
+
+    def __post_init__(self):
+        checked = {
+            "temperature": checks.check_number(
+                "temperature", self.temperature, 0.0, exclusive=True
+            ),
+            "guidance_scale": checks.check_number("guidance_scale", self.guidance_scale, 0.0),
+        }
+        checks.check_choice("posterior", self.posterior, POSTERIORS)
+        checks.check_choice("final", self.final, FINALS)
+        if self.num_steps is not None:
+            checked["num_steps"] = checks.check_integer("num_steps", self.num_steps, 1)
+        if self.time_steps is not None:
+            steps = [checks.check_integer("time_steps", step, 1) for step in self.time_steps]
+            checked["time_steps"] = tuple(steps)
+            if not steps or sorted(set(steps), reverse=True) != steps:
+                raise checks.error(
+                    "time_steps", f"{steps}", "one or more time steps, falling", "sort them"
+                )
+            if self.num_steps not in (None, len(steps)):
+                raise checks.error(
+                    "num_steps",
+                    f"{self.num_steps} with {len(steps)} time_steps",
+                    "one of them",
+                    "leave num_steps out: time_steps says which and how many",
+                )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, value):
+        """Return a `Sampling`: the value itself, one of its `to_dict`, or the defaults for None."""
+        if value is None:
+            return cls()
+        if isinstance(value, dict):
+            # JSON has lists, and Keras writes tuples as dictionaries of their items.
+            steps = value.get("time_steps")
+            steps = steps["items"] if isinstance(steps, dict) else steps
+            return cls(**{**value, "time_steps": None if steps is None else tuple(steps)})
+        if not isinstance(value, Sampling):
+            raise checks.error(
+                "sampling",
+                repr(value),
+                f"a {cls.__name__} or None",
+                f"pass {cls.__name__}(num_steps=16, ...)",
+                kind=TypeError,
+            )
+        return value
+
+    def to_dict(self):
+        """The fields as values that JSON has."""
+        steps = None if self.time_steps is None else list(self.time_steps)
+        return {**dataclasses.asdict(self), "time_steps": steps}
+
+    def replace(self, **given):
+        """The same with other values; None leaves a field as it is.
+
+        `num_steps` and `time_steps` take each other's place.
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        if "num_steps" in given or "time_steps" in given:
+            given = {"num_steps": None, "time_steps": None, **given}
+        return dataclasses.replace(self, **given)
+
+    def split(self):
+        """(names and values that a compiled sampler depends on, those that are its inputs)."""
+        fixed, traced = {}, {}
+        for entry in dataclasses.fields(self):
+            part = traced if entry.metadata.get("traced") else fixed
+            part[entry.name] = getattr(self, entry.name)
+        return fixed, traced
+
+
+def uniform_grid(num_training_steps, num_steps=None):
+    """The falling grid of time steps that a sampler with `num_steps` steps visits.
+
+    t = floor(linspace(0, 1, S) * (T - 1)) + 1 in exact integer arithmetic. One step starts at T,
+    because the chain starts from coin flips (the formula would give t = 1).
+
+    Args:
+        num_training_steps: T.
+        num_steps: S in 1 ... T; None takes all T.
+
+    Returns:
+        int array of shape (num_steps,), from T down to 1.
+
+    Raises:
+        ValueError: `num_steps` is not in 1 ... T.
+    """
+    total = num_training_steps
+    num_steps = total if num_steps is None else num_steps
+    num_steps = checks.check_integer("num_steps", num_steps, 1, total)
+    if num_steps == 1:
+        return np.array([total])
+    grid = np.arange(num_steps) * (total - 1) // (num_steps - 1) + 1
+    return grid[::-1].copy()
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """What a call says beside the number of images and the fields of `Sampling`.
+
+    Args:
+        sampling: a `Sampling` in place of the model's own.
+        seed: int in [0, 2**31); the same seed gives the same images on every backend, image i
+            whatever the batch size. None draws one.
+        batch_size: images in one compiled batch; None: at most 32.
+        progress: show a progress bar.
+        text_embeddings: for a text-conditional model, (num_images, text_width) or
+            (num_images, length, text_width).
+        drop_condition: sample a conditional model without its condition.
+    """
+
+    sampling: Sampling | None = None
     seed: int | None = None
     batch_size: int | None = None
     progress: bool = False
     text_embeddings: object = None
     drop_condition: bool = False
 
-    @classmethod
-    def of(cls, arguments):
-        """Take the options out of a method's `locals()`."""
-        return cls(**{field.name: arguments[field.name] for field in fields(cls)})
-
 
 @dataclass(frozen=True, eq=False)
 class SamplingPlan:
     """Checked inputs of the sampling loop for images 0 ... num_images - 1."""
 
-    settings: SamplerSettings
+    sampling: Sampling
     num_images: int
+    batch_size: int
     seed: int
-    temperature: float
-    guidance_scale: float
-    inputs: tuple
-    """Pairs of what the loop gets beside the scalars, and the axis along which images lie."""
-    condition: np.ndarray | None
-    progress: bool
+    inputs: dict
+    """Name -> (array, the axis along which images lie) of what the loop gets beside scalars."""
+    progress: bool = False
+    return_trajectory: bool = False
+
+    @property
+    def condition(self):
+        """The checked condition with one row an image, or None."""
+        return self.inputs.get("condition", (None,))[0]
 
 
 def plan_sampling(
     model,
     num_images,
-    options,
+    labels=None,
     condition=None,
     noise=None,
     known=None,
     return_trajectory=False,
+    **options,
 ):
-    """Check everything and return the `SamplingPlan`.
+    """Check everything that a call asks for and return its `SamplingPlan`.
 
     Args:
-        model: a `BinaryLatentDiffusion`.
+        model: a `CodePrior`.
         num_images: how many.
-        options: `SamplingOptions`.
-        condition: a checked condition with one row an image, in place of the options'.
+        labels: one class for each image, or one for all.
+        condition: a checked condition with one row an image, in place of the labels or texts.
         noise: explicit uniforms, see `generate_codes`.
-        known: pair (codes, mask), each with one row an image, see `sample_chain`.
+        known: pair (codes, mask), each with one row an image, see `reverse_step`.
         return_trajectory: whether all states come back.
+        options: fields of `CallOptions` and of the model's `Sampling`.
 
     Raises:
         ValueError: an argument outside its range, or a condition that does not fit the model.
+        TypeError: an option that does not exist.
     """
     num_images = checks.check_integer("num_images", num_images, 1)
+    call, overrides = _split_options(model, options)
+    sampling = Sampling.of(call.sampling or model.sampling).replace(**overrides)
     if condition is None:
-        condition = condition_of(model, options, num_images)
-    settings = SamplerSettings(
-        num_steps=model.check_num_steps(options.num_steps),
-        batch_size=check_batch_size(options.batch_size, num_images),
-        posterior=options.posterior,
-        final=options.final,
-        conditional=condition is not None,
-        explicit_noise=noise is not None,
-        inpaints=known is not None,
+        condition = condition_of(
+            model, num_images, labels, call.text_embeddings, call.drop_condition
+        )
+    if condition is None and sampling.guidance_scale > 0:
+        if overrides.get("guidance_scale"):
+            raise checks.error(
+                "guidance_scale",
+                f"{sampling.guidance_scale} without a condition",
+                "0 for an unconditional sample",
+                "use a conditional model with its labels, or guidance_scale=0",
+            )
+        sampling = sampling.replace(guidance_scale=0.0)  # the model's own, for other calls
+    num_steps = len(model.time_grid(sampling))
+    inputs = {} if condition is None else {"condition": (condition, 0)}
+    if noise is not None:
+        noise_shape = (num_steps + 1, num_images, *model.code_shape)
+        inputs["noise"] = (_check_noise(noise, noise_shape, call.seed), 1)
+    if known is not None:
+        names = ("known_codes", "known_mask")
+        inputs |= {name: (part, 0) for name, part in zip(names, known, strict=True)}
+    return SamplingPlan(
+        sampling=sampling,
+        num_images=num_images,
+        batch_size=check_batch_size(call.batch_size, num_images),
+        seed=bld_random.resolve_seed(call.seed),
+        inputs=inputs,
+        progress=call.progress,
         return_trajectory=bool(return_trajectory),
     )
-    checks.check_choice("posterior", options.posterior, POSTERIORS)
-    checks.check_choice("final", options.final, FINALS)
-    temperature = checks.check_number("temperature", options.temperature, 0.0, exclusive=True)
-    guidance_scale = checks.check_number("guidance_scale", options.guidance_scale, 0.0)
-    if guidance_scale > 0 and condition is None:
-        raise checks.error(
-            "guidance_scale",
-            f"{guidance_scale} without a condition",
-            "0 for an unconditional sample",
-            "use a conditional model with its labels, or guidance_scale=0",
-        )
-    if noise is not None:
-        noise_shape = (settings.num_steps + 1, num_images, *model.code_shape)
-        noise = _check_noise(noise, noise_shape, options.seed)
-    inputs = [] if condition is None else [(condition, 0)]
-    inputs += [] if noise is None else [(noise, 1)]
-    inputs += [] if known is None else [(part, 0) for part in known]
-    return SamplingPlan(
-        settings=settings,
-        num_images=num_images,
-        seed=bld_random.resolve_seed(options.seed),
-        temperature=temperature,
-        guidance_scale=guidance_scale,
-        inputs=tuple(inputs),
-        condition=condition,
-        progress=options.progress,
+
+
+def _split_options(model, options):
+    """(`CallOptions`, the fields of `Sampling` that the call gives)."""
+    kinds = [
+        {entry.name for entry in dataclasses.fields(kind)} for kind in (CallOptions, model.sampling)
+    ]
+    for name in options:
+        if not any(name in kind for kind in kinds):
+            accepted = sorted(set.union(*kinds))
+            similar = difflib.get_close_matches(name, accepted, n=1)
+            raise checks.error(
+                name,
+                "an option that does not exist",
+                ", ".join(accepted),
+                f"did you mean {similar[0]}?" if similar else "pass one of these",
+                kind=TypeError,
+            )
+    call, overrides = (
+        {name: value for name, value in options.items() if name in kind} for kind in kinds
     )
-
-
-def check_num_steps(model, num_steps):
-    """Return the number of sampling steps, T for None; raise ValueError where it is bad."""
-    steps = len(model.schedule.sampling_steps(num_steps))
-    if steps != model.num_steps and not model.can_skip_steps:
-        raise checks.error(
-            "num_steps",
-            f"{steps}",
-            f"{model.num_steps}, all steps of a model that can skip none",
-            "leave num_steps out, or take a BinaryLatentDiffusion with target='residual' or 'z0'",
-        )
-    return steps
+    return CallOptions(**call), overrides
 
 
 def check_batch_size(batch_size, num_images):
@@ -141,11 +284,10 @@ def check_batch_size(batch_size, num_images):
     return checks.check_integer("batch_size", batch_size, 1)
 
 
-def condition_of(model, options, num_samples):
-    """Return the checked condition of the options, one row for each sample, or None."""
-    if options.drop_condition:
+def condition_of(model, num_samples, labels=None, text_embeddings=None, drop_condition=False):
+    """Return the checked condition of a call, one row for each sample, or None."""
+    if drop_condition:
         return None
-    labels, text_embeddings = options.labels, options.text_embeddings
     if model.denoiser.condition_kind in ("token", "cross_attention"):
         if labels is not None:
             raise checks.error(
@@ -159,6 +301,8 @@ def condition_of(model, options, num_samples):
             "none",
             "leave them out, the model is not conditioned on text",
         )
+    if model.denoiser.condition_kind == "class" and labels is not None:
+        labels = labels_of(labels, model.class_names, model.denoiser.num_classes)
     return check_condition(model.denoiser, labels, num_samples)
 
 

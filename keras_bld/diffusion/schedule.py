@@ -14,14 +14,14 @@ _LARGEST_FINAL_SIGNAL = 0.01
 class BernoulliNoiseSchedule(keras.layers.Layer):
     """Diffuses codes: q(z^t | z^0) = Bernoulli(k_t z^0 + b_t) with b_t = (1 - k_t) / 2.
 
-    Time runs from t = 1 to T = `num_steps`; k_0 = 1 (the code itself) and k_T is near 0 (a fair
-    coin for each bit). Any step from t to s < t has the closed form k_t / k_s, so that sampling
-    may skip steps exactly.
+    Time runs from t = 1 to T = `num_training_steps`; k_0 = 1 (the code itself) and k_T is near 0 (a
+    fair coin for each bit). Any step from t to s < t has the closed form k_t / k_s, so that
+    sampling may skip steps exactly.
 
     Source: Wang et al., "Binary Latent Diffusion" (CVPR 2023), Eq. 4-5 and appendix A.
 
     Args:
-        num_steps: T, number of diffusion steps, >= 1.
+        num_training_steps: T, number of diffusion steps, >= 1.
         kind: "linear" (k_t = 1 - t / T), "cos" (k_t = cos(pi t / 2 T)^2) or "sigmoid" (the
             published one: the falling sigmoid between 0 and 3 with temperature 0.8). Ignored
             where `k` or `beta` is given.
@@ -52,10 +52,10 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """
 
-    def __init__(self, num_steps, kind="linear", k=None, beta=None, **kwargs):
+    def __init__(self, num_training_steps, kind="linear", k=None, beta=None, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.num_steps = checks.check_integer("num_steps", num_steps, 1)
+        self.num_training_steps = checks.check_integer("num_training_steps", num_training_steps, 1)
         checks.check_choice("kind", kind, KINDS)
         if k is not None and beta is not None:
             raise checks.error("k", "both k and beta", "one of them", "leave one out")
@@ -70,18 +70,18 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
 
     def _signal_levels(self):
         if self._custom_k is not None:
-            return _check_signal(_with_start("k", self._custom_k, self.num_steps), "k")
+            return _check_signal(_with_start("k", self._custom_k, self.num_training_steps), "k")
         if self._custom_beta is not None:
             beta = np.asarray(self._custom_beta)
-            if len(beta) != self.num_steps:
+            if len(beta) != self.num_training_steps:
                 raise checks.error(
                     "beta",
                     f"{len(beta)} values",
-                    f"{self.num_steps} values beta_1 ... beta_T",
-                    "pass one value for each of the num_steps steps",
+                    f"{self.num_training_steps} values beta_1 ... beta_T",
+                    "pass one value for each of the num_training_steps steps",
                 )
             return _check_signal(np.concatenate([[1.0], np.cumprod(1.0 - beta)]), "beta")
-        share = np.arange(self.num_steps + 1) / self.num_steps  # t / T
+        share = np.arange(self.num_training_steps + 1) / self.num_training_steps  # t / T
         if self.kind == "linear":
             return 1.0 - share
         if self.kind == "cos":
@@ -115,48 +115,36 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         odds = np.log1p(-self.b[1:]) - np.log(self.b[1:])
         return ops.take(ops.convert_to_tensor(odds, "float32"), time_steps - 1)
 
-    def sampling_steps(self, num_steps=None):
-        """The descending grid of time steps that a sampler with `num_steps` steps visits.
-
-        t = floor(linspace(0, 1, S) * (T - 1)) + 1 in exact integer arithmetic. One step starts
-        at T, because the chain starts from coin flips (the formula would give t = 1).
-
-        Returns:
-            int array of shape (num_steps,), from T down to 1.
-
-        Raises:
-            ValueError: `num_steps` is not in 1 ... T.
-        """
-        total = self.num_steps
-        num_steps = total if num_steps is None else num_steps
-        num_steps = checks.check_integer("num_steps", num_steps, 1, total)
-        if num_steps == 1:
-            return np.array([total])
-        grid = np.arange(num_steps) * (total - 1) // (num_steps - 1) + 1
-        return grid[::-1].copy()
-
     def compute_output_shape(self, codes_shape, *args, **kwargs):
         return codes_shape
 
     def get_config(self):
         return {
             **super().get_config(),
-            "num_steps": self.num_steps,
+            "num_training_steps": self.num_training_steps,
             "kind": self.kind,
             "k": self._custom_k,
             "beta": self._custom_beta,
         }
 
+    @classmethod
+    def from_config(cls, config):
+        """Rebuild from `get_config`; presets of before called T `num_steps`."""
+        config = dict(config)
+        if "num_steps" in config:
+            config["num_training_steps"] = config.pop("num_steps")
+        return cls(**config)
 
-def _with_start(argument, values, num_steps):
-    if len(values) == num_steps:
+
+def _with_start(argument, values, num_training_steps):
+    if len(values) == num_training_steps:
         values = [1.0, *values]
-    if len(values) != num_steps + 1 or values[0] != 1.0:
+    if len(values) != num_training_steps + 1 or values[0] != 1.0:
         raise checks.error(
             argument,
             f"{len(values)} values starting with {values[0] if values else None}",
-            f"{num_steps} values k_1 ... k_T, or {num_steps + 1} values with k_0 = 1",
-            "pass one value for each of the num_steps steps",
+            f"{num_training_steps} values k_1 ... k_T, or one more with k_0 = 1",
+            "pass one value for each of the num_training_steps",
         )
     return np.asarray(values)
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras_bld.base import checks
 from keras_bld.base.version import __version__
 from keras_bld.data import random_subset, unpack_codes
+from keras_bld.diffusion.sampling import Sampling
 from keras_bld.evaluation import measures
 from keras_bld.evaluation.flip_calibration import flip_calibration
 from keras_bld.evaluation.image_arrays import random_rows, to_arrays
@@ -35,7 +36,8 @@ class CardSettings:
     Args:
         num_images: generated images, and the most held-out and training images that they are
             compared with in distances.
-        num_steps, temperature, guidance_scale, posterior, final, seed: as in `generate`.
+        sampling: `Sampling` of the generated images; None takes the model's own.
+        seed: of samples, noise and classifiers.
         num_likelihood_images: held-out images for likelihood and calibration.
         num_training_images: the most training images among which copies are searched.
         classifier_epochs: passes over the larger set for the classification accuracy score; 0
@@ -44,11 +46,7 @@ class CardSettings:
     """
 
     num_images: int = 10_000
-    num_steps: int = 16
-    temperature: float = 0.9
-    guidance_scale: float = 0.0
-    posterior: str = "exact"
-    final: str = "threshold"
+    sampling: Sampling | None = None
     seed: int = 0
     num_likelihood_images: int = 1000
     num_training_images: int = 1_000_000
@@ -61,17 +59,6 @@ class CardSettings:
         checks.check_integer("num_training_images", self.num_training_images, 1)
         checks.check_integer("classifier_epochs", self.classifier_epochs, 0)
         checks.check_integer("classifier_seeds", self.classifier_seeds, 1)
-
-    def sampler(self, num_steps):
-        """Arguments of `generate`, for a model that was trained with `num_steps` steps."""
-        return {
-            "num_steps": min(self.num_steps, num_steps),
-            "temperature": self.temperature,
-            "guidance_scale": self.guidance_scale,
-            "posterior": self.posterior,
-            "final": self.final,
-            "seed": self.seed,
-        }
 
 
 def evaluate_model(
@@ -122,14 +109,15 @@ def evaluate_model(
     size = (settings.num_images, settings.seed)
     real = real_set(held_out, model.autoencoder, network, *size)
     known = real_features(train, network, *size)
-    sampler = settings.sampler(model.num_steps)
-    say(f"generating {settings.num_images} images, and their distances to real ones: {sampler}")
+    sampling = settings.sampling or model.sampling
+    say(f"generating {settings.num_images} images, and their distances to real ones: {sampling}")
+    drawn = (sampling, settings.seed)
     metrics, made = score_samples(
-        model, network, settings.num_images, sampler, real, known, conditions
+        model, network, settings.num_images, *drawn, real, known, conditions
     )
     if conditions.takes_text and known.classes is not None:
         num_without = max(1, settings.num_images // _WITHOUT_CONDITION)
-        metrics |= score_without_condition(model, network, num_without, sampler, known, conditions)
+        metrics |= score_without_condition(model, network, num_without, *drawn, known, conditions)
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
         shown = train.shown_classes
@@ -160,12 +148,15 @@ def evaluate_model(
     card = {
         "model": {
             "bits_per_image": int(np.prod(model.code_shape)),
-            "num_training_steps_T": model.num_steps,
+            "num_training_steps": model.num_training_steps,
             "denoiser_weights": model.denoiser.count_params(),
         },
         "real": describe_source(held_out, len(real.images)),
         "train": describe_source(train, len(searched)),
-        "settings": {**dataclasses.asdict(settings), **sampler},
+        "settings": {
+            **dataclasses.asdict(settings),
+            "sampling": {**sampling.to_dict(), "num_steps": len(model.time_grid(sampling))},
+        },
         "feature_network": describe_network(network, made.features),
         "versions": versions(),
         "metrics": metrics,

@@ -5,7 +5,8 @@ from keras import ops
 
 from keras_bld.base import random as bld_random
 from keras_bld.base.backend import compile_function
-from keras_bld.diffusion.sampler import guided_flip_predictor
+from keras_bld.diffusion.sampler import flip_predictor, guided_logits
+from keras_bld.diffusion.targets import find_target
 from keras_bld.metrics import calibration_curve
 
 _MOST_STEPS = 16
@@ -15,7 +16,7 @@ def flip_calibration(model, codes, condition, seed, batch_size):
     """Expected calibration error of P(z^0 != z^t) by t, at temperature 1 and without guidance.
 
     Args:
-        model: a `BinaryLatentDiffusion`; target "previous" predicts other flips and gives None.
+        model: a `BinaryLatentDiffusion`; a target that predicts other flips gives None.
         codes: held-out codes {0, 1}, (num_images, h, w, c).
         condition: labels or text embeddings, one for each code; None for an unconditional model.
         seed: of the noise.
@@ -25,7 +26,7 @@ def flip_calibration(model, codes, condition, seed, batch_size):
         None, or a list of dictionaries for up to 16 time steps: `t`, `error`, `mean_probability`
         and `observed_frequency` (of ten bins, None where a bin is empty) and `counts`.
     """
-    if model.target == "previous":
+    if not find_target(model.target).predicts_code:
         return None
 
     def flips(batch, time, first, key, *rest):
@@ -33,18 +34,12 @@ def flip_calibration(model, codes, condition, seed, batch_size):
         indices = first + ops.arange(batch.shape[0], dtype="int32")
         noise = bld_random.uniforms(key, indices, time, model.code_shape)
         noisy = model.schedule(batch, time_steps, noise)
-        predict = guided_flip_predictor(
-            model.denoiser,
-            model.target,
-            model.schedule,
-            1.0,
-            ops.zeros(()),
-            rest[0] if rest else None,
-        )
+        logits_of = guided_logits(model.denoiser, ops.zeros(()), rest[0] if rest else None)
+        predict = flip_predictor(logits_of, model.target, model.schedule)
         return predict(noisy, time_steps), ops.abs(noisy - batch)
 
     compiled = compile_function(flips, lambda: model.denoiser.variables)
-    grid = np.unique(np.linspace(1, model.num_steps, _MOST_STEPS).round().astype("int32"))
+    grid = np.unique(np.linspace(1, model.num_training_steps, _MOST_STEPS).round().astype("int32"))
     curves = []
     for time in grid:
         probabilities, outcomes = [], []

@@ -7,7 +7,7 @@ import numpy as np
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.images import to_uint8
 from keras_bld.data import pack_codes, packed_shape, random_subset
-from keras_bld.diffusion.sampling import SamplingOptions, plan_sampling
+from keras_bld.diffusion.sampling import plan_sampling
 from keras_bld.evaluation import measures
 from keras_bld.evaluation.image_arrays import empty_images, image_pieces, to_arrays
 from keras_bld.evaluation.memorisation import comparable_pixels
@@ -34,7 +34,7 @@ class ImageSet:
         return spaces if self.features is None else {**spaces, "features": self.features}
 
 
-def score_samples(model, network, num_images, sampler, real, known, conditions=None):
+def score_samples(model, network, num_images, sampling, seed, real, known, conditions=None):
     """Generate images, and measure them against real ones and the classes they were asked for.
 
     Args:
@@ -42,7 +42,8 @@ def score_samples(model, network, num_images, sampler, real, known, conditions=N
         network: the `FeatureNetwork` of all features; None makes images and measures nothing.
         num_images: how many; of a conditional model, each class in the share that it has among
             the training images: the classes of a perfect model are then those of its floor.
-        sampler: arguments of `generate`; its `seed` is that of the measurements, too.
+        sampling: `Sampling`; None takes the model's own.
+        seed: of the images and of the measurements.
         real: `ImageSet` of held-out images (`real_features`).
         known: the same of training images.
         conditions: `LabelConditions`; needed for a model that is conditioned on text, whose
@@ -53,29 +54,29 @@ def score_samples(model, network, num_images, sampler, real, known, conditions=N
         tells the classes; and the `ImageSet` of the generated images.
     """
     conditions = conditions or LabelConditions(model)
-    labels = asked_labels(conditions, num_images, known.labels, sampler["seed"])
-    images, codes = _generate(model, num_images, sampler, conditions.asked(labels, unseen=True))
+    labels = asked_labels(conditions, num_images, known.labels, seed)
+    asked = conditions.asked(labels, unseen=True)
+    images, codes = _generate(model, num_images, sampling, seed, asked)
     if network is None:
         return {}, ImageSet(images, labels, None, codes)
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
     made = ImageSet(images, labels, features, codes, known.classes)
-    return _scores(made, network, real, known, sampler["seed"]), made
+    return _scores(made, network, real, known, seed), made
 
 
-def score_without_condition(model, network, num_images, sampler, known, conditions):
+def score_without_condition(model, network, num_images, sampling, seed, known, conditions):
     """How often images made without their condition are what they would have been asked to be.
 
     Args:
-        model, network, num_images, sampler, known, conditions: as in `score_samples`; the network
-            tells the classes of `known`.
+        model, network, num_images, sampling, seed, known, conditions: as in `score_samples`; the
+            network tells the classes of `known`.
 
     Returns:
         `recognition_scores`, under the name recognised_without_condition.
     """
-    sampler = {**sampler, "guidance_scale": 0.0}
-    images, _ = _generate(model, num_images, sampler, {"drop_condition": True})
+    images, _ = _generate(model, num_images, sampling, seed, {"drop_condition": True})
     features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
-    labels = asked_labels(conditions, num_images, known.labels, sampler["seed"])
+    labels = asked_labels(conditions, num_images, known.labels, seed)
     classes = known.classes[labels]
     (found,) = measures.recognition_scores(network, features, classes).values()
     note = f"chance is {1 / (known.classes.max() + 1):.2g}"
@@ -181,14 +182,16 @@ def asked_labels(conditions, num_images, known=None, seed=0):
     return labels[np.argsort(turns, kind="stable")]
 
 
-def _generate(model, num_images, sampler, asked):
+def _generate(model, num_images, sampling, seed, asked):
     """Images as uint8, and their codes packed; in constant memory beyond these."""
     batch_size = batch_size_for(model.autoencoder.image_shape)
-    options = SamplingOptions(**asked, batch_size=batch_size, **sampler)
+    plan = plan_sampling(
+        model, num_images, **asked, sampling=sampling, seed=seed, batch_size=batch_size
+    )
     images = empty_images(num_images, model.autoencoder.image_shape)
     packed = np.empty((num_images, *packed_shape(model.code_shape)), "uint8")
     first = 0
-    for codes in model.code_batches(plan_sampling(model, num_images, options)):
+    for codes in model.code_batches(plan):
         rows = slice(first, first + len(codes))
         images[rows] = to_uint8(model.autoencoder.decode(codes, batch_size=batch_size))
         packed[rows] = pack_codes(codes)

@@ -54,9 +54,11 @@ def sweep_samplers(
     """
     given = (num_steps, temperature, guidance_scale, posterior)
     for steps in num_steps:
-        checks.check_integer("num_steps", steps, 1, model.num_steps)
-    base = settings.sampler(model.num_steps)
-    grid = [tuple(values) or (base[axis],) for axis, values in zip(AXES, given, strict=True)]
+        checks.check_integer("num_steps", steps, 1, model.num_training_steps)
+    base = base_sampling(model, settings)
+    grid = [
+        tuple(values) or (getattr(base, axis),) for axis, values in zip(AXES, given, strict=True)
+    ]
     if network is None:
         raise checks.error(
             "network",
@@ -68,7 +70,8 @@ def sweep_samplers(
     held_out = numbered_as(train, held_out)
     path = None if folder is None else pathlib.Path(folder) / "sweep.json"
     key = {
-        "settings": {name: value for name, value in base.items() if name not in AXES},
+        "settings": {name: value for name, value in base.to_dict().items() if name not in AXES},
+        "seed": settings.seed,
         "num_images": settings.num_images,
         "network": network.weights_sha256,
         "real": held_out.fingerprint(),
@@ -83,9 +86,15 @@ def sweep_samplers(
         choice = dict(zip(AXES, values, strict=True))
         if any(all(row[axis] == choice[axis] for axis in AXES) for row in rows):
             continue
-        sampler = {**base, **choice}
         metrics, _ = score_samples(
-            model, network, settings.num_images, sampler, real, known, conditions
+            model,
+            network,
+            settings.num_images,
+            base.replace(**choice),
+            settings.seed,
+            real,
+            known,
+            conditions,
         )
         rows.append({**choice, "metrics": metrics})
         say(f"{choice}: Frechet distance {metrics['frechet_distance']['value']:.4g}")
@@ -94,6 +103,12 @@ def sweep_samplers(
     order = {values: index for index, values in enumerate(itertools.product(*grid))}
     chosen = [row for row in rows if tuple(row[axis] for axis in AXES) in order]
     return sorted(chosen, key=lambda row: order[tuple(row[axis] for axis in AXES)])
+
+
+def base_sampling(model, settings):
+    """The `Sampling` of axes that are not swept, with its number of steps said."""
+    sampling = settings.sampling or model.sampling
+    return sampling.replace(num_steps=len(model.time_grid(sampling)))
 
 
 def write_sweep(rows, folder):
@@ -136,14 +151,17 @@ def sweep_sheet(model, rows, settings, path, conditions=None):
         path: picture file.
     """
     swept = [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
-    base = settings.sampler(model.num_steps)
+    base = base_sampling(model, settings)
     conditions = conditions or LabelConditions(model)
     classes = conditions.num_classes
     asked = conditions.asked(None if classes is None else np.arange(_SHEET_COLUMNS) % classes)
     images = np.concatenate(
         [
             model.generate(
-                _SHEET_COLUMNS, **asked, **{**base, **{axis: row[axis] for axis in AXES}}
+                _SHEET_COLUMNS,
+                **asked,
+                sampling=base.replace(**{axis: row[axis] for axis in AXES}),
+                seed=settings.seed,
             )
             for row in rows
         ]

@@ -1,6 +1,6 @@
 """Presets: a model as a directory that is saved, verified, located and loaded."""
 
-from keras_bld.presets.fingerprint import autoencoder_fingerprint, diffusion_fingerprint
+from keras_bld.presets.fingerprint import autoencoder_fingerprint, generator_fingerprint
 from keras_bld.presets.locate import find_preset, named_presets
 from keras_bld.presets.methods import PresetMethods
 from keras_bld.presets.store import load_preset, read_metadata, save_preset
@@ -9,8 +9,8 @@ from keras_bld.presets.training_parts import without_training_parts
 __all__ = [
     "PresetMethods",
     "autoencoder_fingerprint",
-    "diffusion_fingerprint",
     "find_preset",
+    "generator_fingerprint",
     "load_preset",
     "named_presets",
     "read_metadata",

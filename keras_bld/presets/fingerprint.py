@@ -42,19 +42,20 @@ def autoencoder_fingerprint(autoencoder):
     return _digest(sizes, networks, [weight for part in weighed for weight in part.weights])
 
 
-def diffusion_fingerprint(model):
-    """Return a hash of what generates codes: denoiser, schedule and target, no autoencoder.
+def generator_fingerprint(model):
+    """Return a hash of what generates codes: networks, schedule and target, no autoencoder.
 
     Like `autoencoder_fingerprint` it depends on values, not on a file, backend or precision.
 
     Args:
-        model: a `BinaryLatentDiffusion`.
+        model: a model with a method `generating_parts() -> (settings, layers)`, both lists.
 
     Returns:
         64 hexadecimal digits.
     """
-    networks = [_network(model.denoiser), _network(model.schedule)]
-    return _digest([model.target, list(model.code_shape)], networks, model.denoiser.weights)
+    settings, layers = model.generating_parts()
+    weights = [weight for layer in layers for weight in layer.weights]
+    return _digest(settings, [_network(layer) for layer in layers], weights)
 
 
 def _network(layer):

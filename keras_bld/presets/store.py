@@ -139,6 +139,8 @@ def load_preset(preset, dtype=None, expected_class=None):
     except (TypeError, KeyError) as reason:
         raise _damaged(directory / CONFIG, f"a config that no model takes ({reason})") from reason
     read_weights(model, directory / WEIGHTS)
+    if hasattr(model, "use_metadata"):
+        model.use_metadata(metadata)
     return model
 
 

@@ -18,9 +18,9 @@ def without_training_parts(model):
         shared = {name: getattr(model, name) for name in ("denoiser", "schedule")}
         autoencoder = without_training_parts(model.autoencoder)
         return type(model).from_config({**model.get_config(), **shared, "autoencoder": autoencoder})
-    parts = [getattr(model, name, None) for name in _ATTRIBUTES]
-    if all(part is None for part in parts):
+    if all(getattr(model, name, None) is None for name in _OPTIONS):
         return model
+    parts = [getattr(model, name, None) for name in _ATTRIBUTES]
     left_out = {id(weight) for part in parts if part is not None for weight in _weights(part)}
     kept = [weight for weight in model.weights if id(weight) not in left_out]
     copy = type(model).from_config({**model.get_config(), **dict.fromkeys(_OPTIONS)})

@@ -4,7 +4,7 @@ import warnings
 
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base import checks
-from keras_bld.diffusion import BernoulliDenoiser, BinaryLatentDiffusion
+from keras_bld.diffusion import BernoulliDenoiser
 from keras_bld.serving.openvino_codec import OpenVinoCodec
 from keras_bld.serving.openvino_program import PRECISIONS, has_bfloat16
 from keras_bld.serving.openvino_sampler import OpenVinoSampler
@@ -16,8 +16,7 @@ def inference_engine(model, target="openvino", precision="bfloat16"):
     """What runs a model's functions on arrays in place of the backend.
 
     Args:
-        model: a `BinaryAutoencoder`, or a `BinaryLatentDiffusion`, of which the denoiser and the
-            sampling loop are taken.
+        model: a `BinaryAutoencoder`, or a `CodePrior`, whose denoiser is taken.
         target: "openvino", or None for the plain path.
         precision: "bfloat16", or "float32".
 
@@ -56,13 +55,12 @@ def _build(model, precision):
     if isinstance(model, BinaryAutoencoder):
         _check_type(model, BinaryAutoencoder)
         return OpenVinoCodec(model, precision)
-    _check_type(model, BinaryLatentDiffusion)
     _check_type(model.denoiser, BernoulliDenoiser)
     return OpenVinoSampler(model, precision)
 
 
 def _check_type(part, kind):
-    # Graph and loop are built for these classes: a subclass may compute something else.
+    # Graphs are built for these classes: a subclass may compute something else.
     if type(part) is not kind:
         raise checks.error(
             "model",

@@ -125,7 +125,7 @@ class DenoiserInputs:
     def __init__(self, denoiser):
         self._denoiser = denoiser
         self._kind = denoiser.condition_kind
-        steps = np.arange(1, denoiser.num_steps + 1, dtype="int32")
+        steps = np.arange(1, denoiser.num_training_steps + 1, dtype="int32")
         self._times = values(denoiser.time_embedding(ops.convert_to_tensor(steps)))
 
     def time(self, step):

@@ -29,12 +29,10 @@ _OWNED = (MARKER, "fingerprint.pb", "variables", "assets", "assets.extra")
 def export_saved_model(
     model,
     path,
-    num_steps=None,
     batch_size=1,
-    posterior="exact",
-    final="threshold",
     text_length=None,
     verbose=False,
+    **sampling,
 ):
     """Write a model as a SavedModel with the functions that serve it.
 
@@ -55,11 +53,10 @@ def export_saved_model(
     Args:
         model: a `BinaryLatentDiffusion`, or a `BinaryAutoencoder` (`encode` and `decode` alone).
         path: directory to write; a SavedModel there is replaced once the new one is complete.
-        num_steps: denoising steps, 1 ... T; None takes all T.
         batch_size: images for each call of `generate` and `inpaint`.
-        posterior, final: as in `BinaryLatentDiffusion.generate`.
         text_length: number of text tokens, for a model with cross-attention only.
         verbose: print the signatures.
+        **sampling: fields of `Sampling`; left out, the model's own.
 
     Returns:
         The directory as a `pathlib.Path`.
@@ -81,21 +78,17 @@ def export_saved_model(
             " export it in a process with KERAS_BACKEND=tensorflow (or jax)",
         )
     model = without_training_parts(model)
-    sampling = {
-        "num_steps": num_steps,
-        "batch_size": batch_size,
-        "posterior": posterior,
-        "final": final,
-    }
-    signatures, parts = {}, [model]
+    signatures, parts, served = {}, [model], {}
     if hasattr(model, "denoiser"):
-        signatures |= diffusion_signatures(model, **sampling, text_length=text_length)
-        sampling["num_steps"] = model.check_num_steps(num_steps)
+        chosen = model.sampling.replace(**sampling)
+        signatures |= diffusion_signatures(model, chosen, batch_size, text_length)
+        steps = len(model.time_grid(chosen))
+        served = {**chosen.to_dict(), "num_steps": steps, "batch_size": batch_size}
         parts = [part for part in (model.denoiser, model.autoencoder) if part is not None]
     if hasattr(parts[-1], "decode"):
         signatures |= autoencoder_signatures(parts[-1])
     record = {
-        **(sampling if hasattr(model, "denoiser") else {}),
+        **served,
         "signatures": {name: list(signature.inputs) for name, signature in signatures.items()},
         "versions": {"keras_bld": __version__, "keras": keras.__version__},
         "backend": backend_name(),
@@ -146,10 +139,10 @@ class _Weights(keras.Layer):
 
 
 def _with_named_arguments(function, name, arguments):
-    """`function` with a signature of its own: the arguments' names become the inputs' names."""
+    """`function` for values by place: its signature gives the inputs their names."""
 
     def named(*values):
-        return function(*values)
+        return function(**dict(zip(arguments, values, strict=True)))
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     named.__name__ = name

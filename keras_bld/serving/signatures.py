@@ -7,9 +7,6 @@ from keras import ops
 
 from keras_bld.base import checks
 from keras_bld.base.images import to_uint8
-from keras_bld.diffusion.generation import SamplerSettings
-from keras_bld.diffusion.posterior import POSTERIORS
-from keras_bld.diffusion.sampler import FINALS
 
 # A graph cannot raise: a value below is taken as this one.
 SMALLEST_TEMPERATURE = 1e-3
@@ -17,7 +14,7 @@ SMALLEST_TEMPERATURE = 1e-3
 
 @dataclass(frozen=True)
 class Signature:
-    """A function to export and the specification of its inputs, in the order of its arguments."""
+    """A function to export, called by the names of its inputs, and their specification."""
 
     function: callable
     inputs: dict
@@ -44,12 +41,13 @@ def autoencoder_signatures(autoencoder):
     }
 
 
-def diffusion_signatures(model, num_steps, batch_size, posterior, final, text_length):
+def diffusion_signatures(model, sampling, batch_size, text_length=None):
     """`generate` and `inpaint` of a model, or `generate_codes` where it has no autoencoder.
 
     Args:
         model: a `BinaryLatentDiffusion`.
-        num_steps, batch_size, posterior, final: see `export_saved_model`.
+        sampling: a `Sampling`; its temperature and guidance scale are inputs of the functions.
+        batch_size: images for each call.
         text_length: number of text tokens of a model with cross-attention.
 
     Returns:
@@ -58,33 +56,24 @@ def diffusion_signatures(model, num_steps, batch_size, posterior, final, text_le
     Raises:
         ValueError: an argument outside its range.
     """
-    checks.check_choice("posterior", posterior, POSTERIORS)
-    checks.check_choice("final", final, FINALS)
-    settings = {
-        "num_steps": model.check_num_steps(num_steps),
-        "batch_size": checks.check_integer("batch_size", batch_size, 1),
-        "posterior": posterior,
-        "final": final,
-        "conditional": model.is_conditional,
-    }
-    condition = _condition_input(model.denoiser, settings["batch_size"], text_length)
+    batch_size = checks.check_integer("batch_size", batch_size, 1)
+    sample = _checked(model, model.sampler_function(sampling, batch_size))
     scalars = {
         "seed": keras.InputSpec(shape=(), dtype="int32"),
-        **condition,
-        "temperature": keras.InputSpec(shape=(), dtype="float32"),
-        "guidance_scale": keras.InputSpec(shape=(), dtype="float32"),
+        **_condition_input(model.denoiser, batch_size, text_length),
+        **{name: keras.InputSpec(shape=(), dtype="float32") for name in sampling.split()[1]},
     }
     if model.autoencoder is None:
-        return {"generate_codes": Signature(_generate_codes(model, settings), scalars)}
-    shape = (settings["batch_size"], *model.autoencoder.image_shape)
+        return {"generate_codes": Signature(_generate_codes(sample), scalars)}
+    shape = (batch_size, *model.autoencoder.image_shape)
     inpaint_inputs = {
         "images": keras.InputSpec(shape=shape, dtype="uint8"),
         "mask": keras.InputSpec(shape=shape[:-1], dtype="uint8"),
         **scalars,
     }
     return {
-        "generate": Signature(_generate(model, settings), scalars),
-        "inpaint": Signature(_inpaint(model, settings), inpaint_inputs),
+        "generate": Signature(_generate(model, sample), scalars),
+        "inpaint": Signature(_inpaint(model, sample), inpaint_inputs),
     }
 
 
@@ -109,50 +98,47 @@ def _condition_input(denoiser, batch_size, text_length):
     return {"text_embeddings": keras.InputSpec(shape=shape, dtype="float32")}
 
 
-def _sampler(model, settings, inpaints=False):
-    """A function (seed, [condition], temperature, guidance_scale, *known) -> codes."""
-    sample = model.sampler_function(SamplerSettings(**settings, inpaints=inpaints))
+def _checked(model, sample):
+    """`sample` for inputs by the names of a signature, pushed into their ranges."""
     num_classes = model.denoiser.num_classes
 
-    def run(seed, *rest):
-        condition, rest = rest[: model.is_conditional], rest[model.is_conditional :]
-        temperature, guidance_scale, *known = rest
-        if num_classes is not None:
-            condition = [ops.clip(condition[0], 0, num_classes - 1)]
-        temperature = ops.maximum(temperature, SMALLEST_TEMPERATURE)
-        guidance_scale = ops.maximum(guidance_scale, 0.0)
-        return sample(seed, 0, temperature, guidance_scale, *condition, *known)
+    def run(temperature, guidance_scale, labels=None, text_embeddings=None, **inputs):
+        condition = text_embeddings if labels is None else ops.clip(labels, 0, num_classes - 1)
+        if condition is not None:
+            inputs["condition"] = condition
+        return sample(
+            first_index=0,
+            temperature=ops.maximum(temperature, SMALLEST_TEMPERATURE),
+            guidance_scale=ops.maximum(guidance_scale, 0.0),
+            **inputs,
+        )
 
     return run
 
 
-def _generate_codes(model, settings):
-    sample = _sampler(model, settings)
-
-    def generate_codes(*arguments):
-        return {"codes": ops.cast(sample(*arguments), "uint8")}
+def _generate_codes(sample):
+    def generate_codes(**inputs):
+        return {"codes": ops.cast(sample(**inputs), "uint8")}
 
     return generate_codes
 
 
-def _generate(model, settings):
-    sample = _sampler(model, settings)
-
-    def generate(*arguments):
-        return {"images": to_uint8(model.autoencoder.decode(sample(*arguments)))}
+def _generate(model, sample):
+    def generate(**inputs):
+        return {"images": to_uint8(model.autoencoder.decode(sample(**inputs)))}
 
     return generate
 
 
-def _inpaint(model, settings):
-    sample = _sampler(model, settings, inpaints=True)
+def _inpaint(model, sample):
     autoencoder = model.autoencoder
 
-    def inpaint(images, mask, *arguments):
+    def inpaint(images, mask, **inputs):
         is_new = mask > 0
-        known = 1.0 - _touched_cells(is_new, model.code_shape)
-        made = autoencoder.decode(sample(*arguments, autoencoder.encode(images), known))
-        return {"images": ops.where(is_new[..., None], to_uint8(made), images)}
+        known_mask = 1.0 - _touched_cells(is_new, model.code_shape)
+        made = sample(known_codes=autoencoder.encode(images), known_mask=known_mask, **inputs)
+        made = to_uint8(autoencoder.decode(made))
+        return {"images": ops.where(is_new[..., None], made, images)}
 
     return inpaint
 

@@ -95,7 +95,7 @@ def _expected(model, name, inputs, settings):
         return autoencoder.encode(inputs["images"]).astype("uint8")
     if name == "decode":
         return to_uint8(autoencoder.decode(inputs["codes"]))
-    sampling = {key: settings[key] for key in ("num_steps", "posterior", "final", "batch_size")}
+    sampling = {key: settings[key] for key in (*model.sampling.split()[0], "batch_size")}
     sampling |= {key: value for key, value in inputs.items() if key not in ("images", "mask")}
     for key in ("seed", "temperature", "guidance_scale"):
         sampling[key] = sampling[key].item()

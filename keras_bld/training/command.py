@@ -18,5 +18,10 @@ def main(recipe_class, arguments=None):
     """
     import tyro
 
-    recipe = tyro.cli(recipe_class, args=arguments, description=sys.modules["__main__"].__doc__)
+    recipe = tyro.cli(
+        recipe_class,
+        args=arguments,
+        description=sys.modules["__main__"].__doc__,
+        config=(tyro.conf.OmitArgPrefixes,),  # --temperature, not --sampling.temperature
+    )
     Runner(recipe).run()

@@ -76,7 +76,7 @@ def build_diffusion(recipe, num_classes=None, wordings=None, autoencoder=None):
         recipe.depth,
         recipe.width,
         recipe.num_heads,
-        recipe.num_steps,
+        recipe.num_training_steps,
         **condition,
     )
     if autoencoder is not None and recipe.denoiser_preset is not None:
@@ -84,11 +84,12 @@ def build_diffusion(recipe, num_classes=None, wordings=None, autoencoder=None):
         copy_denoiser_weights(source.denoiser, denoiser)
     return BinaryLatentDiffusion(
         denoiser,
-        BernoulliNoiseSchedule(recipe.num_steps, recipe.schedule),
+        BernoulliNoiseSchedule(recipe.num_training_steps, recipe.schedule),
         autoencoder,
         target=recipe.target,
         vlb_weight=recipe.vlb_weight,
         label_dropout=recipe.label_dropout,
+        sampling=recipe.sampling,
     )
 
 

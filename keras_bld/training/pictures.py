@@ -67,7 +67,7 @@ def sheet_labels(conditions, columns):
 
 
 def sampling(recipe, conditions, labels, unseen=False):
-    """Arguments of `generate` that the recipe fixes, and the condition of these classes.
+    """Arguments of `generate`: the condition of these classes, and the recipe's seed.
 
     Args:
         recipe: a `Recipe`.
@@ -75,10 +75,4 @@ def sampling(recipe, conditions, labels, unseen=False):
         labels, unseen: as in `LabelConditions.asked`.
     """
     asked = conditions.asked(labels, unseen)
-    return {
-        **asked,
-        "num_steps": recipe.sampling_steps,
-        "temperature": recipe.temperature,
-        "guidance_scale": recipe.guidance_scale if asked else 0.0,
-        "seed": recipe.seed,
-    }
+    return {**asked, "seed": recipe.seed}

@@ -9,6 +9,8 @@ from keras_bld.base import checks
 from keras_bld.base.runs import command_line
 from keras_bld.data import DataSet
 from keras_bld.data.splits import FOLDER
+from keras_bld.diffusion.sampling import Sampling
+from keras_bld.diffusion.targets import TARGETS
 from keras_bld.training.fitting import check_steps
 
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
@@ -104,11 +106,11 @@ class Recipe:
     """Channels of a token."""
     num_heads: int = 8
     """Attention heads."""
-    num_steps: int = 64
+    num_training_steps: int = 64
     """T, diffusion steps of training."""
     schedule: Literal["linear", "cos", "sigmoid"] = "linear"
     """Noise schedule."""
-    target: Literal["residual", "z0", "extrinsic", "previous"] = "residual"
+    target: Literal[*TARGETS] = "residual"
     """What the denoiser predicts; extrinsic learns faster (docs/equations.md)."""
     vlb_weight: float = 0.1
     """Lambda of Eq. 13."""
@@ -139,12 +141,8 @@ class Recipe:
     """Steps between two lines of the log, checkpoints and validations."""
 
     # Sampling and evaluation
-    sampling_steps: int = 16
-    """Denoising steps for samples, at most num_steps."""
-    temperature: float = 0.9
-    """Sampling temperature."""
-    guidance_scale: float = 0.0
-    """Classifier-free guidance."""
+    sampling: Sampling = Sampling(num_steps=16)
+    """How the trained model samples; part of its preset."""
     sheet_columns: int = 10
     """Images in a row of the sample sheet."""
     num_evaluation_images: int = 2000
@@ -170,9 +168,7 @@ class Recipe:
         "dry_run",
         "autoencoder_steps",
         "diffusion_steps",
-        "sampling_steps",
-        "temperature",
-        "guidance_scale",
+        "sampling",
         "sheet_columns",
         "num_evaluation_images",
         "evaluation_epochs",
@@ -181,9 +177,7 @@ class Recipe:
 
     # Fields that change what the stages sample and evaluate leave.
     result_fields: ClassVar[tuple[str, ...]] = (
-        "sampling_steps",
-        "temperature",
-        "guidance_scale",
+        "sampling",
         "sheet_columns",
         "num_evaluation_images",
         "evaluation_epochs",
@@ -195,7 +189,7 @@ class Recipe:
         "depth",
         "width",
         "num_heads",
-        "num_steps",
+        "num_training_steps",
         "schedule",
         "target",
         "vlb_weight",
@@ -242,11 +236,15 @@ class Recipe:
         return None
 
     def __post_init__(self):
-        for field in ("autoencoder_steps", "diffusion_steps", "steps_per_epoch", "num_steps"):
+        for field in (
+            "autoencoder_steps", "diffusion_steps", "steps_per_epoch", "num_training_steps",
+        ):  # fmt: skip
             checks.check_integer(field, getattr(self, field), 1)
         for field in ("autoencoder_steps", "diffusion_steps"):
             check_steps(field, getattr(self, field), self.steps_per_epoch)
-        checks.check_integer("sampling_steps", self.sampling_steps, 1, self.num_steps)
+        if self.sampling.num_steps is not None:
+            most = self.num_training_steps
+            checks.check_integer("num_steps", self.sampling.num_steps, 1, most)
         factor = self.downsampling_factor
         if self.image_size % factor:
             raise checks.error(
@@ -335,12 +333,12 @@ class Recipe:
             depth=min(self.depth, 2),
             width=min(self.width, 32),
             num_heads=min(self.num_heads, 2),
-            num_steps=min(self.num_steps, 8),
+            num_training_steps=min(self.num_training_steps, 8),
             diffusion_steps=6,
             diffusion_batch_size=min(self.diffusion_batch_size, 8),
             diffusion_warmup_steps=2,
             steps_per_epoch=3,
-            sampling_steps=min(self.sampling_steps, 4),
+            sampling=self.sampling.replace(num_steps=min(self.num_training_steps, 4)),
             num_evaluation_images=min(self.num_evaluation_images, 32),
             evaluation_epochs=1,
             export_batch_size=2,

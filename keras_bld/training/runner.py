@@ -163,7 +163,6 @@ class Runner:
             return
         model.export(
             self.folder / "saved_model",
-            num_steps=recipe.sampling_steps,
             batch_size=recipe.export_batch_size,
         )
 
@@ -192,7 +191,9 @@ class Runner:
     def _trained_model(self):
         path = self.folder / "preset"
         self._need(path, "diffusion")
-        return load_preset(path)
+        model = load_preset(path)
+        model.sampling = self.recipe.sampling  # may have changed since the training
+        return model
 
     # Conditions ----------------------------------------------------------------------------
 
@@ -287,7 +288,8 @@ class Runner:
 
     def _results_key(self):
         """What samples and scores depend on: the trained preset and the free settings."""
-        settings = {name: getattr(self.recipe, name) for name in self.recipe.result_fields}
+        everything = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
+        settings = {name: everything[name] for name in self.recipe.result_fields}
         metadata = json.loads((self.folder / "preset" / "metadata.json").read_text())
         return {"preset": metadata["files"], "settings": settings}
 

@@ -36,9 +36,7 @@ def evaluate(model, recipe, conditions, train, held_out):
         "bits_per_image": int(np.prod(model.code_shape)),
         "likelihood_bits_per_dimension": round(float(bound["bits_per_dimension"].mean()), 5),
         "num_likelihood_images": len(few),
-        "sampling_steps": recipe.sampling_steps,
-        "temperature": recipe.temperature,
-        "guidance_scale": recipe.guidance_scale,
+        "sampling": model.sampling.to_dict(),
         "seed": recipe.seed,
     }
     if conditions.num_classes:

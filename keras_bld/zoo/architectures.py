@@ -55,7 +55,7 @@ def denoiser_arguments(row):
         "depth": row.depth,
         "width": row.width,
         "num_heads": row.num_heads,
-        "num_steps": row.num_steps,
+        "num_training_steps": row.num_training_steps,
     }
     if row.condition == "class":
         arguments["num_classes"] = row.condition_size
@@ -90,7 +90,7 @@ def build(name, dtype=None):
         return autoencoder
     return BinaryLatentDiffusion(
         BernoulliDenoiser(**denoiser_arguments(row), dtype=dtype),
-        BernoulliNoiseSchedule(row.num_steps),
+        BernoulliNoiseSchedule(row.num_training_steps),
         autoencoder,
         dtype=dtype,
     )

@@ -19,7 +19,7 @@ class Preset:
         code_channels: bits for each cell.
         decoder_num_blocks: residual blocks a level in the decoder (the encoder has 2).
         depth, width, num_heads: the denoiser's sizes; None for an autoencoder alone.
-        num_steps: T of training.
+        num_training_steps: T of training.
         condition: None, "class", "token" or "cross_attention".
         condition_size: number of classes, or width of a text embedding.
         num_denoiser_weights, num_autoencoder_weights: without critic.
@@ -40,7 +40,7 @@ class Preset:
     depth: int | None
     width: int | None
     num_heads: int | None
-    num_steps: int | None
+    num_training_steps: int | None
     condition: str | None
     condition_size: int | None
     num_denoiser_weights: int

@@ -76,14 +76,16 @@ def row_of(name, directory):
 
 def _denoiser_columns(denoiser):
     if denoiser is None:
-        names = ("depth", "width", "num_heads", "num_steps", "condition", "condition_size")
+        names = ("depth", "width", "num_heads", "num_training_steps", "condition", "condition_size")
         return dict.fromkeys(names)
     condition = size = None
     if denoiser["num_classes"] is not None:
         condition, size = "class", denoiser["num_classes"]
     elif denoiser["text_width"] is not None:
         condition, size = denoiser["text_conditioning"], denoiser["text_width"]
-    columns = {name: denoiser[name] for name in ("depth", "width", "num_heads", "num_steps")}
+    columns = {name: denoiser[name] for name in ("depth", "width", "num_heads")}
+    # Presets of before called T `num_steps`.
+    columns["num_training_steps"] = denoiser.get("num_training_steps", denoiser.get("num_steps"))
     return {**columns, "condition": condition, "condition_size": size}
 
 

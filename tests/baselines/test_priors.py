@@ -1,4 +1,6 @@
-"""The rival priors: each learns a distribution that is known, and keeps the rules of its method."""
+"""The baseline priors: each learns a known distribution, and keeps the rules of its method."""
+
+import types
 
 import keras
 import numpy as np
@@ -6,13 +8,15 @@ import pytest
 from keras import ops
 
 from keras_bld import baselines
-from keras_bld.diffusion import BernoulliDenoiser
+from keras_bld.diffusion import BernoulliDenoiser, Sampling
 
 SHAPE = (2, 2, 4)
 
 
-def denoiser(num_steps=8, num_classes=None):
-    return BernoulliDenoiser(SHAPE, 1, 32, 2, num_steps=num_steps, num_classes=num_classes)
+def denoiser(num_training_steps=8, num_classes=None):
+    return BernoulliDenoiser(
+        SHAPE, 1, 32, 2, num_training_steps=num_training_steps, num_classes=num_classes
+    )
 
 
 MAKERS = {
@@ -47,18 +51,13 @@ def test_it_learns_what_the_class_says(name):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_config_and_refusals(name):
+def test_config(name):
     model = MAKERS[name]()
     again = type(model).from_config(model.get_config())
     assert again.code_shape == SHAPE and again.get_config().keys() == model.get_config().keys()
-    codes = constant_codes(2)[0]
-    with pytest.raises(ValueError, match="posterior"):
-        model.generate_codes(2, posterior="plug_in")
-    with pytest.raises(ValueError, match="bits_per_dimension"):
-        model.likelihood(codes)
-    # The fast path samples Bernoulli diffusions alone.
-    with pytest.warns(RuntimeWarning, match=f"received a {type(model).__name__}"):
-        assert not model.compile_for_inference()
+    # What belongs to the Bernoulli diffusion alone is not there.
+    for name in ("inpaint", "likelihood", "schedule"):
+        assert not hasattr(model, name)
 
 
 def predict(model, logit):
@@ -67,20 +66,26 @@ def predict(model, logit):
     return model
 
 
+def sampling_of(model, num_steps):
+    """What `make_step` gets."""
+    grid = model.time_grid(Sampling(num_steps))
+    return types.SimpleNamespace(temperature=1.0, time_steps=grid)
+
+
 def test_absorbing_reveals_as_the_schedule_says():
     model = predict(MAKERS["absorbing"](), 0.0)
     codes = np.full((500, *SHAPE), 0.5, "float32")
     draws = np.random.default_rng(0).random((2, 500, *SHAPE), "float32")
 
-    def next_codes(index, codes):
-        return ops.convert_to_numpy(
-            model.next_codes(
-                np.int32(index), ops.convert_to_tensor(codes), lambda codes, _: codes * 0.0,
-                lambda draw: ops.convert_to_tensor(draws[draw]), 1.0, 4,
-            )
-        )  # fmt: skip
+    step = model.make_step(
+        sampling_of(model, 4),
+        lambda codes, _: codes * 0.0,
+        lambda number: ops.convert_to_tensor(draws[number % 2]),
+    )
 
-    assert model.schedule.sampling_steps(4).tolist() == [8, 5, 3, 1]
+    def next_codes(index, codes):
+        return ops.convert_to_numpy(step(np.int32(index), ops.convert_to_tensor(codes)))
+
     first = next_codes(0, codes)  # t: 8 -> 5
     assert np.mean(first != 0.5) == pytest.approx(3 / 8, abs=0.02)
     last = next_codes(3, first)  # 1 -> 0 reveals all that is left, and keeps what was there
@@ -97,15 +102,16 @@ def test_the_bound_of_absorbing_diffusion_by_hand():
 
 
 def test_masked_bits_keep_the_surest_groups():
-    model = baselines.MaskedBitPrior(denoiser(), num_groups=2, choice_temperature=0.0)
+    model = baselines.MaskedBitPrior(denoiser(100), num_groups=2, choice_temperature=0.0)
     logits = np.zeros((1, *SHAPE), "float32")
     logits[0, 1, 0, 2:] = 9.0  # the second group of one cell is sure
     noise = np.full((1, *SHAPE), 0.3, "float32")
-    codes = model.next_codes(
-        np.int32(6), ops.full((1, *SHAPE), 0.5), lambda *_: ops.convert_to_tensor(logits),
-        lambda draw: ops.convert_to_tensor(noise), 1.0, 100,
-    )  # fmt: skip
-    codes = ops.convert_to_numpy(codes)
+    step = model.make_step(
+        sampling_of(model, 100),
+        lambda *_: ops.convert_to_tensor(logits),
+        lambda number: ops.convert_to_tensor(noise),
+    )
+    codes = ops.convert_to_numpy(step(np.int32(6), ops.full((1, *SHAPE), 0.5)))
     # floor(8 cos(pi / 2 * 7 / 100)) = 7 of 8 groups stay masked.
     assert np.argwhere(codes[0] != 0.5).tolist() == [[1, 0, 2], [1, 0, 3]]
     assert codes[0, 1, 0, 2:].tolist() == [1.0, 1.0]

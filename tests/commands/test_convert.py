@@ -44,7 +44,16 @@ def test_autoencoder_becomes_a_preset(files, tmp_path, capsys):
 @pytest.mark.parametrize("autoencoder", ["file", "preset", None])
 def test_denoiser_becomes_a_preset(files, tmp_path, capsys, autoencoder):
     out = tmp_path / "preset"
-    arguments = ["convert", files[1], "--out", str(out), "--num-heads", "2", "--num-steps", "8"]
+    arguments = [
+        "convert",
+        files[1],
+        "--out",
+        str(out),
+        "--num-heads",
+        "2",
+        "--num-training-steps",
+        "8",
+    ]
     arguments += ["--image-size", "4"]
     if autoencoder == "file":
         arguments += ["--autoencoder", files[0]]
@@ -68,7 +77,7 @@ def test_denoiser_becomes_a_preset(files, tmp_path, capsys, autoencoder):
     "changes, message",
     [
         ({"--num-heads": None}, "no shape tells"),
-        ({"--num-steps": None}, "no noise schedule in the file"),
+        ({"--num-training-steps": None}, "no noise schedule in the file"),
         ({"--num-heads": "3"}, "`width`"),
         ({"--kind": "autoencoder"}, "call `diffusion_from_published`"),
         ({"--autoencoder": "no such preset"}, "`preset`"),
@@ -77,7 +86,7 @@ def test_denoiser_becomes_a_preset(files, tmp_path, capsys, autoencoder):
 )
 def test_one_error_and_nothing_written(files, tmp_path, changes, message):
     out = tmp_path / "preset"
-    options = {"--out": str(out), "--num-heads": "2", "--num-steps": "8"} | changes
+    options = {"--out": str(out), "--num-heads": "2", "--num-training-steps": "8"} | changes
     arguments = [word for pair in options.items() if pair[1] is not None for word in pair]
     with pytest.raises(SystemExit, match=f"error: Invalid .*{message}"):
         main(["convert", files[1], *arguments])

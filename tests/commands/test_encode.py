@@ -42,7 +42,7 @@ def work(autoencoder, tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
     save_preset(autoencoder, folder / "autoencoder")
-    denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_steps=4)
+    denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_training_steps=4)
     model = BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), autoencoder)
     save_preset(model, folder / "diffusion")
     return folder
@@ -219,7 +219,7 @@ def test_a_data_set_of_tfds(work, tmp_path):
     ],
 )
 def test_bad_input(preset, options, message, work, tmp_path, monkeypatch):
-    denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_steps=4)
+    denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_training_steps=4)
     if preset == "codes_alone":
         model = BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4))
         save_preset(model, work / "codes_alone")

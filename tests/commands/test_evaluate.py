@@ -29,7 +29,8 @@ def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):
     evaluate(tmp_path / "tiny", "--out", out, "--classifier-epochs", 0, *SMALL)
     card = json.loads((out / "card.json").read_text())
     # What the preset says of itself holds where the command says nothing.
-    assert card["settings"]["num_steps"] == 3 and card["settings"]["temperature"] == 0.7
+    sampling = card["settings"]["sampling"]
+    assert sampling["num_steps"] == 3 and sampling["temperature"] == 0.7
     assert card["preset"]["name"] == "tiny" and "sha256" in json.dumps(card["preset"]["files"])
     assert card["real"]["num_images"] == 36 and card["train"]["num_images"] == 48
     assert "recall" in capsys.readouterr().out

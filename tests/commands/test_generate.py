@@ -23,7 +23,7 @@ def models(numpy_initial_weights):
     made = {"autoencoder": autoencoder}
     kinds = {"classes": {"num_classes": 3}, "plain": {}, "text": {"text_width": 8}}
     for name, condition in kinds.items():
-        denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_steps=4, **condition)
+        denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_training_steps=4, **condition)
         made[name] = BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), autoencoder)
     return made
 
@@ -143,7 +143,7 @@ def test_a_store_of_codes_decodes_to_the_same_images(models, presets, tmp_path, 
     assert "7 images were there already" in capsys.readouterr().out
     assert "for seed 6; expected" in refusal(*command[:-1], 6)
     message = refusal(presets / "plain", *command[1:])
-    assert "which holds another store" in message and "diffusion_fingerprint" in message
+    assert "which holds another store" in message and "generator_fingerprint" in message
 
 
 @once

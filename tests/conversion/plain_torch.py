@@ -53,7 +53,7 @@ class DenoiserSizes:
     depth: int = 1
     width: int = 16
     num_heads: int = 2
-    num_steps: int = 8
+    num_training_steps: int = 8
     num_classes: int | None = None
     token_width: int | None = None
     cross_width: int | None = None
@@ -96,7 +96,7 @@ def denoise(state, sizes, codes, time_steps, condition=None):
     tokens = (2 * codes - 1) @ net["tok_emb.weight"] + net["pos_emb"]
     half = sizes.width // 2
     frequencies = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
-    angles = ((time_steps - 1) / sizes.num_steps * 4000)[:, None] * frequencies
+    angles = ((time_steps - 1) / sizes.num_training_steps * 4000)[:, None] * frequencies
     time = torch.cat([angles.sin(), angles.cos()], -1)
     time = F.silu(apply(F.linear, net, "time_step_embedding.l0", time))
     extra = [apply(F.linear, net, "time_step_embedding.linear", time)]

@@ -32,7 +32,7 @@ def published(request, tmp_path_factory):
         path = tmp_path_factory.mktemp("published") / "bld_ema_1.th"
         torch.save({name: torch.tensor(array) for name, array in state.items()}, path)
         state = read_checkpoint(path)
-    return reference, diffusion_from_published(state, num_heads=4, num_steps=16)
+    return reference, diffusion_from_published(state, num_heads=4, num_training_steps=16)
 
 
 def test_published_logits(published):
@@ -66,9 +66,11 @@ def test_published_trajectory(published):
 # Every size differs from those of the file above, and from one another.
 CONFIGURATIONS = {
     "no condition": DenoiserSizes(grid=(3, 3), channels=5, depth=3, width=12, num_heads=3),
-    "classes, oblong grid": DenoiserSizes(grid=(2, 3), depth=2, num_steps=5, num_classes=7),
+    "classes, oblong grid": DenoiserSizes(
+        grid=(2, 3), depth=2, num_training_steps=5, num_classes=7
+    ),
     "text token": DenoiserSizes(channels=6, width=8, num_heads=1, token_width=768),
-    "cross-attention": DenoiserSizes(depth=2, num_heads=4, num_steps=9, cross_width=10),
+    "cross-attention": DenoiserSizes(depth=2, num_heads=4, num_training_steps=9, cross_width=10),
 }
 
 
@@ -90,7 +92,7 @@ def test_other_configurations(name):
     model, report = convert_diffusion(
         state.arrays(),
         sizes.num_heads,
-        sizes.num_steps,
+        sizes.num_training_steps,
         schedule="cos",
         target="z0",
         code_shape=code_shape if sizes.grid[0] != sizes.grid[1] else None,
@@ -98,7 +100,7 @@ def test_other_configurations(name):
     assert (model.schedule.kind, model.target, model.code_shape) == ("cos", "z0", code_shape)
     generator = np.random.default_rng(0)
     codes = generator.integers(0, 2, (2, *code_shape)).astype("float32")
-    time_steps = np.array([1, sizes.num_steps], "int32")
+    time_steps = np.array([1, sizes.num_training_steps], "int32")
     condition = condition_of(sizes, generator)
     given = [condition] if condition is None else [condition, None]
     for condition in given:
@@ -122,7 +124,7 @@ def test_sampling_with_text(name):
     """One thresholded step by hand: bits flip where (1 + w) l_c - w l_u > 0."""
     sizes = CONFIGURATIONS[name]
     state = plain_torch.random_denoiser(sizes)
-    model = diffusion_from_published(state.arrays(), sizes.num_heads, sizes.num_steps)
+    model = diffusion_from_published(state.arrays(), sizes.num_heads, sizes.num_training_steps)
     generator = np.random.default_rng(0)
     text = condition_of(sizes, generator)
     noise = generator.uniform(size=(2, 2, *model.code_shape)).astype("float32")
@@ -130,7 +132,7 @@ def test_sampling_with_text(name):
         2, text_embeddings=text, num_steps=1, guidance_scale=3.0, noise=noise
     )
     start = torch.tensor(noise[0] < 0.5).float().flatten(1, 2)
-    last = torch.full((2,), sizes.num_steps)
+    last = torch.full((2,), sizes.num_training_steps)
     conditional, unconditional = (
         plain_torch.denoise(state, sizes, start, last, condition)
         for condition in (torch.tensor(text), None)
@@ -146,7 +148,7 @@ def test_report_names_what_is_left_over_and_why():
     state["embedding_weight"] = np.zeros((3, 4), "float32")
     state["step"] = 960000
     state["comment"] = "trained on churches"
-    _, report = convert_diffusion(state, num_heads=2, num_steps=8)
+    _, report = convert_diffusion(state, num_heads=2, num_training_steps=8)
     assert report.sizes == {"code_shape": (2, 2, 3), "depth": 1, "width": 16, "condition": "none"}
     schedule = {f"scheduler.{name}" for name in ("k_final", "b_final", "beta", "cumbeta")}
     assert set(report.left_over) == {"embedding_weight", "step", "comment"} | schedule
@@ -265,14 +267,14 @@ REFUSED = {
 def test_refused(row):
     change, message = REFUSED[row]
     with pytest.raises(ValueError, match="(?s)Invalid `state_dict`.*" + message):
-        diffusion_from_published(change(random_state()), num_heads=2, num_steps=8)
+        diffusion_from_published(change(random_state()), num_heads=2, num_training_steps=8)
 
 
 @pytest.mark.once
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"num_steps": 9}, r"`num_steps`: received 9; expected T = 8"),
+        ({"num_training_steps": 9}, r"`num_training_steps`: received 9; expected T = 8"),
         ({"num_heads": 3}, "`width`"),
         ({"schedule": "cosine"}, "`schedule`"),
         ({"schedule": "cos"}, "pass schedule='linear'"),
@@ -283,7 +285,7 @@ def test_refused(row):
     ],
 )
 def test_refused_arguments(arguments, message):
-    arguments = {"num_heads": 2, "num_steps": 8} | arguments
+    arguments = {"num_heads": 2, "num_training_steps": 8} | arguments
     with pytest.raises(ValueError, match=message):
         diffusion_from_published(random_state(schedule="linear"), **arguments)
 
@@ -291,10 +293,10 @@ def test_refused_arguments(arguments, message):
 @pytest.mark.once
 def test_refused_types_and_grids():
     with pytest.raises(TypeError, match="received a list"):
-        diffusion_from_published([1], num_heads=2, num_steps=8)
+        diffusion_from_published([1], num_heads=2, num_training_steps=8)
     oblong = plain_torch.random_denoiser(DenoiserSizes(grid=(2, 3))).arrays()
     with pytest.raises(ValueError, match="the grid is not square"):
-        diffusion_from_published(oblong, num_heads=2, num_steps=8)
+        diffusion_from_published(oblong, num_heads=2, num_training_steps=8)
 
 
 @pytest.mark.once
@@ -302,7 +304,7 @@ def test_a_broken_schedule_fits_none():
     state = random_state(schedule="linear")
     state["scheduler.beta"] = state["scheduler.beta"] * np.nan
     with pytest.raises(ValueError, match="none of ours"):
-        diffusion_from_published(state, num_heads=2, num_steps=8)
+        diffusion_from_published(state, num_heads=2, num_training_steps=8)
 
 
 @pytest.mark.once
@@ -318,7 +320,7 @@ def test_half_precision_and_torch_tensors_are_read():
     state = plain_torch.random_denoiser(DenoiserSizes())
     for dtype in (torch.float16, torch.bfloat16):
         half = {name: tensor.to(dtype).requires_grad_() for name, tensor in state.items()}
-        model = diffusion_from_published(half, num_heads=2, num_steps=8)
+        model = diffusion_from_published(half, num_heads=2, num_training_steps=8)
         received = keras.ops.convert_to_numpy(model.denoiser.head.kernel)
         expected = half["_denoise_fn.head.weight"].detach().float().numpy().T
         np.testing.assert_array_equal(received, expected)
@@ -334,8 +336,8 @@ def random_state(schedule=None):
     return state
 
 
-def shared_schedule(kind, num_steps):
-    return reference_of(f"schedule/{kind}/{num_steps}")
+def shared_schedule(kind, num_training_steps):
+    return reference_of(f"schedule/{kind}/{num_training_steps}")
 
 
 def logits_of(denoiser, codes, time_steps, condition=None):

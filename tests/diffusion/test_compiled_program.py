@@ -10,37 +10,43 @@ from harness import to_numpy
 from keras import ops
 
 from keras_bld.base.backend import compile_function
-from keras_bld.diffusion.generation import SamplerSettings
+from keras_bld.diffusion import Sampling
 
 pytestmark = pytest.mark.skipif(keras.config.backend() != "jax", reason="reads XLA's programs")
 BATCH = 3
-SETTINGS = SamplerSettings(
-    num_steps=4, batch_size=BATCH, posterior="exact", final="sample", conditional=True
-)
+SAMPLING = Sampling(num_steps=4, final="sample")
 # How XLA writes what leaves the device, or comes from the host, in the middle of a program.
 HOST = re.compile(r"callback|outfeed|infeed|\bsend\b|\brecv\b|host_compute|MoveToHost|MoveToDevice")
 
 
 def arguments(scale=2.0):
-    labels = np.arange(BATCH, dtype="int32")
-    values = (np.int32(1), np.int32(0), np.float32(0.9), np.float32(scale), labels)
-    return [ops.convert_to_tensor(value) for value in values]
+    values = {
+        "seed": np.int32(1),
+        "first_index": np.int32(0),
+        "temperature": np.float32(0.9),
+        "guidance_scale": np.float32(scale),
+        "condition": np.arange(BATCH, dtype="int32"),
+    }
+    return {name: ops.convert_to_tensor(value) for name, value in values.items()}
 
 
-def program(compiled, variables, arguments):
+def program(compiled, variables, arguments=(), named=None):
     """(StableHLO as traced, HLO as XLA compiled it) of a `CompiledFunction`."""
-    lowered = compiled._run.lower([variable.value for variable in variables], arguments)
+    lowered = compiled._run.lower(
+        [variable.value for variable in variables], list(arguments), named or {}
+    )
     return lowered.as_text(), lowered.compile().as_text()
 
 
 @pytest.mark.parametrize("inpaints", [False, True])
 def test_one_loop_and_no_word_to_the_host(inpaints):
     model = tiny_model(tiny_denoiser(num_classes=4))
-    settings = SamplerSettings(**{**SETTINGS.__dict__, "inpaints": inpaints})
     inputs = arguments()
     if inpaints:
-        inputs += [ops.zeros((BATCH, *model.code_shape))] * 2
-    traced, compiled = program(model.compiled_sampler(settings), model.denoiser.variables, inputs)
+        shape = (BATCH, *model.code_shape)
+        inputs |= {name: ops.zeros(shape) for name in ("known_codes", "known_mask")}
+    sampler = model.compiled_sampler(SAMPLING, BATCH)
+    traced, compiled = program(sampler, model.denoiser.variables, named=inputs)
     assert traced.count("stablehlo.while") == 1
     assert not HOST.findall(traced) and not HOST.findall(compiled)
     # With guidance, a step is one call on a doubled batch: both batch sizes meet the first matrix.
@@ -65,10 +71,10 @@ def test_results_stay_on_the_device_until_they_are_asked_for():
     import jax
 
     model = tiny_model(tiny_denoiser(num_classes=4))
-    sampler = model.compiled_sampler(SETTINGS)
+    sampler = model.compiled_sampler(SAMPLING, BATCH)
     inputs = arguments()
-    first = sampler(*inputs)
+    first = sampler(**inputs)
     with jax.transfer_guard("disallow"):
-        again = sampler(*inputs)
+        again = sampler(**inputs)
     assert isinstance(again, jax.Array)
     np.testing.assert_array_equal(to_numpy(first), to_numpy(again))

@@ -85,7 +85,7 @@ def test_a_masked_condition_is_a_condition_left_out(kind):
 
 def test_time_matters_and_scales_with_the_steps_of_training():
     """t = 5 of 8 is t = 9 of 16 with the same weights."""
-    eight, sixteen = tiny_denoiser(num_steps=8), tiny_denoiser(num_steps=16)
+    eight, sixteen = tiny_denoiser(num_training_steps=8), tiny_denoiser(num_training_steps=16)
     sixteen.set_weights(eight.get_weights())
     codes = random_codes(1)
     at_five = forward(eight, codes, np.array([5], "int32"))
@@ -177,7 +177,7 @@ def test_round_trip_in_a_keras_file():
         ({"width": 18, "num_heads": 2}, "`width`: received width 18 with 2 heads"),
         ({"width": 16, "num_heads": 3}, "`width`: received width 16 with 3 heads"),
         ({"num_heads": 0}, "`num_heads`: received 0"),
-        ({"num_steps": 0}, "`num_steps`: received 0"),
+        ({"num_training_steps": 0}, "`num_training_steps`: received 0"),
         ({"num_classes": 0}, "`num_classes`: received 0"),
         ({"text_width": 0}, "`text_width`: received 0"),
         ({"num_classes": 2, "text_width": 4}, "`num_classes`: .*; expected one condition"),

@@ -18,6 +18,7 @@ from keras import ops
 from keras_bld.base import random as bld_random
 from keras_bld.diffusion import BernoulliDenoiser
 from keras_bld.diffusion.posterior import transition_tables
+from keras_bld.diffusion.sampling import uniform_grid
 
 TRACES = 0 if keras.config.backend() == "torch" else 1  # torch runs eagerly
 TIES = 1e-3  # share of bits that may differ by rounding at a tie
@@ -37,9 +38,11 @@ class Recorder:
         return simple_logits(codes, *inputs)
 
 
-def recorded_model(num_steps=8, num_classes=None, **settings):
+def recorded_model(num_training_steps=8, num_classes=None, **settings):
     recorder = Recorder()
-    denoiser = StubDenoiser(recorder, num_steps=num_steps, num_classes=num_classes)
+    denoiser = StubDenoiser(
+        recorder, num_training_steps=num_training_steps, num_classes=num_classes
+    )
     return tiny_model(denoiser, **settings), recorder
 
 
@@ -90,9 +93,9 @@ def test_without_a_seed_pythons_random_state_decides():
 @pytest.mark.parametrize("posterior", ["exact", "plug_in"])
 def test_equals_numpy(posterior):
     """Algorithm 2 in NumPy: what each backend must give is the same, so they agree."""
-    model, _ = recorded_model(num_steps=16, num_classes=4)
+    model, _ = recorded_model(num_training_steps=16, num_classes=4)
     labels, temperature, scale = np.array([0, 3, 1, 2, 3, 0]), 0.8, 1.5
-    grid = model.schedule.sampling_steps(6)
+    grid = uniform_grid(16, 6)
     noise = uniforms_of(3, 6, 6)
     codes = (noise[0] < 0.5).astype("float64")
     for index, t in enumerate(grid):
@@ -176,7 +179,7 @@ def test_sixteen_more_steps_cost_sixteen_more_calls(monkeypatch):
         return plain_loop(lower, upper, body, start)
 
     monkeypatch.setattr(ops, "fori_loop", counting_loop)
-    model, recorder = recorded_model(num_steps=64)
+    model, recorder = recorded_model(num_training_steps=64)
     for num_steps in (8, 24):
         recorder.batches.clear()
         model.generate_codes(3, num_steps=num_steps, seed=0)
@@ -257,8 +260,8 @@ def test_text_conditions():
 BAD = [
     ({"num_images": 0}, "`num_images`: received 0"),
     ({"num_images": 2.0}, "`num_images`: received 2.0"),
-    ({"num_steps": 0}, r"`num_steps`: received 0; expected an integer in \[1, 8\]"),
-    ({"num_steps": 9}, "`num_steps`: received 9"),
+    ({"num_steps": 0}, "`num_steps`: received 0; expected an integer >= 1"),
+    ({"num_steps": 9}, r"`num_steps`: received 9; expected an integer in \[1, 8\]"),
     ({"temperature": 0.0}, "`temperature`: received 0.0; expected a finite number > 0"),
     ({"temperature": float("nan")}, "`temperature`: received nan"),
     ({"guidance_scale": -0.5}, "`guidance_scale`: received -0.5"),
@@ -279,7 +282,7 @@ BAD_WITHOUT_CONDITION = [
 ]
 BAD_LABELS = [
     ({}, r"`labels`: received none; expected 2 integers in \[0, 3\]"),
-    ({"labels": [0, 4]}, "`labels`: received values from 0 to 4"),
+    ({"labels": [0, 4]}, r"`labels`: received 4; expected an integer in \[0, 3\]"),
     ({"labels": -1}, "`labels`: received values from -1 to -1"),
     ({"labels": [0, 1, 2]}, r"`labels`: received shape \(3,\)"),
     ({"labels": [0.0, 1.0]}, "`labels`: .* dtype float64"),
@@ -332,17 +335,18 @@ def test_an_inference_engine_stands_in_for_the_compiled_sampler():
     class Engine:
         num_traces = 5
 
-        def sampler(self, settings):
-            def sample(seed, first_index, temperature, guidance_scale, *rest):
-                calls.append((settings.num_steps, int(seed), int(first_index), len(rest)))
-                return np.ones((settings.batch_size, *CODE_SHAPE), "float32")
+        def sampler(self, sampling, batch_size, return_trajectory):
+            def sample(seed, first_index, **inputs):
+                calls.append((sampling.num_steps, int(seed), int(first_index), sorted(inputs)))
+                return np.ones((batch_size, *CODE_SHAPE), "float32")
 
             return sample
 
     model._inference_engine = Engine()
     codes = model.generate_codes(5, num_steps=3, seed=7, batch_size=2)
     assert codes.shape == (5, *CODE_SHAPE) and codes.all()
-    assert calls == [(3, 7, 0, 0), (3, 7, 2, 0), (3, 7, 4, 0)]
+    scalars = ["guidance_scale", "temperature"]
+    assert calls == [(3, 7, first, scalars) for first in (0, 2, 4)]
     assert model.num_traces == 5
 
 
@@ -352,7 +356,9 @@ def test_generate_and_generate_codes_share_their_arguments():
         list(inspect.signature(getattr(tiny_model(), name)).parameters)
         for name in ("generate", "generate_codes")
     ]
-    assert names[1] == [*names[0], "noise", "return_trajectory"]
+    assert set(names[1]) - set(names[0]) == {"noise", "return_trajectory"}
+    assert {"num_steps", "temperature", "seed", "labels"} <= set(names[0])
+    assert "temperature: divides the logits" in tiny_model().generate.__doc__
 
 
 ACROSS = """

@@ -3,7 +3,7 @@ import pytest
 from diffusion.tiny import CODE_SHAPE, LinearDenoiser, PixelAutoencoder, tiny_model
 
 from keras_bld.data import CodeStore, unpack_codes
-from keras_bld.diffusion.compiled_sampling import CompiledSampling
+from keras_bld.diffusion.code_prior import CodePrior
 
 pytest.importorskip("array_record")
 once = pytest.mark.once
@@ -26,7 +26,7 @@ class Killed(Exception):
 
 def stop_after(monkeypatch, num_batches):
     """Sampling ends with `Killed` in place of the batch after `num_batches`."""
-    plain, made = CompiledSampling.code_batches, []
+    plain, made = CodePrior.code_batches, []
 
     def code_batches(self, *arguments):
         for codes in plain(self, *arguments):
@@ -35,7 +35,7 @@ def stop_after(monkeypatch, num_batches):
             made.append(len(codes))
             yield codes
 
-    monkeypatch.setattr(CompiledSampling, "code_batches", code_batches)
+    monkeypatch.setattr(CodePrior, "code_batches", code_batches)
     return made
 
 
@@ -122,7 +122,7 @@ def test_another_model_is_refused(model, tmp_path):
     model.generate_to_store(tmp_path, **arguments)
     kernel = model.denoiser.kernel
     kernel.assign(kernel + 1e-6)
-    with pytest.raises(ValueError, match="diffusion_fingerprint"):
+    with pytest.raises(ValueError, match="generator_fingerprint"):
         model.generate_to_store(tmp_path, **arguments)
 
 
@@ -154,7 +154,7 @@ def test_codes_are_made_only_as_they_are_written(model, tmp_path, monkeypatch):
     import keras_bld.data.code_shards as code_shards
 
     events = []
-    plain_pack, plain_batches = code_shards.pack_codes, CompiledSampling.code_batches
+    plain_pack, plain_batches = code_shards.pack_codes, CodePrior.code_batches
 
     def pack_codes(codes):
         events.append(("written", len(codes)))
@@ -166,7 +166,7 @@ def test_codes_are_made_only_as_they_are_written(model, tmp_path, monkeypatch):
             yield codes
 
     monkeypatch.setattr(code_shards, "pack_codes", pack_codes)
-    monkeypatch.setattr(CompiledSampling, "code_batches", code_batches)
+    monkeypatch.setattr(CodePrior, "code_batches", code_batches)
     model.generate_to_store(tmp_path, 6, labels=0, **SETTINGS)
     assert events == [("made", 2), ("written", 2)] * 3
 

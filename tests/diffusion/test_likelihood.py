@@ -7,7 +7,7 @@ from diffusion.tiny import StubDenoiser, log_odds, simple_logits, tiny_denoiser,
 from keras import ops
 
 from keras_bld.diffusion import BernoulliNoiseSchedule
-from keras_bld.diffusion.objective import TARGETS
+from keras_bld.diffusion.targets import TARGETS
 
 BITS = 3
 STATES = np.array(list(itertools.product((0, 1), repeat=BITS)))  # (8, 3); row n is n in binary
@@ -25,9 +25,9 @@ def forward(k):
 
 def optimal_flips(schedule):
     """P(z_i^0 != z_i^t | z^t) by Bayes over all codes: (T + 1, 8, BITS); row 0 is not used."""
-    result = np.zeros((schedule.num_steps + 1, 8, BITS))
+    result = np.zeros((schedule.num_training_steps + 1, 8, BITS))
     different = STATES[:, None] != STATES[None]
-    for t in range(1, schedule.num_steps + 1):
+    for t in range(1, schedule.num_training_steps + 1):
         joint = PROBABILITIES[:, None] * forward(schedule.k[t])
         belief = joint / joint.sum(axis=0)
         result[t] = (belief[..., None] * different).sum(axis=0)
@@ -47,10 +47,10 @@ def true_reverse_flips(schedule, t):
 def exact_bound(schedule, flips):
     """The bound of each code in bits, summed over every noisy code: total and (T + 1, 8)."""
     different = STATES[:, None] != STATES[None]
-    terms = np.zeros((schedule.num_steps + 1, 8))
+    terms = np.zeros((schedule.num_training_steps + 1, 8))
     last = (1 + schedule.k[-1] * np.array([1, -1])) / 2
     terms[0] = BITS * np.sum(scipy.special.xlogy(last, 2 * last))  # L_T
-    for t in range(1, schedule.num_steps + 1):
+    for t in range(1, schedule.num_training_steps + 1):
         same, other = true_reverse_flips(schedule, t)
         truth = np.where(different, other, same)
         model = (1 - flips[t]) * same + flips[t] * other  # Eq. 8
@@ -196,7 +196,7 @@ def test_every_time_step_has_its_own_noise():
 
 
 def test_the_condition_counts():
-    model = tiny_model(StubDenoiser(simple_logits, num_steps=3, num_classes=3))
+    model = tiny_model(StubDenoiser(simple_logits, num_training_steps=3, num_classes=3))
     codes = np.random.default_rng(0).integers(0, 2, (4, *model.code_shape))
     first = model.likelihood(codes, labels=[1, 1, 2, 1])["bits_per_dimension"]
     second = model.likelihood(codes, labels=[1, 1, 2, 2])["bits_per_dimension"]
@@ -215,7 +215,7 @@ def test_refuses():
         ({"codes": codes[0]}, r"`codes`: received shape \(2, 2, 4\)"),
         ({"codes": codes[:0]}, "`codes`: received an empty batch"),
         ({"labels": None}, "`labels`: received none"),
-        ({"labels": [0, 3]}, "`labels`: received values from 0 to 3"),
+        ({"labels": [0, 3]}, "`labels`: received 3"),
         ({"num_samples": 0}, "`num_samples`: received 0"),
         ({"seed": -3}, "`seed`: received -3"),
         ({"batch_size": 0}, "`batch_size`: received 0"),

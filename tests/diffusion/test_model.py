@@ -25,7 +25,7 @@ from keras import ops
 
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule, BinaryLatentDiffusion
-from keras_bld.diffusion.objective import TARGETS
+from keras_bld.diffusion.targets import TARGETS
 
 BACKEND = keras.config.backend()
 
@@ -373,7 +373,7 @@ def test_config():
     )
     rebuilt = check_config(BinaryLatentDiffusion, model)
     assert rebuilt.schedule.kind == "cos" and rebuilt.denoiser.num_classes == 2
-    assert rebuilt.code_shape == CODE_SHAPE and rebuilt.num_steps == 8
+    assert rebuilt.code_shape == CODE_SHAPE and rebuilt.num_training_steps == 8
 
 
 def test_round_trip_in_a_keras_file(tmp_path):

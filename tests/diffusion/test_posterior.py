@@ -19,7 +19,7 @@ from keras import ops
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
-from keras_bld.diffusion.sampler import guided_flip_predictor
+from keras_bld.diffusion.sampler import flip_predictor, guided_logits
 from keras_bld.diffusion.schedule import KINDS
 
 
@@ -29,13 +29,13 @@ def schedules(draw, max_steps=6):
     num_steps = draw(st.integers(1, max_steps))
     kind = draw(st.sampled_from([*KINDS, "custom"]))
     if kind != "custom":
-        return {"num_steps": num_steps, "kind": kind}
+        return {"num_training_steps": num_steps, "kind": kind}
     last = draw(st.floats(0.0, 0.01))
     # Thousandths between 0.011 and 0.999, so that neighbours stay apart.
     size = num_steps - 1
     levels = draw(st.lists(st.integers(11, 999), min_size=size, max_size=size, unique=True))
     falling = [level / 1000 for level in sorted(levels, reverse=True)]
-    return {"num_steps": num_steps, "k": [*falling, last]}
+    return {"num_training_steps": num_steps, "k": [*falling, last]}
 
 
 probabilities = st.floats(0.0, 1.0, allow_subnormal=False)
@@ -62,7 +62,7 @@ def marginal(table, *axes):
 
 def pairs(schedule):
     """All (t, s) with 0 <= s < t <= T, and their transitions."""
-    found = [(t, s) for t in range(1, schedule.num_steps + 1) for s in range(t)]
+    found = [(t, s) for t in range(1, schedule.num_training_steps + 1) for s in range(t)]
     times, previous = np.array(found).T
     return found, transition_tables(schedule.k, times, previous)
 
@@ -199,7 +199,8 @@ def test_published_reverse_steps(name):
     def probabilities(codes, time_steps, transition, temperature, omega):
         """P(z^0 = 1) and P(z^s = 1) as the sampler computes them."""
         labels = None if condition is None else ops.convert_to_tensor(condition)
-        predict = guided_flip_predictor(denoiser, "residual", schedule, temperature, omega, labels)
+        logits_of = guided_logits(denoiser, omega, labels)
+        predict = flip_predictor(logits_of, "residual", schedule, temperature)
         flip = predict(codes, time_steps)
         reverse = posterior_flip(flip, [transition[i] for i in range(4)], "plug_in")
         return [codes * (1.0 - r) + (1.0 - codes) * r for r in (flip, reverse)]

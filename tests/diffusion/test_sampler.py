@@ -8,9 +8,10 @@ from keras import ops
 
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
-from keras_bld.diffusion.objective import TARGETS
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
-from keras_bld.diffusion.sampler import guided_flip_predictor, sample_chain
+from keras_bld.diffusion.sampler import flip_predictor, guided_logits, reverse_chain, run_chain
+from keras_bld.diffusion.sampling import uniform_grid
+from keras_bld.diffusion.targets import TARGETS
 
 POSTERIORS = ("exact", "plug_in")
 FINALS = ("threshold", "sample")
@@ -21,22 +22,25 @@ def uniforms(num_steps, batch_shape, seed=0):
     return np.random.default_rng(seed).random((num_steps + 1, *batch_shape), "float32")
 
 
-def run_chain(predict_flip, noise, schedule=None, known=None, **settings):
-    """`sample_chain`, compiled, with the rows of `noise` as its draws; NumPy in and out."""
-    schedule = schedule or BernoulliNoiseSchedule(T)
-    num_steps = len(noise) - 1
+def chain(predict_flip, schedule, num_steps, return_trajectory=False, **settings):
+    """A function (noise, *known) -> codes; the rows of `noise` are the draws."""
+    grid = uniform_grid(schedule.num_training_steps, num_steps)
 
     def function(noise, *known):
-        return sample_chain(
-            predict_flip,
-            lambda step: ops.take(noise, step, axis=0),
-            schedule,
-            noise.shape[1:],
-            num_steps,
-            known=known or None,
-            **settings,
-        )
+        def draw(number):
+            return ops.take(noise, number, axis=0)
 
+        step = reverse_chain(predict_flip, draw, schedule, grid, known=known or None, **settings)
+        start = ops.cast(draw(0) < 0.5, "float32")
+        return run_chain(step, start, num_steps, return_trajectory)
+
+    return function
+
+
+def sample(predict_flip, noise, schedule=None, known=None, **settings):
+    """The chain, compiled; NumPy in and out."""
+    schedule = schedule or BernoulliNoiseSchedule(T)
+    function = chain(predict_flip, schedule, len(noise) - 1, **settings)
     return to_numpy(compile_function(function, list)(noise, *(known or ())))
 
 
@@ -69,13 +73,13 @@ def test_an_oracle_gives_back_the_code(num_steps):
     noise = uniforms(num_steps, codes.shape)
     for posterior in POSTERIORS:
         for final in FINALS:
-            made = run_chain(oracle(codes), noise, posterior=posterior, final=final)
+            made = sample(oracle(codes), noise, posterior=posterior, final=final)
             np.testing.assert_array_equal(made, codes, f"{posterior}, {final}")
 
 
 def oracle_logits(target, codes, schedule):
     """What an all-knowing network says for each target."""
-    steps = np.arange(1, schedule.num_steps + 1)
+    steps = np.arange(1, schedule.num_training_steps + 1)
     tables = transition_tables(schedule.k, steps, steps - 1)
 
     def logits(noisy, time_steps):
@@ -126,11 +130,11 @@ def test_exact_chain_samples_the_prior_of_independent_bits(num_steps):
     shape, prior = (1, 50, 50, 8), 0.8
     schedule = BernoulliNoiseSchedule(T, "cos")
     noise = uniforms(num_steps, shape)
-    share = run_chain(bayes(prior, schedule), noise, schedule, final="sample").mean()
+    share = sample(bayes(prior, schedule), noise, schedule, final="sample").mean()
     assert abs(share - prior) < 5 * (prior * (1 - prior) / 20000) ** 0.5
     if num_steps == T:  # the plug-in posterior pulls the bits towards fair coins
         settings = {"final": "sample", "posterior": "plug_in"}
-        assert run_chain(bayes(prior, schedule), noise, schedule, **settings).mean() < 0.75
+        assert sample(bayes(prior, schedule), noise, schedule, **settings).mean() < 0.75
 
 
 @pytest.mark.parametrize("final", FINALS)
@@ -139,7 +143,7 @@ def test_known_bits_carry_the_noise_of_their_step_and_end_as_given(final):
     codes, other = random_codes(2, 1, shape[1:]), random_codes(2, 2, shape[1:])
     mask = np.zeros(shape, "float32")
     mask[:, :20] = 1.0
-    states = run_chain(
+    states = sample(
         oracle(other),
         uniforms(4, shape),
         known=(codes, mask),
@@ -150,7 +154,7 @@ def test_known_bits_carry_the_noise_of_their_step_and_end_as_given(final):
     np.testing.assert_array_equal(states[-1][:, :20], codes[:, :20])
     np.testing.assert_array_equal(states[-1][:, 20:], other[:, 20:])
     # Linear schedule, T = 8: after the steps to t = 5, 3, 1, k_t = 1 - t / 8.
-    grid = BernoulliNoiseSchedule(T).sampling_steps(4)
+    grid = uniform_grid(T, 4)
     assert grid.tolist() == [8, 5, 3, 1]
     for state, t in zip(states, grid, strict=False):
         differ = abs(state - codes)[:, :20].mean()
@@ -160,8 +164,8 @@ def test_known_bits_carry_the_noise_of_their_step_and_end_as_given(final):
 def test_trajectory_starts_with_coin_flips_and_ends_with_the_result():
     codes = random_codes(3)
     noise = uniforms(5, codes.shape)
-    made = run_chain(bayes(0.3, BernoulliNoiseSchedule(T)), noise)
-    states = run_chain(bayes(0.3, BernoulliNoiseSchedule(T)), noise, return_trajectory=True)
+    made = sample(bayes(0.3, BernoulliNoiseSchedule(T)), noise)
+    states = sample(bayes(0.3, BernoulliNoiseSchedule(T)), noise, return_trajectory=True)
     assert states.shape == (6, *codes.shape)
     np.testing.assert_array_equal(states[0], noise[0] < 0.5)
     np.testing.assert_array_equal(states[-1], made)
@@ -177,8 +181,8 @@ def test_final_step_thresholds_or_samples():
         return ops.full_like(noisy, 0.3)
 
     start = noise[0] < 0.5
-    np.testing.assert_array_equal(run_chain(predict, noise), start)
-    flipped = run_chain(predict, noise, final="sample") != start
+    np.testing.assert_array_equal(sample(predict, noise), start)
+    flipped = sample(predict, noise, final="sample") != start
     assert abs(flipped.mean() - 0.3) < 5 * (0.21 / 20000) ** 0.5
 
 
@@ -186,12 +190,7 @@ def test_eager_equals_compiled():
     schedule = BernoulliNoiseSchedule(T)
     shape = (2, 2, 2, 4)
 
-    def function(noise):
-        return sample_chain(
-            bayes(0.3, schedule), lambda step: ops.take(noise, step, axis=0), schedule, shape, 3
-        )
-
-    check_eager_equals_compiled(function, uniforms(3, shape))
+    check_eager_equals_compiled(chain(bayes(0.3, schedule), schedule, 3), uniforms(3, shape))
 
 
 def test_guided_predictor_by_hand():
@@ -210,14 +209,9 @@ def test_guided_predictor_by_hand():
     schedule = BernoulliNoiseSchedule(4)
 
     def flips(target, temperature, guidance_scale):
-        predict = guided_flip_predictor(
-            denoiser,
-            target,
-            schedule,
-            ops.convert_to_tensor(np.float32(temperature)),
-            ops.convert_to_tensor(np.float32(guidance_scale)),
-            labels,
-        )
+        scalars = [ops.convert_to_tensor(np.float32(x)) for x in (guidance_scale, temperature)]
+        logits_of = guided_logits(denoiser, scalars[0], labels)
+        predict = flip_predictor(logits_of, target, schedule, scalars[1])
         return to_numpy(predict(codes, time_steps)).ravel()
 
     def sigmoid(*logits):

@@ -1,6 +1,3 @@
-from fractions import Fraction
-from math import floor
-
 import keras
 import numpy as np
 import pytest
@@ -88,8 +85,8 @@ def test_custom_schedules_are_three_ways_to_say_the_same():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"num_steps": 0}, "`num_steps`: received 0"),
-        ({"num_steps": 2.0}, "`num_steps`: received 2.0"),
+        ({"num_training_steps": 0}, "`num_training_steps`: received 0"),
+        ({"num_training_steps": 2.0}, "`num_training_steps`: received 2.0"),
         ({"kind": "quadratic"}, "`kind`: received 'quadratic'"),
         ({"k": [0.5, 0.2, 0.0], "beta": [0.5, 0.5, 1.0]}, "`k`: received both k and beta"),
         ({"k": [0.5, 0.0]}, "`k`: received 2 values"),
@@ -109,33 +106,7 @@ def test_custom_schedules_are_three_ways_to_say_the_same():
 )
 def test_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
-        BernoulliNoiseSchedule(**{"num_steps": 3, **arguments})
-
-
-@once
-@given(st.integers(1, 400).flatmap(lambda T: st.tuples(st.just(T), st.integers(1, T))))
-def test_sampling_steps_are_the_stated_grid(total_and_steps):
-    total, num_steps = total_and_steps
-    grid = BernoulliNoiseSchedule(total).sampling_steps(num_steps)
-    if num_steps == 1:
-        assert grid.tolist() == [total]  # the chain starts from coin flips
-        return
-    stated = [floor(Fraction(i, num_steps - 1) * (total - 1)) + 1 for i in range(num_steps)]
-    assert grid.tolist() == stated[::-1]
-    assert grid[0] == total and grid[-1] == 1 and (np.diff(grid) < 0).all()
-
-
-@once
-def test_sampling_steps_by_hand():
-    schedule = BernoulliNoiseSchedule(16)
-    assert schedule.sampling_steps().tolist() == list(range(16, 0, -1))
-    assert schedule.sampling_steps(4).tolist() == [16, 11, 6, 1]
-    assert schedule.sampling_steps(2).tolist() == [16, 1]
-    published = reference("denoiser_uncond")["trajectory/steps"]
-    assert schedule.sampling_steps(16).tolist() == published.tolist()
-    for bad in (0, 17, -1, 2.0, True):
-        with pytest.raises(ValueError, match=r"`num_steps`: .* an integer in \[1, 16\]"):
-            schedule.sampling_steps(bad)
+        BernoulliNoiseSchedule(**{"num_training_steps": 3, **arguments})
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -10,7 +10,7 @@ TIMES = np.array([1, 2, 4], "int32")
 
 
 def denoiser(width=8, **condition):
-    return BernoulliDenoiser((2, 2, 4), 2, width, 2, num_steps=4, **condition)
+    return BernoulliDenoiser((2, 2, 4), 2, width, 2, num_training_steps=4, **condition)
 
 
 def logits(model, condition=None):

@@ -15,13 +15,13 @@ NUM_STEPS = 8
 def tiny_denoiser(**settings):
     """One block, 16 wide, for codes of `CODE_SHAPE`; `settings` override."""
     shape = {"code_shape": CODE_SHAPE, "depth": 1, "width": 16, "num_heads": 2}
-    return BernoulliDenoiser(**{**shape, "num_steps": NUM_STEPS, **settings})
+    return BernoulliDenoiser(**{**shape, "num_training_steps": NUM_STEPS, **settings})
 
 
 def tiny_model(denoiser=None, schedule=None, **settings):
     """A `BinaryLatentDiffusion` around `denoiser`, or around a tiny one."""
     denoiser = denoiser or tiny_denoiser()
-    schedule = schedule or BernoulliNoiseSchedule(denoiser.num_steps)
+    schedule = schedule or BernoulliNoiseSchedule(denoiser.num_training_steps)
     return BinaryLatentDiffusion(denoiser, schedule, **settings)
 
 
@@ -56,11 +56,11 @@ class PixelAutoencoder(keras.Model):
         images = ops.cast(ops.convert_to_tensor(images), "float32")
         cells = ops.reshape(self.gain(images), (-1, 2, 2, 2, 2))
         probabilities = ops.reshape(ops.transpose(cells, (0, 1, 3, 2, 4)), (-1, *CODE_SHAPE))
-        bar = 0.5
+        threshold = 0.5
         if not deterministic:
             indices = ops.arange(ops.shape(images)[0], dtype="int32")
-            bar = bld_random.uniforms(seed, indices, 0, CODE_SHAPE)
-        codes = ops.cast(bar < probabilities, "float32")
+            threshold = bld_random.uniforms(seed, indices, 0, CODE_SHAPE)
+        codes = ops.cast(threshold < probabilities, "float32")
         return ops.convert_to_numpy(codes) if array else codes
 
     def decode(self, codes):
@@ -77,10 +77,16 @@ class PixelAutoencoder(keras.Model):
 class StubDenoiser(keras.layers.Layer):
     """Stands in for `BernoulliDenoiser`: logits from a function of (codes, time_steps)."""
 
-    def __init__(self, logits, code_shape=CODE_SHAPE, num_steps=NUM_STEPS, num_classes=None):
+    def __init__(
+        self, logits, code_shape=CODE_SHAPE, num_training_steps=NUM_STEPS, num_classes=None
+    ):
         super().__init__()
         self.logits = logits
-        self.code_shape, self.num_steps, self.num_classes = code_shape, num_steps, num_classes
+        self.code_shape, self.num_training_steps, self.num_classes = (
+            code_shape,
+            num_training_steps,
+            num_classes,
+        )
         self.condition_kind = None if num_classes is None else "class"
         self.built = True
 
@@ -109,18 +115,20 @@ class LinearDenoiser(keras.Model):
     Logits are (2z - 1) @ kernel + a row for each time step + a row for each class.
     """
 
-    def __init__(self, code_shape=CODE_SHAPE, num_steps=NUM_STEPS, num_classes=None, **kwargs):
+    def __init__(
+        self, code_shape=CODE_SHAPE, num_training_steps=NUM_STEPS, num_classes=None, **kwargs
+    ):
         super().__init__(**kwargs)
-        self.code_shape, self.num_steps, self.num_classes = (
+        self.code_shape, self.num_training_steps, self.num_classes = (
             tuple(code_shape),
-            num_steps,
+            num_training_steps,
             num_classes,
         )
         self.condition_kind = None if num_classes is None else "class"
         width = code_shape[-1]
         self.kernel = self.add_weight(shape=(width, width), name="kernel")
         self.by_time = self.add_weight(
-            shape=(num_steps, width), initializer="zeros", name="by_time"
+            shape=(num_training_steps, width), initializer="zeros", name="by_time"
         )
         if num_classes is not None:
             self.by_class = self.add_weight(
@@ -142,6 +150,6 @@ class LinearDenoiser(keras.Model):
         return {
             **super().get_config(),
             "code_shape": list(self.code_shape),
-            "num_steps": self.num_steps,
+            "num_training_steps": self.num_training_steps,
             "num_classes": self.num_classes,
         }

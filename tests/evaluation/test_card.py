@@ -7,7 +7,7 @@ import pytest
 from small_models import shapes
 
 from keras_bld.data import ArraySource
-from keras_bld.diffusion import BinaryLatentDiffusion
+from keras_bld.diffusion import BinaryLatentDiffusion, Sampling
 from keras_bld.evaluation import CardSettings, evaluate_model, write_card
 from keras_bld.evaluation import card as card_module
 from keras_bld.evaluation.image_arrays import random_rows
@@ -24,7 +24,7 @@ from keras_bld.metrics import (
 from keras_bld.text import LabelConditions
 
 SETTINGS = CardSettings(
-    num_images=24, num_steps=2, guidance_scale=0.5, num_likelihood_images=20,
+    num_images=24, sampling=Sampling(num_steps=2, guidance_scale=0.5), num_likelihood_images=20,
     num_training_images=40, classifier_epochs=1,
 )  # fmt: skip
 
@@ -78,7 +78,8 @@ def test_the_card_says_what_it_depends_on(result, train, held_out, network):
     note = card["metrics"]["nearer_than_held_out_features"]["note"]
     assert "among 40 of 48 training images" in note
     assert card["feature_network"]["weights_sha256"] == network.weights_sha256
-    assert card["settings"]["num_steps"] == 2 and card["settings"]["guidance_scale"] == 0.5
+    sampling = card["settings"]["sampling"]
+    assert sampling["num_steps"] == 2 and sampling["guidance_scale"] == 0.5
     assert card["versions"]["keras"]
 
 

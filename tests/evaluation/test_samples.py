@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_bld.data import unpack_codes
+from keras_bld.diffusion import Sampling
 from keras_bld.evaluation.samples import (
     asked_labels,
     batch_size_for,
@@ -14,7 +15,7 @@ from keras_bld.evaluation.samples import (
 )
 from keras_bld.text import LabelConditions
 
-SAMPLER = {"num_steps": 2, "temperature": 1.0, "guidance_scale": 0.5, "seed": 3}
+SAMPLING = Sampling(num_steps=2, temperature=1.0, guidance_scale=0.5)
 
 
 def test_samples_are_those_of_generate_though_never_all_codes_are_in_memory(
@@ -22,11 +23,11 @@ def test_samples_are_those_of_generate_though_never_all_codes_are_in_memory(
 ):
     num_images = batch_size_for(model.autoencoder.image_shape) + 6  # two batches
     real, known = (real_features(source, network, 30, seed=0) for source in (held_out, train))
-    labels = asked_labels(LabelConditions(model), num_images, known.labels, SAMPLER["seed"])
-    codes = model.generate_codes(num_images, labels=labels, **SAMPLER)
+    labels = asked_labels(LabelConditions(model), num_images, known.labels, 3)
+    codes = model.generate_codes(num_images, labels=labels, sampling=SAMPLING, seed=3)
     with monkeypatch.context() as patch:
         patch.setattr(type(model), "generate_codes", None)
-        metrics, made = score_samples(model, network, num_images, SAMPLER, real, known)
+        metrics, made = score_samples(model, network, num_images, SAMPLING, 3, real, known)
     assert made.labels.tolist() == labels.tolist() and metrics["recognised_as_asked"]
     assert metrics["frechet_distance"]["num_samples"] == num_images
     assert np.mean(unpack_codes(made.codes, 4) != codes) < 1e-3

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_bld.diffusion import Sampling
 from keras_bld.evaluation import (
     CardSettings,
     evaluate_model,
@@ -12,7 +13,9 @@ from keras_bld.evaluation import (
     write_sweep,
 )
 
-SETTINGS = CardSettings(num_images=24, num_steps=2, num_likelihood_images=4, classifier_epochs=0)
+SETTINGS = CardSettings(
+    num_images=24, sampling=Sampling(num_steps=2), num_likelihood_images=4, classifier_epochs=0
+)
 
 
 @pytest.fixture

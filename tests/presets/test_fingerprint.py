@@ -4,7 +4,7 @@ import pytest
 
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.diffusion import BernoulliNoiseSchedule, BinaryLatentDiffusion
-from keras_bld.presets.fingerprint import autoencoder_fingerprint, diffusion_fingerprint
+from keras_bld.presets.fingerprint import autoencoder_fingerprint, generator_fingerprint
 from keras_bld.zoo import load_preset, save_preset
 
 
@@ -57,14 +57,14 @@ def test_it_stays_the_same_between_backends_and_versions(make_autoencoder):
 @pytest.mark.once
 def test_of_a_diffusion_it_is_what_generates_codes(make_autoencoder, make_diffusion, tmp_path):
     model = make_diffusion(make_autoencoder(), num_classes=3)
-    expected = diffusion_fingerprint(model)
+    expected = generator_fingerprint(model)
     save_preset(model, tmp_path / "preset")
-    assert diffusion_fingerprint(load_preset(tmp_path / "preset", "mixed_bfloat16")) == expected
+    assert generator_fingerprint(load_preset(tmp_path / "preset", "mixed_bfloat16")) == expected
     without = BinaryLatentDiffusion(model.denoiser, model.schedule)
-    assert diffusion_fingerprint(without) == expected
+    assert generator_fingerprint(without) == expected
     others = [
         BinaryLatentDiffusion(model.denoiser, BernoulliNoiseSchedule(4, kind="cos")),
         BinaryLatentDiffusion(model.denoiser, model.schedule, target="z0"),
         make_diffusion(num_classes=3),  # other initial weights
     ]
-    assert len({expected, *map(diffusion_fingerprint, others)}) == 4
+    assert len({expected, *map(generator_fingerprint, others)}) == 4

@@ -39,7 +39,9 @@ def larger_weights(*networks, seed=0):
 @pytest.fixture
 def make_model(make_autoencoder):
     def make(kind=None, target="residual", with_autoencoder=False):
-        denoiser = BernoulliDenoiser((4, 4, 4), 1, 16, 2, num_steps=NUM_STEPS, **CONDITIONS[kind])
+        denoiser = BernoulliDenoiser(
+            (4, 4, 4), 1, 16, 2, num_training_steps=NUM_STEPS, **CONDITIONS[kind]
+        )
         autoencoder = make_autoencoder() if with_autoencoder else None
         larger_weights(denoiser, *([autoencoder] if with_autoencoder else []))
         schedule = BernoulliNoiseSchedule(NUM_STEPS)

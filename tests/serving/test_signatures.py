@@ -3,6 +3,7 @@ import pytest
 from harness import to_numpy
 from keras import ops
 
+from keras_bld.diffusion import Sampling
 from keras_bld.diffusion.inpainting import code_mask
 from keras_bld.serving.signatures import (
     SMALLEST_TEMPERATURE,
@@ -10,7 +11,7 @@ from keras_bld.serving.signatures import (
     diffusion_signatures,
 )
 
-SETTINGS = {"num_steps": 2, "posterior": "exact", "final": "threshold", "text_length": None}
+SAMPLING = Sampling(num_steps=2)
 
 
 def test_touched_cells_are_those_of_inpaint():
@@ -30,7 +31,7 @@ def test_touched_cells_are_those_of_inpaint():
 )
 def test_inputs_and_their_order(make_autoencoder, make_diffusion, options, condition):
     model = make_diffusion(make_autoencoder(), **options)
-    signatures = diffusion_signatures(model, batch_size=3, **SETTINGS)
+    signatures = diffusion_signatures(model, SAMPLING, batch_size=3)
     shapes = {"seed": (), **condition, "temperature": (), "guidance_scale": ()}
     received = {key: spec.shape for key, spec in signatures["generate"].inputs.items()}
     assert received == shapes and list(received) == list(shapes)
@@ -41,11 +42,10 @@ def test_inputs_and_their_order(make_autoencoder, make_diffusion, options, condi
 
 def test_a_temperature_of_zero_is_taken_as_the_smallest(make_diffusion):
     model = make_diffusion()
-    signature = diffusion_signatures(model, batch_size=2, **SETTINGS)["generate_codes"]
-    scalars = [
-        ops.convert_to_tensor(value) for value in (np.int32(3), np.float32(0), np.float32(0))
-    ]
-    received = to_numpy(signature.function(*scalars)["codes"])
+    signature = diffusion_signatures(model, SAMPLING, batch_size=2)["generate_codes"]
+    values = {"seed": np.int32(3), "temperature": np.float32(0), "guidance_scale": np.float32(0)}
+    inputs = {name: ops.convert_to_tensor(value) for name, value in values.items()}
+    received = to_numpy(signature.function(**inputs)["codes"])
     expected = model.generate_codes(2, num_steps=2, seed=3, temperature=SMALLEST_TEMPERATURE)
     assert received.dtype == np.uint8
     assert (received != expected).mean() <= 1e-3

@@ -6,6 +6,7 @@ import shlex
 import pytest
 import tyro
 
+from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe
 
 pytestmark = pytest.mark.once
@@ -18,7 +19,8 @@ def test_defaults_are_the_papers():
     assert recipe.autoencoder_learning_rate == 5e-4 and recipe.diffusion_learning_rate == 1e-4
     assert recipe.autoencoder_warmup_steps == recipe.diffusion_warmup_steps == 10_000
     assert (recipe.autoencoder_batch_size, recipe.diffusion_batch_size) == (8, 32)
-    assert (recipe.temperature, recipe.vlb_weight, recipe.num_steps) == (0.9, 0.1, 64)
+    assert (recipe.vlb_weight, recipe.num_training_steps) == (0.1, 64)
+    assert recipe.sampling == Sampling(num_steps=16, temperature=0.9)
 
 
 def test_every_field_has_its_help():
@@ -42,7 +44,7 @@ def test_a_smoke_run_is_small_and_keeps_the_path():
     ("change", "message"),
     [
         ({"image_size": 250}, "multiple of 16"),
-        ({"sampling_steps": 65}, r"\[1, 64\]"),
+        ({"sampling": Sampling(num_steps=65)}, r"\[1, 64\]"),
         ({"diffusion_steps": 0}, ">= 1"),
         ({"autoencoder_crop_size": 120}, "multiple of 16 and at most 256"),
         ({"autoencoder_crop_size": 272}, "at most 256"),

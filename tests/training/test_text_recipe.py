@@ -11,6 +11,7 @@ from PIL import Image
 import keras_bld
 from keras_bld.__main__ import main
 from keras_bld.data import ArraySource
+from keras_bld.diffusion import Sampling
 from keras_bld.text import Wordings
 from keras_bld.training import Recipe, Runner
 from keras_bld.zoo import read_metadata
@@ -55,12 +56,11 @@ class Bars(Recipe):
     depth: int = 1
     width: int = 16
     num_heads: int = 2
-    num_steps: int = 4
+    num_training_steps: int = 4
     diffusion_steps: int = 3
     diffusion_batch_size: int = 8
     steps_per_epoch: int = 3
-    sampling_steps: int = 2
-    guidance_scale: float = 1.0
+    sampling: Sampling = Sampling(num_steps=2, guidance_scale=1.0)
     sheet_columns: int = 2
     num_evaluation_images: int = 9
     evaluation_epochs: int = 1

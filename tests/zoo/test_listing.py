@@ -33,7 +33,7 @@ def test_a_row_is_read_from_a_preset(folder, make_autoencoder, make_diffusion):
         depth=1,
         width=16,
         num_heads=2,
-        num_steps=4,
+        num_training_steps=4,
         condition="cross_attention",
         condition_size=6,
         guidance_scale=2.0,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from harness import PROJECT_ROOT, shared_file
 
-from keras_bld.commands.tools import sampler_settings
 from keras_bld.commands.trained_on import data_set_of, open_splits
 from keras_bld.data import digits_source, find_data_set, load_arrays, random_subset
 from keras_bld.metrics import psnr
@@ -130,9 +129,6 @@ def test_images_are_those_asked_for(name):
     conditions = conditions_of(name, model)
     asked = np.arange(40) % conditions.num_classes
     condition = conditions.asked(asked, unseen=True)
-    settings = sampler_settings(
-        read_metadata(name), num_steps=None, temperature=None, guidance_scale=None
-    )
-    made = model.generate(40, **condition, **settings, seed=0)
+    made = model.generate(40, **condition, seed=0)
     found = judge.predict(shapes_and_colours(np.round(255 * made)))
     assert np.mean(found == asked) >= least_share, np.mean(found == asked)

@@ -12,8 +12,9 @@ def compile_function(function, variables):
 
     Args:
         function: callable of tensors that returns a tensor or a nest of tensors. It must not
-            assign variables. Python numbers and NumPy arrays given as arguments become tensors,
-            so that a changed value never retraces; a changed shape or dtype does.
+            assign variables. Python numbers and NumPy arrays given as arguments, by place or by
+            name, become tensors, so that a changed value never retraces; a changed shape, dtype
+            or set of names does.
         variables: callable without arguments that returns the variables `function` reads. Their
             current values are used at every call (nothing is baked into the compiled program).
 

@@ -14,17 +14,18 @@ class CompiledFunction:
         self.num_traces = 0
         self._variables = variables
 
-        def run(values, arguments):
+        def run(values, arguments, named):
             self.num_traces += 1
             state_mapping = list(zip(variables(), values, strict=True))
             with keras.StatelessScope(state_mapping=state_mapping):
-                return function(*arguments)
+                return function(*arguments, **named)
 
         self._run = jax.jit(run)
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments, **named):
         values = [variable.value for variable in self._variables()]
-        return self._run(values, [_as_tensor(argument) for argument in arguments])
+        named = {name: _as_tensor(argument) for name, argument in named.items()}
+        return self._run(values, [_as_tensor(argument) for argument in arguments], named)
 
 
 def _as_tensor(argument):

@@ -13,15 +13,16 @@ class CompiledFunction:
 
         self.num_traces = 0
 
-        def run(*arguments):
+        def run(*arguments, **named):
             self.num_traces += 1
-            return function(*arguments)
+            return function(*arguments, **named)
 
         has_gpu = bool(tf.config.list_logical_devices("GPU"))
         self._run = tf.function(run, autograph=False, jit_compile=has_gpu)
 
-    def __call__(self, *arguments):
-        return self._run(*[ops.convert_to_tensor(argument) for argument in arguments])
+    def __call__(self, *arguments, **named):
+        named = {name: ops.convert_to_tensor(argument) for name, argument in named.items()}
+        return self._run(*[ops.convert_to_tensor(argument) for argument in arguments], **named)
 
 
 def fuse_with_xla(function):

@@ -11,11 +11,13 @@ class CompiledFunction:
     def __init__(self, function, variables):
         self._function = function
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments, **named):
         import torch
 
+        arguments = [ops.convert_to_tensor(argument) for argument in arguments]
+        named = {name: ops.convert_to_tensor(argument) for name, argument in named.items()}
         with torch.no_grad():
-            return self._function(*[ops.convert_to_tensor(argument) for argument in arguments])
+            return self._function(*arguments, **named)
 
 
 def has_accelerator():

@@ -13,10 +13,10 @@ class Denoiser(nn.Module):
     The arguments are those of `keras_bld.BernoulliDenoiser`.
     """
 
-    def __init__(self, code_shape, depth, width, num_heads, num_steps, num_classes=None):
+    def __init__(self, code_shape, depth, width, num_heads, num_training_steps, num_classes=None):
         super().__init__()
         height, columns, channels = code_shape
-        self.num_cells, self.num_steps = height * columns, num_steps
+        self.num_cells, self.num_training_steps = height * columns, num_training_steps
         self.tok_emb = nn.Embedding(channels, width)
         self.pos_emb = nn.Parameter(0.5 * torch.randn(1, self.num_cells, width))
         self.time_step_embedding = TimeEmbedding(width)
@@ -31,7 +31,7 @@ class Denoiser(nn.Module):
         """Logits; `condition`: labels (batch,), or None to leave the condition token out."""
         dtype = self.pos_emb.dtype
         tokens = (2.0 * codes - 1.0).to(dtype) @ self.tok_emb.weight + self.pos_emb
-        time = (time_steps.float() - 1.0) / self.num_steps * 4000.0
+        time = (time_steps.float() - 1.0) / self.num_training_steps * 4000.0
         extra = [self.time_step_embedding(time)]
         if condition is not None:
             extra.append(self.cls_embedding(condition))

@@ -31,7 +31,7 @@ def sample_codes(
         def uniforms(step):
             return torch.rand(shape, generator=generator)
 
-    total = denoiser.num_steps
+    total = denoiser.num_training_steps
     grid = [step * (total - 1) // max(num_steps - 1, 1) + 1 for step in range(num_steps)]
     grid = grid[::-1] if num_steps > 1 else [total]
     with torch.no_grad():

@@ -53,7 +53,7 @@ class DiffusionTraining:
 
     def step(self, codes, labels=None):
         """Update the denoiser on bits (batch, cells, channels); return the loss as a number."""
-        num_steps = self.denoiser.num_steps
+        num_steps = self.denoiser.num_training_steps
         time = torch.randint(1, num_steps + 1, (len(codes),))
         signal = (1.0 - time / num_steps)[:, None, None]
         probability = signal * codes + (1.0 - signal) / 2.0

@@ -37,7 +37,7 @@ def denoisers():
     sizes = model_sizes("tiny")["denoiser"]
     peer = stir(Denoiser(**sizes)).eval()
     state = published(_denoise_fn=peer)
-    return peer, diffusion_from_published(state, sizes["num_heads"], sizes["num_steps"])
+    return peer, diffusion_from_published(state, sizes["num_heads"], sizes["num_training_steps"])
 
 
 @pytest.fixture(scope="session")

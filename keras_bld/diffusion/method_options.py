@@ -1,0 +1,45 @@
+"""Options of the sampling methods: one home for their names, defaults and documentation."""
+
+import dataclasses
+import inspect
+import re
+
+from keras_bld.diffusion.sampling import CallOptions, Sampling
+
+_KINDS = (Sampling, CallOptions)
+
+
+def takes_sampling_options(method):
+    """Decorator: `**options` of a method becomes, for help and completion, the options themselves.
+
+    They are the fields of `Sampling`, None (the model's own) by default, and of `CallOptions`.
+    """
+    signature = inspect.signature(method)
+    parameters = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
+    for kind in _KINDS:
+        for entry in dataclasses.fields(kind):
+            default = None if kind is Sampling else entry.default
+            parameters.append(
+                inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=default)
+            )
+    method.__signature__ = signature.replace(parameters=parameters)
+    method.__doc__ = inspect.cleandoc(method.__doc__) + (
+        "\n\nOptions (those of sampling are the model's own, `model.sampling`, where left out):\n"
+        + "\n".join(f"    {name}: {text}" for name, text in option_descriptions().items())
+        + "\n"
+    )
+    return method
+
+
+def option_descriptions():
+    """Name -> description of every option, as the classes' docstrings have them."""
+    return {name: text for kind in _KINDS for name, text in descriptions_of(kind).items()}
+
+
+def descriptions_of(kind):
+    """Name -> description of the entries below "Args:" in a class's docstring, one line each."""
+    arguments = re.search(
+        r"^Args:\n((?:    .*\n|\n)+)", inspect.cleandoc(kind.__doc__) + "\n", re.M
+    )
+    entries = re.findall(r"^    (\w+): ((?:.*\n)(?:      +.*\n)*)", arguments.group(1), re.M)
+    return {name: re.sub(r"\s+", " ", text).strip() for name, text in entries}
