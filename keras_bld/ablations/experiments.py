@@ -12,7 +12,7 @@ class Row:
     Attributes:
         name: also the name of its folder.
         build: stage 1: callable code_channels -> `Bottleneck`, None for Bernoulli bits; stage 2:
-            callable (denoiser arguments, autoencoder) -> a rival model, None for the Bernoulli
+            callable (denoiser arguments, autoencoder) -> a baseline model, None for the Bernoulli
             diffusion.
         options: of `BinaryLatentDiffusion` and its schedule.
         paper: what the paper printed, as text.

@@ -25,9 +25,8 @@ class BaselinePrior(CodePrior):
     def __init__(self, denoiser, *args, **kwargs):
         super().__init__(denoiser, *args, **kwargs)
         self.time_grid(self.sampling)  # raises where it does not fit
-        self.built = True
 
-    def losses(self, outputs):
+    def loss_terms(self, outputs):
         """Weighted cross-entropy of the bits, in nats."""
         logits, codes = ops.cast(outputs["logits"], "float32"), outputs["codes"]
         axes = (1, 2, 3)

@@ -1,4 +1,4 @@
-"""Binary rivals of the Bernoulli code: one bit a channel, -1 or +1."""
+"""Binary baselines of the Bernoulli code: one bit a channel, -1 or +1."""
 
 import math
 

@@ -21,7 +21,7 @@ from keras_bld.presets.methods import PresetMethods
 class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
     """A distribution over the codes of an autoencoder: `fit`, `generate`, presets.
 
-    A subclass says how codes are corrupted (`corrupt`), what a prediction costs (`losses`) and
+    A subclass says how codes are corrupted (`corrupt`), what a prediction costs (`loss_terms`) and
     what a sampling step is (`start` and `make_step`). `BinaryLatentDiffusion` is one; the
     baselines are others.
 
@@ -87,6 +87,7 @@ class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
             if value is None
         }
         self._sampling = self.sampling_class.of(sampling)
+        self.built = True  # as its parts are
 
     @property
     def sampling(self):
@@ -108,7 +109,7 @@ class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
     # What a subclass defines ----------------------------------------------------------------
 
     def corrupt(self, codes, time_steps):
-        """Return a dictionary with `noisy_codes`, and what `losses` needs beside it.
+        """Return a dictionary with `noisy_codes`, and what `loss_terms` needs beside it.
 
         Args:
             codes: z^0 in {0, 1}, (batch, h, w, c).
@@ -116,13 +117,13 @@ class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `corrupt`")
 
-    def losses(self, outputs):
+    def loss_terms(self, outputs):
         """Return `loss`, `bce`, `bits_per_dimension` and `accuracy`, each of shape (batch,).
 
         Args:
             outputs: dictionary of `logits`, `codes`, `time_steps` and what `corrupt` returned.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define `losses`")
+        raise NotImplementedError(f"{type(self).__name__} must define `loss_terms`")
 
     def start(self, draw, batch_size):
         """Return the state that sampling starts from, (batch_size, h, w, c).

@@ -93,7 +93,6 @@ class BinaryLatentDiffusion(CodePrior):
         self.vlb_weight = checks.check_number("vlb_weight", vlb_weight, 0.0)
         self.loss_weighting = loss_weighting
         self.time_grid(self.sampling)  # raises where it does not fit T and the target
-        self.built = True
 
     @property
     def can_skip_steps(self):
@@ -107,7 +106,7 @@ class BinaryLatentDiffusion(CodePrior):
         uniforms = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self.seed_generator)
         return {"noisy_codes": self.schedule(codes, time_steps, uniforms)}
 
-    def losses(self, outputs):
+    def loss_terms(self, outputs):
         """BCE + vlb_weight * bound (Eq. 13) of each sample."""
         steps = np.arange(1, self.num_training_steps + 1)
         tables = ops.convert_to_tensor(transition_tables(self.schedule.k, steps, steps - 1))

@@ -99,8 +99,8 @@ class PriorTraining:
         return draws >= self.label_dropout
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The mean of `losses` over the batch; updates the metrics."""
-        found = self.losses(y_pred)
+        """The mean of `loss_terms` over the batch; updates the metrics."""
+        found = self.loss_terms(y_pred)
         for name, tracker in self._trackers.items():
             tracker.update_state(found[name])
         loss = found["loss"]

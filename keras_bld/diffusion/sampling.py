@@ -100,7 +100,8 @@ class Sampling:
                 f"pass {cls.__name__}(num_steps=16, ...)",
                 kind=TypeError,
             )
-        return value
+        # A subclass has more fields: those of the plain settings keep their defaults.
+        return value if isinstance(value, cls) else cls(**value.to_dict())
 
     def to_dict(self):
         """The fields as values that JSON has."""
@@ -221,7 +222,7 @@ def plan_sampling(
     """
     num_images = checks.check_integer("num_images", num_images, 1)
     call, overrides = _split_options(model, options)
-    sampling = Sampling.of(call.sampling or model.sampling).replace(**overrides)
+    sampling = model.sampling_class.of(call.sampling or model.sampling).replace(**overrides)
     if condition is None:
         condition = condition_of(
             model, num_images, labels, call.text_embeddings, call.drop_condition

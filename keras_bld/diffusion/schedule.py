@@ -78,7 +78,7 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
                     "beta",
                     f"{len(beta)} values",
                     f"{self.num_training_steps} values beta_1 ... beta_T",
-                    "pass one value for each of the num_training_steps steps",
+                    "pass one value for each of the num_training_steps",
                 )
             return _check_signal(np.concatenate([[1.0], np.cumprod(1.0 - beta)]), "beta")
         share = np.arange(self.num_training_steps + 1) / self.num_training_steps  # t / T
