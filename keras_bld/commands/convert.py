@@ -5,6 +5,7 @@ import pathlib
 from collections import Counter
 from typing import Literal
 
+from keras_bld.diffusion.schedule import KINDS
 from keras_bld.diffusion.targets import TARGETS
 
 
@@ -19,7 +20,7 @@ def convert_command(
     critic: bool = False,
     num_heads: int | None = None,
     num_training_steps: int | None = None,
-    schedule: Literal["linear", "cos", "sigmoid"] = "linear",
+    schedule: Literal[*KINDS] = "linear",
     target: Literal[*TARGETS] = "residual",
     code_shape: tuple[int, int, int] | None = None,
     autoencoder: str | None = None,

@@ -10,6 +10,7 @@ from keras_bld.base.runs import say
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
 from keras_bld.commands.tools import short_errors
 from keras_bld.commands.trained_on import data_set_of, open_splits
+from keras_bld.diffusion.posterior import POSTERIORS
 from keras_bld.evaluation import (
     CardSettings,
     check_enough_images,
@@ -48,7 +49,7 @@ def evaluate_command(
     sweep_num_steps: tuple[int, ...] = (),
     sweep_temperature: tuple[float, ...] = (),
     sweep_guidance_scale: tuple[float, ...] = (),
-    sweep_posterior: tuple[Literal["exact", "plug_in"], ...] = (),
+    sweep_posterior: tuple[Literal[*POSTERIORS], ...] = (),
     sweep_against: Literal["held_out", "train"] = "held_out",
 ):
     """Measure a trained model on held-out images: an evaluation card, or a sweep of samplers.

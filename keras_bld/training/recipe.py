@@ -10,6 +10,7 @@ from keras_bld.base.runs import command_line
 from keras_bld.data import DataSet
 from keras_bld.data.splits import FOLDER
 from keras_bld.diffusion.sampling import Sampling
+from keras_bld.diffusion.schedule import KINDS
 from keras_bld.diffusion.targets import TARGETS
 from keras_bld.training.fitting import check_steps
 
@@ -108,7 +109,7 @@ class Recipe:
     """Attention heads."""
     num_training_steps: int = 64
     """T, diffusion steps of training."""
-    schedule: Literal["linear", "cos", "sigmoid"] = "linear"
+    schedule: Literal[*KINDS] = "linear"
     """Noise schedule."""
     target: Literal[*TARGETS] = "residual"
     """What the denoiser predicts; extrinsic learns faster (docs/equations.md)."""
