@@ -82,11 +82,25 @@ def say(message):
 
 
 @contextlib.contextmanager
-def on_command_line():
-    """Within the block a command of the shell runs, so that advice names its options."""
+def short_errors(resumable=False):
+    """Within the block a command of the shell runs: advice names its options, errors are short.
+
+    An error that says what to do ends the program with its message alone.
+
+    Args:
+        resumable: whether the same command goes on after an interruption (Ctrl-C); or a callable
+            that returns where, in words.
+    """
     _COMMANDS.append(True)
     try:
         yield
+    except (ValueError, OSError, ImportError) as error:
+        # The message says all; a traceback would bury it.
+        raise SystemExit(f"error: {error}") from error
+    except KeyboardInterrupt as interruption:
+        where = resumable() if callable(resumable) else "where this one stopped"
+        hint = f"; the same command goes on {where}" if resumable else ""
+        raise SystemExit(f"interrupted{hint}") from interruption
     finally:
         _COMMANDS.pop()
 

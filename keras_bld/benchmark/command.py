@@ -32,11 +32,11 @@ def benchmark_command(
         chart: write a chart to this picture file.
     """
     from keras_bld.base import checks
+    from keras_bld.base.runs import short_errors
     from keras_bld.benchmark import report, sections
     from keras_bld.benchmark.data_section import data
     from keras_bld.benchmark.machine_limit import has_bfloat16
     from keras_bld.benchmark.start_section import start
-    from keras_bld.commands.tools import short_errors
 
     functions = {"data": data, "start": start}
     names = only or tuple(name for name in Section.__args__ if name != "linearity")

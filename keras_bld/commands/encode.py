@@ -8,7 +8,8 @@ from typing import Literal
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base import checks
 from keras_bld.base.batching import comfortable_batch_size
-from keras_bld.commands.tools import images_written, progress_bar, short_errors
+from keras_bld.base.runs import short_errors
+from keras_bld.commands.tools import images_written, progress_bar
 from keras_bld.commands.trained_on import data_set_of
 from keras_bld.data import write_code_store
 from keras_bld.data.unreadable import UNREADABLE_LIST

@@ -6,9 +6,8 @@ import sys
 from typing import Literal
 
 from keras_bld.base import checks
-from keras_bld.base.runs import say
+from keras_bld.base.runs import say, short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
-from keras_bld.commands.tools import short_errors
 from keras_bld.commands.trained_on import data_set_of, open_splits
 from keras_bld.diffusion.posterior import POSTERIORS
 from keras_bld.evaluation import (

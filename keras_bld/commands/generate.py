@@ -13,8 +13,9 @@ from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
 from keras_bld.base.images import to_uint8
 from keras_bld.base.random import resolve_seed, uniforms
+from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
-from keras_bld.commands.tools import images_written, progress_bar, short_errors
+from keras_bld.commands.tools import images_written, progress_bar
 from keras_bld.evaluation.plots import visible_scale
 from keras_bld.metrics import save_image_grid
 from keras_bld.metrics.pictures import save_picture

@@ -5,8 +5,8 @@ import re
 import shlex
 
 from keras_bld.base import checks
+from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
-from keras_bld.commands.tools import short_errors
 from keras_bld.data import DataSet, find_data_set
 
 # What training leaves in metadata and a reader of the published preset can check.

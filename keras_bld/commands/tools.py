@@ -31,20 +31,3 @@ def progress_bar(description, total):
     with Progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task(description, total=total)
         yield lambda done: progress.update(task, completed=done)
-
-
-@contextlib.contextmanager
-def short_errors(resumable=False):
-    """End the program with the message alone of an error that says what to do.
-
-    Args:
-        resumable: whether the same command goes on after an interruption (Ctrl-C).
-    """
-    try:
-        yield
-    except (ValueError, OSError, ImportError) as error:
-        # The message says all; a traceback would bury it.
-        raise SystemExit(f"error: {error}") from error
-    except KeyboardInterrupt as interruption:
-        hint = "; the same command goes on where this one stopped" if resumable else ""
-        raise SystemExit(f"interrupted{hint}") from interruption

@@ -167,6 +167,7 @@ class Recipe:
         "data_dir",
         "work_dir",
         "dry_run",
+        "on_error",
         "autoencoder_steps",
         "diffusion_steps",
         "sampling",

@@ -19,7 +19,7 @@ from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures, scores
 from keras_bld.training.estimate import describe
-from keras_bld.training.fitting import fit_resumably, make_optimizer
+from keras_bld.training.fitting import finished_epochs, fit_resumably, make_optimizer
 from keras_bld.training.recipe import STAGES
 from keras_bld.zoo import load_preset, save_preset
 
@@ -50,6 +50,9 @@ class Runner:
             describe(recipe, self.build_diffusion())
             return
         started = time.monotonic()
+        # Images that are not there are noticed before networks are fetched and built.
+        for split in ("train", "held_out"):
+            self._source(split)
         self._claim_folder()
         keras.utils.set_random_seed(recipe.seed)
         if recipe.mixed_precision:
@@ -71,6 +74,19 @@ class Runner:
         say(f"all in {self.folder} after {time.monotonic() - started:.0f} s:")
         for path in sorted(self.folder.iterdir()):
             say(f"  {path}")
+
+    def next_step(self):
+        """Where the same recipe would go on now, in words."""
+        recipe = self.recipe
+        for stage, preset, num_steps in (
+            ("autoencoder", self.folder / "autoencoder" / "preset", recipe.autoencoder_steps),
+            ("diffusion", self.folder / "preset", recipe.diffusion_steps),
+        ):
+            if not (preset / "metadata.json").is_file():
+                epochs = finished_epochs(self.folder / stage / "checkpoint")
+                step = epochs * min(recipe.steps_per_epoch, num_steps)
+                return f"step {step:,} of stage {stage}"
+        return "the stages whose results are missing"
 
     # Stages --------------------------------------------------------------------------------
 

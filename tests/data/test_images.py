@@ -9,7 +9,7 @@ import pytest
 from harness import shared_file
 from PIL import Image
 
-from keras_bld.base.runs import on_command_line
+from keras_bld.base.runs import short_errors
 from keras_bld.data import UnreadableImageError, read_image
 from keras_bld.data.images import image_suffixes, readable_formats
 
@@ -264,7 +264,7 @@ def test_the_message_is_one_printable_line_with_the_option_of_whoever_asks(tmp_p
     with pytest.raises(UnreadableImageError, match='with on_error="skip".$') as caught:
         read_image(path)
     assert r"caf\xe9\n\x1b[2J.png" in str(caught.value) and str(caught.value).isprintable()
-    with on_command_line(), pytest.raises(UnreadableImageError, match="with --on-error skip.$"):
+    with short_errors(), pytest.raises(UnreadableImageError, match="with --on-error skip.$"):
         read_image(path)
 
 

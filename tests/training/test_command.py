@@ -1,0 +1,112 @@
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+from PIL import Image
+
+from keras_bld.data import ImageFolder, ImagePreprocessing
+from keras_bld.training import Recipe, main, runner
+
+pytestmark = pytest.mark.once
+
+
+@dataclass(frozen=True)
+class Photos(Recipe):
+    """The smallest recipe of a folder."""
+
+    name = "photos"
+    smoke: bool = True
+    image_size: int = 8
+    width_multipliers: tuple[int, ...] = (1, 2)
+    attention_resolutions: tuple[int, ...] = ()
+    on_error: Literal["raise", "skip"] = "raise"
+
+    def source(self, split):
+        """The images below `data_dir`."""
+        split = {"train": "train", "held_out": "validation"}[split]
+        preprocessing = ImagePreprocessing(self.image_size)
+        return ImageFolder(
+            self.data_dir, preprocessing, split, on_error=self.on_error, work_dir=self.folder
+        )
+
+
+@pytest.fixture
+def photos(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(9):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "photos" / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def run(photos, *words):
+    with pytest.raises(SystemExit) as ended:
+        main(Photos, ["--data-dir", str(photos), "--work-dir", str(photos.parent / "run"), *words])
+    return str(ended.value)
+
+
+def test_without_a_folder_nothing_is_built(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner.models, "build_autoencoder", None)
+    with pytest.raises(SystemExit, match="^error: Invalid `data_dir`: .* pass --data-dir FOLDER"):
+        main(Photos, ["--work-dir", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
+    message = run(tmp_path / "photos")
+    assert message.startswith("error: Invalid `root`") and "check the path (--data-dir)" in message
+
+
+def test_what_cannot_be_read_may_be_left_out_of_a_run_that_has_begun(photos, monkeypatch):
+    read = []
+
+    def read_all(model, batches, folder, num_steps, steps_per_epoch, validation_data):
+        dataset = iter(batches(0))
+        for _ in range(num_steps):
+            read.append(next(dataset))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "fit_resumably", read_all)
+    for number in range(1, 9):  # whichever is held out
+        (photos / f"{number}.png").write_bytes(b"")
+    (photos / "x.png").write_bytes((photos / "0.png").read_bytes())
+    monkeypatch.setattr(Photos, "shrunk", lambda recipe: recipe)
+    words = ["--no-smoke", "--base-width", "8", "--embedding-width", "8", "--num-groups", "4"]
+    words += ["--autoencoder-batch-size", "1", "--perceptual", "none", "--adversarial-weight", "0"]
+    words += ["--autoencoder-steps", "4", "--steps-per-epoch", "2"]
+    message = run(photos, *words)
+    assert message.startswith("error: Cannot read image") and "with --on-error skip" in message
+    assert not read
+    interrupted = "interrupted; the same command goes on from step 0 of stage autoencoder"
+    assert run(photos, *words, "--on-error", "skip") == interrupted
+    assert len(read) == 4
+    recipe = json.loads((photos.parent / "run" / "recipe.json").read_text())
+    assert recipe["on_error"] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("files", "where"),
+    [
+        ({}, "step 0 of stage autoencoder"),
+        ({"autoencoder/checkpoint/000001.checkpoint.weights.h5"}, "step 3 of stage autoencoder"),
+        ({"autoencoder/preset/metadata.json"}, "step 0 of stage diffusion"),
+        (
+            {
+                "autoencoder/preset/metadata.json",
+                "diffusion/checkpoint/000002.checkpoint.weights.h5",
+            },
+            "step 6 of stage diffusion",
+        ),
+        (
+            {"autoencoder/preset/metadata.json", "preset/metadata.json"},
+            "the stages whose results are missing",
+        ),
+    ],
+)
+def test_an_interruption_says_where_the_same_command_goes_on(files, where, photos, monkeypatch):
+    def interrupt(_):
+        for file in files:
+            path = photos.parent / "run" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner.Runner, "run", interrupt)
+    assert run(photos) == f"interrupted; the same command goes on from {where}"
