@@ -69,7 +69,7 @@ class Grocery64Text(Recipe):
     def data_set(self):
         """The images below `data_dir`; their captions are the classes."""
         columns = {"captions": "manifest.csv", "caption_column": "caption_from_label"}
-        return DataSet("folder", self.data_dir, **columns)
+        return DataSet("folder", self.data_dir, on_error=self.on_error, **columns)
 
     def wordings(self):
         """Six wordings of every caption for training, four others for the evaluation."""

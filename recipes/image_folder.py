@@ -14,9 +14,7 @@ With a GPU and more images take the paper's sizes: `--base-width 128 --num-block
 --width 512 --num-heads 8 --perceptual lpips`. docs/results.md shows what the defaults reached.
 """
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Literal
 
 from keras_bld.training import Recipe, main
 
@@ -26,8 +24,6 @@ class ImageFolderRecipe(Recipe):
     """Settings for a few thousand small images."""
 
     name = "image_folder"
-    on_error: Literal["raise", "skip"] = "raise"
-    """What to do with files that cannot be read; skip lists them in the work directory."""
     image_size: int = 64
     class_conditional: bool = True
 
@@ -54,10 +50,6 @@ class ImageFolderRecipe(Recipe):
     diffusion_ema_momentum: float = 0.999
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
-
-    def data_set(self):
-        """The images below `data_dir`."""
-        return dataclasses.replace(super().data_set(), on_error=self.on_error)
 
 
 if __name__ == "__main__":

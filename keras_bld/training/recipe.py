@@ -45,6 +45,9 @@ class Recipe:
     """Run the networks in bfloat16; probabilities and losses stay float32."""
 
     # Data
+    on_error: Literal["raise", "skip"] = "raise"
+    """What to do with files of a folder that cannot be read; skip leaves them out, and lists them
+    in the work directory."""
     image_size: int = 256
     """Height and width in pixels."""
     image_channels: int = 3
@@ -213,7 +216,7 @@ class Recipe:
         options = {}
         if self.data_name == FOLDER:
             options["class_folders"] = None if self.class_conditional else False
-        return DataSet(self.data_name, self.data_dir, **options)
+        return DataSet(self.data_name, self.data_dir, on_error=self.on_error, **options)
 
     def source(self, split):
         """Return the data source of "train" or "held_out" images, by default of `data_set`.

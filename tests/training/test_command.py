@@ -1,11 +1,9 @@
 import json
 from dataclasses import dataclass
-from typing import Literal
 
 import pytest
 from PIL import Image
 
-from keras_bld.data import ImageFolder, ImagePreprocessing
 from keras_bld.training import Recipe, main, runner
 
 pytestmark = pytest.mark.once
@@ -20,15 +18,6 @@ class Photos(Recipe):
     image_size: int = 8
     width_multipliers: tuple[int, ...] = (1, 2)
     attention_resolutions: tuple[int, ...] = ()
-    on_error: Literal["raise", "skip"] = "raise"
-
-    def source(self, split):
-        """The images below `data_dir`."""
-        split = {"train": "train", "held_out": "validation"}[split]
-        preprocessing = ImagePreprocessing(self.image_size)
-        return ImageFolder(
-            self.data_dir, preprocessing, split, on_error=self.on_error, work_dir=self.folder
-        )
 
 
 @pytest.fixture
@@ -47,11 +36,11 @@ def run(photos, *words):
 
 def test_without_a_folder_nothing_is_built(tmp_path, monkeypatch):
     monkeypatch.setattr(runner.models, "build_autoencoder", None)
-    with pytest.raises(SystemExit, match="^error: Invalid `data_dir`: .* pass --data-dir FOLDER"):
+    with pytest.raises(SystemExit, match="^error: Invalid `data`: received no folder.* --data-dir"):
         main(Photos, ["--work-dir", str(tmp_path / "run")])
     assert not (tmp_path / "run").exists()
     message = run(tmp_path / "photos")
-    assert message.startswith("error: Invalid `root`") and "check the path (--data-dir)" in message
+    assert message.startswith("error: Invalid `data`") and "which is no folder" in message
 
 
 def test_what_cannot_be_read_may_be_left_out_of_a_run_that_has_begun(photos, monkeypatch):
