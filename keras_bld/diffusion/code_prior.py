@@ -10,6 +10,7 @@ from keras_bld.base import checks
 from keras_bld.base import random as bld_random
 from keras_bld.base.backend import compile_function
 from keras_bld.base.backend.trainer import RepairedTraining
+from keras_bld.diffusion.conditioning import check_class_names
 from keras_bld.diffusion.generation_store import write_generated_codes
 from keras_bld.diffusion.method_options import takes_sampling_options
 from keras_bld.diffusion.prior_training import PriorTraining
@@ -71,7 +72,7 @@ class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
         self.label_dropout = checks.check_number("label_dropout", label_dropout, 0.0, maximum=1.0)
         self.code_shape = denoiser.code_shape
         self.num_training_steps = denoiser.num_training_steps
-        self.class_names = _check_class_names(class_names, denoiser)
+        self.class_names = check_class_names(class_names, denoiser)
         self.seed_generator = keras.random.SeedGenerator()
         self._trackers = {
             name: keras.metrics.Mean(name=name)
@@ -438,21 +439,7 @@ class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
                 given["num_steps"] = max(fewest, min(given["num_steps"], self.num_training_steps))
             self.sampling = self.sampling.replace(**given)
         if "class_names" in self._not_given and metadata.get("class_names"):
-            self.class_names = _check_class_names(metadata["class_names"], self.denoiser)
-
-
-def _check_class_names(class_names, denoiser):
-    if class_names is None:
-        return None
-    names = tuple(str(name) for name in class_names)
-    if denoiser.condition_kind == "class" and len(names) != denoiser.num_classes:
-        raise checks.error(
-            "class_names",
-            f"{len(names)} names",
-            f"one for each of {denoiser.num_classes} classes",
-            "give them in the order of the labels",
-        )
-    return names
+            self.class_names = check_class_names(metadata["class_names"], self.denoiser)
 
 
 def _freeze(layer):

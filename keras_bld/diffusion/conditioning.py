@@ -32,6 +32,25 @@ def check_condition(denoiser, condition, num_samples):
     return _check_text(condition, denoiser, num_samples)
 
 
+def check_class_names(class_names, denoiser):
+    """Return the names of a model's classes as a tuple, or None.
+
+    Raises:
+        ValueError: not one for each class of the denoiser.
+    """
+    if class_names is None:
+        return None
+    names = tuple(str(name) for name in class_names)
+    if denoiser.condition_kind == "class" and len(names) != denoiser.num_classes:
+        raise checks.error(
+            "class_names",
+            f"{len(names)} names",
+            f"one for each of {denoiser.num_classes} classes",
+            "give them in the order of the labels",
+        )
+    return names
+
+
 def _check_labels(labels, num_classes, num_samples):
     expected = f"{num_samples} integers in [0, {num_classes - 1}]"
     if labels is None:
