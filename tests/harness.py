@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -21,6 +22,14 @@ from keras_bld.base.backend import compile_function
 PROJECT_ROOT = pathlib.Path(__file__).resolve().parents[1]
 # `jit_compile` of tests whose few steps take less time than XLA, TensorFlow's default, to compile.
 QUICK_JIT = "auto" if keras.config.backend() == "jax" else False
+
+# Options of `check_keras_layer` for networks: JAX compiles their parts one by one, in float16 once
+# more, and then the training step, for many seconds. Tests of `fit` train them on JAX.
+QUICK_CHECK = (
+    {"run_training_check": False, "run_mixed_precision_check": False}
+    if keras.config.backend() == "jax"
+    else {}
+)
 
 
 def shared_file(relative):
@@ -97,14 +106,8 @@ def check_config(cls, instance):
     """
     assert type(instance) is cls
     config = instance.get_config()
-    parameters = inspect.signature(cls.__init__).parameters.values()
-    arguments = {
-        parameter.name
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
     added_by_keras = {"name", "dtype", "trainable"}
-    arguments -= {"self"} | added_by_keras
+    arguments = _arguments(cls) - added_by_keras
     assert set(config) - added_by_keras == arguments, (
         f"{cls.__name__}: config keys {sorted(config)} are not the arguments {sorted(arguments)}"
     )
@@ -115,6 +118,45 @@ def check_config(cls, instance):
     rebuilt = cls.from_config(instance.get_config())
     assert _plain(rebuilt.get_config()) == _plain(config)
     return rebuilt
+
+
+def check_keras_layer(layer, inputs, **options):
+    """Keras's own harness: config, build, symbolic and eager calls, a training step, float16.
+
+    Args:
+        layer: an instance, as an example: its class is built anew from its config.
+        inputs: a NumPy array, or what else `run_layer_test` takes as `input_data`.
+        options: further arguments of `keras.src.testing.TestCase.run_layer_test`.
+    """
+    from keras.src.testing import TestCase
+
+    config = layer.get_config()
+    arguments = {name: config[name] for name in _arguments(type(layer))}
+    data = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+    with warnings.catch_warnings():
+        # Its own call of `fit` is one that Keras warns of; some layers have no weights.
+        warnings.filterwarnings("ignore", "`shuffle=True` was passed", UserWarning)
+        warnings.filterwarnings("ignore", "The model does not have any trainable", UserWarning)
+        TestCase().run_layer_test(type(layer), arguments, input_data=data, **options)
+
+
+def _arguments(cls):
+    """Names of the arguments of `__init__`.
+
+    Those that it hands on to a parent of this library are included: with `**options` it takes all
+    of the parent's that have a default.
+    """
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    own = {parameter.name for parameter in parameters if parameter.kind in kinds} - {"self"}
+    if not any(parameter.name == "options" for parameter in parameters):
+        return own
+    handed_on = inspect.signature(cls.__mro__[1].__init__).parameters.values()
+    return own | {
+        parameter.name
+        for parameter in handed_on
+        if parameter.kind in kinds and parameter.default is not parameter.empty
+    }
 
 
 def check_dtype_policies(
@@ -174,6 +216,29 @@ def check_eager_equals_compiled(
         assert first.dtype == second.dtype
         np.testing.assert_allclose(first, second, rtol=relative_tolerance, atol=absolute_tolerance)
     return result
+
+
+def check_keras_layer_of_several(layer, *inputs, **options):
+    """`check_keras_layer` for a layer with several inputs, which Keras trains with one alone.
+
+    Its class gets one tuple of them in place of the arguments, all else is its own.
+
+    Args:
+        layer: as in `check_keras_layer`.
+        inputs: NumPy arrays, the layer's positional arguments.
+        options: as in `check_keras_layer`.
+    """
+
+    class TakesOneTuple(type(layer)):
+        def call(self, inputs):
+            return super().call(*inputs)
+
+    check_keras_layer(
+        TakesOneTuple.from_config(layer.get_config()),
+        inputs,
+        custom_objects={"TakesOneTuple": TakesOneTuple},
+        **options,
+    )
 
 
 def run_in_new_process(code, backend=None, timeout=300):

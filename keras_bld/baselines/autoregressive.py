@@ -31,24 +31,29 @@ class CausalTransformer(keras.layers.Layer):
         height, columns, channels = self.code_shape
         self.num_training_steps = height * columns
         policy = self.dtype_policy
-        self.token_embedding = dense(channels, width, policy, "token_embedding")
-        normal = keras.initializers.RandomNormal(stddev=0.02)
-        self.start = self.add_weight(shape=(1, 1, width), initializer=normal, name="start")
-        self.positions = self.add_weight(
-            shape=(1, self.num_training_steps, width), initializer=normal, name="positions"
-        )
-        self.condition_embedding = None
-        if num_classes is not None:
-            self.condition_embedding = keras.layers.Embedding(
-                num_classes, width, embeddings_initializer=normal, dtype=policy, name="condition"
+        with keras.name_scope(self.name, caller=self):
+            self.token_embedding = dense(channels, width, policy, "token_embedding")
+            normal = keras.initializers.RandomNormal(stddev=0.02)
+            self.start = self.add_weight(shape=(1, 1, width), initializer=normal, name="start")
+            self.positions = self.add_weight(
+                shape=(1, self.num_training_steps, width), initializer=normal, name="positions"
             )
-            self.condition_embedding.build((None,))
-        self.blocks = [
-            TransformerBlock(width, num_heads, dtype=policy, name=f"block_{index}")
-            for index in range(depth)
-        ]
-        self.output_norm = layer_normalization(width, policy, "output_norm")
-        self.head = dense(width, channels, policy, "head")
+            self.condition_embedding = None
+            if num_classes is not None:
+                self.condition_embedding = keras.layers.Embedding(
+                    num_classes,
+                    width,
+                    embeddings_initializer=normal,
+                    dtype=policy,
+                    name="condition",
+                )
+                self.condition_embedding.build((None,))
+            self.blocks = [
+                TransformerBlock(width, num_heads, dtype=policy, name=f"block_{index}")
+                for index in range(depth)
+            ]
+            self.output_norm = layer_normalization(width, policy, "output_norm")
+            self.head = dense(width, channels, policy, "head")
         self.built = True
 
     @property

@@ -90,7 +90,8 @@ class BernoulliDenoiser(keras.Model):
         )
         checks.check_choice("text_conditioning", text_conditioning, TEXT_CONDITIONINGS)
         self.text_conditioning = text_conditioning
-        self._make_layers()
+        with keras.name_scope(self.name, caller=self):
+            self._make_layers()
         self.built = True
 
     def _make_layers(self):

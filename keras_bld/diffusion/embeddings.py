@@ -26,6 +26,7 @@ def sine_position_table(height, width, channels):
     return np.concatenate(halves, axis=1)[None].astype("float32")
 
 
+@keras.saving.register_keras_serializable("keras_bld")
 class TimeEmbedding(keras.layers.Layer):
     """Turns time steps 1 ... T into vectors: sinusoid of (t - 1) / T * 4000, Dense, SiLU, Dense.
 
@@ -36,8 +37,9 @@ class TimeEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_training_steps = num_training_steps
         self.width = width
-        self.hidden = dense(width, width, self.dtype_policy, "hidden")
-        self.output_projection = dense(width, width, self.dtype_policy, "output")
+        with keras.name_scope(self.name, caller=self):
+            self.hidden = dense(width, width, self.dtype_policy, "hidden")
+            self.output_projection = dense(width, width, self.dtype_policy, "output")
         self.built = True
 
     def call(self, time_steps):

@@ -115,9 +115,6 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         odds = np.log1p(-self.b[1:]) - np.log(self.b[1:])
         return ops.take(ops.convert_to_tensor(odds, "float32"), time_steps - 1)
 
-    def compute_output_shape(self, codes_shape, *args, **kwargs):
-        return codes_shape
-
     def get_config(self):
         return {
             **super().get_config(),

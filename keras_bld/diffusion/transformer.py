@@ -6,14 +6,16 @@ from keras import ops
 from keras_bld.diffusion.weights import dense, layer_normalization
 
 
+@keras.saving.register_keras_serializable("keras_bld")
 class SelfAttention(keras.layers.Layer):
     """Multi-head self-attention with one fused projection for queries, keys and values."""
 
     def __init__(self, width, num_heads, **kwargs):
         super().__init__(**kwargs)
         self.width, self.num_heads = width, num_heads
-        self.query_key_value = dense(width, 3 * width, self.dtype_policy, "query_key_value")
-        self.projection = dense(width, width, self.dtype_policy, "projection")
+        with keras.name_scope(self.name, caller=self):
+            self.query_key_value = dense(width, 3 * width, self.dtype_policy, "query_key_value")
+            self.projection = dense(width, width, self.dtype_policy, "projection")
         self.built = True
 
     def call(self, tokens, attention_mask=None):
@@ -25,6 +27,7 @@ class SelfAttention(keras.layers.Layer):
         return self.projection(ops.reshape(attended, (-1, length, self.width)))
 
 
+@keras.saving.register_keras_serializable("keras_bld")
 class CrossAttention(keras.layers.Layer):
     """Queries from the tokens, keys and values from a text sequence.
 
@@ -35,14 +38,15 @@ class CrossAttention(keras.layers.Layer):
     def __init__(self, width, num_heads, text_width, **kwargs):
         super().__init__(**kwargs)
         self.width, self.num_heads = width, num_heads
-        self.query = dense(width, width, self.dtype_policy, "query")
-        self.key_value = dense(text_width, 2 * width, self.dtype_policy, "key_value")
-        self.projection = dense(width, width, self.dtype_policy, "projection")
-        self.null_embedding = self.add_weight(
-            shape=(1, 1, text_width),
-            initializer=keras.initializers.RandomNormal(stddev=0.01),
-            name="null_embedding",
-        )
+        with keras.name_scope(self.name, caller=self):
+            self.query = dense(width, width, self.dtype_policy, "query")
+            self.key_value = dense(text_width, 2 * width, self.dtype_policy, "key_value")
+            self.projection = dense(width, width, self.dtype_policy, "projection")
+            self.null_embedding = self.add_weight(
+                shape=(1, 1, text_width),
+                initializer=keras.initializers.RandomNormal(stddev=0.01),
+                name="null_embedding",
+            )
         self.built = True
 
     def call(self, tokens, text=None, text_visible=None):
@@ -64,6 +68,7 @@ class CrossAttention(keras.layers.Layer):
         return self.projection(ops.reshape(attended, (-1, length, self.width)))
 
 
+@keras.saving.register_keras_serializable("keras_bld")
 class TransformerBlock(keras.layers.Layer):
     """Pre-LN block: attention [, cross-attention] and MLP, each with a LayerScale.
 
@@ -83,20 +88,21 @@ class TransformerBlock(keras.layers.Layer):
     def __init__(self, width, num_heads, text_width=None, **kwargs):
         super().__init__(**kwargs)
         policy = self.dtype_policy
-        self.attention_norm = layer_normalization(width, policy, "attention_norm")
-        self.attention = SelfAttention(width, num_heads, dtype=policy, name="attention")
-        self.attention_scale = self._scale(width, "attention_scale")
-        self.cross_attention = None
-        if text_width is not None:
-            self.cross_norm = layer_normalization(width, policy, "cross_norm")
-            self.cross_attention = CrossAttention(
-                width, num_heads, text_width, dtype=policy, name="cross_attention"
-            )
-            self.cross_scale = self._scale(width, "cross_scale")
-        self.mlp_norm = layer_normalization(width, policy, "mlp_norm")
-        self.mlp_hidden = dense(width, 4 * width, policy, "mlp_hidden")
-        self.mlp_output = dense(4 * width, width, policy, "mlp_output")
-        self.mlp_scale = self._scale(width, "mlp_scale")
+        with keras.name_scope(self.name, caller=self):
+            self.attention_norm = layer_normalization(width, policy, "attention_norm")
+            self.attention = SelfAttention(width, num_heads, dtype=policy, name="attention")
+            self.attention_scale = self._scale(width, "attention_scale")
+            self.cross_attention = None
+            if text_width is not None:
+                self.cross_norm = layer_normalization(width, policy, "cross_norm")
+                self.cross_attention = CrossAttention(
+                    width, num_heads, text_width, dtype=policy, name="cross_attention"
+                )
+                self.cross_scale = self._scale(width, "cross_scale")
+            self.mlp_norm = layer_normalization(width, policy, "mlp_norm")
+            self.mlp_hidden = dense(width, 4 * width, policy, "mlp_hidden")
+            self.mlp_output = dense(4 * width, width, policy, "mlp_output")
+            self.mlp_scale = self._scale(width, "mlp_scale")
         self.built = True
 
     def _scale(self, width, name):

@@ -1,4 +1,9 @@
-"""Layers that are built at once, with the published initialisation."""
+"""Layers that are built at once, with the published initialisation.
+
+Who owns them makes them inside `keras.name_scope(self.name, caller=self)`, as Keras does around
+`build`. Otherwise the kernels of all blocks have the same path, and torch, to which Keras tells the
+weights by their paths, knows the last one alone.
+"""
 
 import keras
 

@@ -5,6 +5,7 @@ import types
 import keras
 import numpy as np
 import pytest
+from harness import QUICK_CHECK, check_keras_layer_of_several
 from keras import ops
 
 from keras_bld import baselines
@@ -125,6 +126,12 @@ def test_the_transformer_sees_no_later_cell():
     before, after = (ops.convert_to_numpy(network(c)).reshape(6, 4) for c in (codes, changed))
     np.testing.assert_allclose(after[:4], before[:4], atol=1e-6)
     assert np.abs(after[4:] - before[4:]).max() > 1e-4
+
+
+def test_keras_own_checks():
+    network = baselines.CausalTransformer(SHAPE, 1, 32, 2, num_classes=2)
+    inputs = constant_codes(2)[0].astype("float32"), np.array([1, 4]), np.array([0, 1])
+    check_keras_layer_of_several(network, *inputs, **QUICK_CHECK)
 
 
 def test_one_step_for_each_cell():

@@ -6,8 +6,10 @@ import pytest
 from diffusion.published import LOGIT_TOLERANCE, MODELS, as_grid, published_denoiser, reference
 from diffusion.tiny import CODE_SHAPE, NUM_STEPS, random_codes, tiny_denoiser
 from harness import (
+    QUICK_CHECK,
     check_config,
     check_dtype_policies,
+    check_keras_layer_of_several,
     check_keras_round_trip,
     to_numpy,
 )
@@ -157,6 +159,18 @@ def test_config(kind):
     denoiser = tiny_denoiser(dtype="mixed_bfloat16", **CONDITIONED.get(kind, {}))
     rebuilt = check_config(BernoulliDenoiser, denoiser)
     assert rebuilt.count_params() == denoiser.count_params()
+
+
+def test_keras_own_checks():
+    inputs = random_codes(BATCH), TIME_STEPS, condition_for("class")
+    check_keras_layer_of_several(tiny_denoiser(**CONDITIONED["class"]), *inputs, **QUICK_CHECK)
+
+
+@pytest.mark.once
+def test_every_weight_has_its_own_path():
+    """By which torch knows it; the blocks' once were all "query_key_value/kernel"."""
+    weights = tiny_denoiser(depth=2, **CONDITIONED["cross_attention"]).weights
+    assert len({weight.path for weight in weights}) == len(weights)
 
 
 def test_round_trip_in_a_keras_file():

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from harness import check_dtype_policies, to_numpy
+from harness import check_dtype_policies, check_keras_layer, to_numpy
 
 from keras_bld.diffusion.embeddings import TimeEmbedding, sine_position_table
 
@@ -51,3 +51,7 @@ def test_half_precision_tells_neighbouring_steps_apart():
     outputs = check_dtype_policies(lambda: TimeEmbedding(8, 1024), np.array([1022, 1023, 1024]))
     for policy, embedded in outputs.items():
         assert abs(np.diff(embedded, axis=0)).max(axis=1).min() > 1e-2, policy
+
+
+def test_keras_own_checks():
+    check_keras_layer(TimeEmbedding(8, 16), np.array([1, 16]))

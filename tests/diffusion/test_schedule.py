@@ -13,6 +13,7 @@ from harness import (
     check_config,
     check_dtype_policies,
     check_eager_equals_compiled,
+    check_keras_layer_of_several,
     check_keras_round_trip,
     to_numpy,
 )
@@ -168,3 +169,8 @@ def test_round_trip_in_a_keras_file():
     symbolic = [keras.Input(array.shape[1:], dtype=str(array.dtype)) for array in inputs]
     diffused = BernoulliNoiseSchedule(3, k=[0.6, 0.3, 0.0])(*symbolic)
     check_keras_round_trip(keras.Model(symbolic, diffused), inputs)
+
+
+def test_keras_own_checks():
+    """Also in float16, where the symbolic output once was float16 and the codes are float32."""
+    check_keras_layer_of_several(BernoulliNoiseSchedule(8), random_codes(2), np.array([1, 8]))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import scipy.special
-from harness import to_numpy
+from harness import QUICK_CHECK, check_keras_layer, check_keras_layer_of_several, to_numpy
 
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion.transformer import CrossAttention, SelfAttention, TransformerBlock
@@ -122,3 +122,21 @@ def test_layer_scales_start_at_one():
     block = TransformerBlock(WIDTH, HEADS, TEXT_WIDTH)
     for scale in (block.attention_scale, block.cross_scale, block.mlp_scale):
         assert to_numpy(scale).tolist() == [1.0] * WIDTH
+
+
+VISIBLE = np.array([[[[False, True, True, True]]], [[[True, False, False, False]]]])
+
+
+@pytest.mark.once  # on all backends as parts of the block
+def test_keras_own_checks_of_attention():
+    tokens, text = arrays((2, 5, WIDTH), (2, 3, TEXT_WIDTH))
+    check_keras_layer(SelfAttention(WIDTH, HEADS), tokens)
+    cross_attention = CrossAttention(WIDTH, HEADS, TEXT_WIDTH)
+    check_keras_layer_of_several(cross_attention, tokens, text, VISIBLE)
+
+
+def test_keras_own_checks_of_a_block():
+    """On torch, where weights with the same path were one, also that each has its own."""
+    tokens, text = arrays((2, 5, WIDTH), (2, 3, TEXT_WIDTH))
+    block, mask = TransformerBlock(WIDTH, HEADS, TEXT_WIDTH), np.ones((2, 1, 1, 5), bool)
+    check_keras_layer_of_several(block, tokens, mask, text, VISIBLE, **QUICK_CHECK)

@@ -6,8 +6,10 @@ class RepairedTraining:
 
     On torch each training step begins without the gradients before it. Keras calls `zero_grad` of
     `torch.nn.Module`, which knows the parameters by their Keras paths. Layers that are built at
-    once have paths like "query_key_value/kernel", the same in each block of a transformer: one of
-    them was known, the others added up the gradients of all steps, and training drifted away.
+    once, outside the name scope of their owner, have paths like "query_key_value/kernel", the same
+    in each block of a transformer: one of them is known, the others add up the gradients of all
+    steps, and training drifts away. The networks of this library have a path for each weight; a
+    user's own may not.
 
     On TensorFlow a step is traced once. Keras creates the optimizer's variables in the first trace
     of the step, which TensorFlow then throws away and makes again. (Both seen with Keras 3.15.)
