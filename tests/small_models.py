@@ -3,13 +3,17 @@
 import numpy as np
 
 from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 
 
-def small_autoencoder(**options):
-    """8 x 8 x 3 images, 4 x 4 x 4 bits."""
+def small_autoencoder(image_shape=(8, 8, 3), code_channels=4, bottleneck=None, **options):
+    """8 x 8 x 3 images, 4 x 4 x 4 bits; or with a bottleneck of its own. `options` override."""
     sizes = {"base_width": 8, "width_multipliers": (1, 2), "num_blocks": 1, "num_groups": 4}
-    return BinaryAutoencoder((8, 8, 3), 4, embedding_width=8, **sizes, **options)
+    options = {**sizes, "embedding_width": 8, **options}
+    if bottleneck is not None:
+        return BottleneckAutoencoder(image_shape, bottleneck, **options)
+    return BinaryAutoencoder(image_shape, code_channels, **options)
 
 
 def small_diffusion(autoencoder=None, **options):
@@ -32,9 +36,12 @@ def shapes(num_images, seed):
 
 def shapes_model():
     """A class-conditional diffusion of four steps for `shapes`, with its autoencoder."""
-    autoencoder = BinaryAutoencoder(
-        (16, 16, 1), 4, base_width=4, width_multipliers=(1, 1), num_blocks=1,
-        attention_resolutions=(), embedding_width=8, num_groups=2,
-    )  # fmt: skip
+    autoencoder = small_autoencoder(
+        (16, 16, 1),
+        base_width=4,
+        width_multipliers=(1, 1),
+        num_groups=2,
+        attention_resolutions=(),
+    )
     denoiser = BernoulliDenoiser((8, 8, 4), 1, 16, 2, num_training_steps=4, num_classes=NUM_CLASSES)
     return BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), autoencoder)

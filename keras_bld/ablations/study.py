@@ -10,11 +10,10 @@ import numpy as np
 
 from keras_bld.ablations.experiments import EXPERIMENTS, FIGURE_7_STEPS, RECONSTRUCTIONS
 from keras_bld.ablations.tables import write_table
-from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base import checks
 from keras_bld.base.files import write_json
 from keras_bld.base.runs import claim_folder, say
-from keras_bld.baselines import BottleneckAutoencoder
+from keras_bld.baselines import autoencoder_with
 from keras_bld.data import (
     find_data_set,
     image_batches,
@@ -214,10 +213,7 @@ class _Runner:
             "num_groups": study.num_groups,
         }
         shape = self.train.image_shape
-        if row.build is None:
-            model = BinaryAutoencoder(shape, study.code_channels, **options)
-        else:
-            model = BottleneckAutoencoder(shape, row.build(study.code_channels), **options)
+        model = autoencoder_with(row.bottleneck, shape, study.code_channels, **options)
         self._fit(
             model,
             self.folder / "autoencoder" / f"{row.same_as or row.name}-{seed}",
@@ -233,7 +229,7 @@ class _Runner:
         model = self._autoencoder(row, seed)
         images, _ = load_arrays(random_subset(self.held_out, self.study.num_images))
         values = measures.image_similarity(images, model.reconstruct(images))
-        bits = getattr(model, "bits_per_image", float(np.prod(model.code_shape)))
+        bits = model.bits_per_image
         return {
             "bits": bits if np.isfinite(bits) else None,
             **{name: float(np.mean(each)) for name, each in values.items()},

@@ -1,19 +1,26 @@
 """Stage 1: image <-> bits."""
 
 from keras_bld.autoencoder.augmentation import DiffAugment
+from keras_bld.autoencoder.bernoulli_bottleneck import BernoulliBottleneck
 from keras_bld.autoencoder.binary_autoencoder import BinaryAutoencoder
+from keras_bld.autoencoder.bottleneck import Bottleneck
+from keras_bld.autoencoder.code_autoencoder import CodeAutoencoder
 from keras_bld.autoencoder.critic import PatchCritic
 from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.perceptual import PerceptualDistance
-from keras_bld.autoencoder.straight_through import BernoulliStraightThrough
+from keras_bld.autoencoder.straight_through import BernoulliStraightThrough, straight_through
 
 __all__ = [
+    "BernoulliBottleneck",
     "BernoulliStraightThrough",
     "BinaryAutoencoder",
+    "Bottleneck",
+    "CodeAutoencoder",
     "Decoder",
     "DiffAugment",
     "Encoder",
     "PatchCritic",
     "PerceptualDistance",
+    "straight_through",
 ]

@@ -18,11 +18,15 @@ def mean_psnr(images, reconstruction):
     return ops.mean(decibels)
 
 
+def binary_entropy(probabilities):
+    """Entropy of Bernoulli(p) in nats, elementwise, in float32."""
+    p = ops.clip(ops.cast(probabilities, "float32"), 1e-7, 1.0 - 1e-7)
+    return -(p * ops.log(p) + (1.0 - p) * ops.log(1.0 - p))
+
+
 def mean_bit_entropy(probabilities):
     """Mean entropy of Bernoulli(p) in bits: 1 where the encoder does not know, 0 where it does."""
-    p = ops.clip(ops.cast(probabilities, "float32"), 1e-7, 1.0 - 1e-7)
-    nats = -(p * ops.log(p) + (1.0 - p) * ops.log(1.0 - p))
-    return ops.mean(nats) / math.log(2.0)
+    return ops.mean(binary_entropy(probabilities)) / math.log(2.0)
 
 
 @keras.saving.register_keras_serializable("keras_bld")

@@ -11,7 +11,7 @@ from keras_bld.autoencoder.losses import (
     reconstruction_loss,
     split_with_balance,
 )
-from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy, mean_psnr
+from keras_bld.autoencoder.metrics import mean_psnr
 from keras_bld.base import checks
 from keras_bld.base.backend.trainer import RepairedTraining
 
@@ -20,9 +20,10 @@ class AutoencoderObjective(RepairedTraining, keras.Model):
     """A model that `fit` trains on the objective of Eq. 2, on every backend with the same code.
 
     It knows no network but the critic. A subclass sets the attributes that the constructor of
-    `BinaryAutoencoder` describes, calls `_create_training_parts`, and returns from
+    `CodeAutoencoder` describes, calls `_create_training_parts`, and returns from
     `call({"images": images})` a dictionary with "reconstruction" (float32, not clipped),
-    "features" (the input of the last convolution) and "probabilities" (of the code's bits).
+    "features" (the input of the last convolution), "bottleneck_loss" (a scalar), and what
+    `_update_code_metrics` reads.
     """
 
     def _create_training_parts(self, perceptual, critic):
@@ -119,7 +120,7 @@ class AutoencoderObjective(RepairedTraining, keras.Model):
         return {"images": checks.check_images(images, self.image_shape)}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The objective (paper, Eq. 2) plus the critic's own loss; updates the metrics.
+        """The objective (paper, Eq. 2) plus the critic's and the bottleneck's own losses.
 
         One backward pass serves both networks: the critic's loss sees the reconstruction with
         its gradient stopped, the generator's term sees the critic with its weights stopped.
@@ -138,19 +139,16 @@ class AutoencoderObjective(RepairedTraining, keras.Model):
         loss = self._reconstruction_terms(images, for_terms)
         if self.critic is not None:
             loss = loss + self._adversarial_terms(images, for_critic, gate, training)
+        loss = loss + y_pred["bottleneck_loss"]
         self._psnr_metric.update_state(mean_psnr(images, ops.stop_gradient(reconstruction)))
         self._update_code_metrics(y_pred)
         return loss
 
     def _create_code_metrics(self):
-        """Metrics of the code; a subclass with other codes than bits has its own."""
-        self._dead_bits_metric = DeadBits(self.code_shape)
-        self._bit_entropy_metric = keras.metrics.Mean(name="bit_entropy")
+        """Metrics of the code; a subclass creates its own."""
 
     def _update_code_metrics(self, y_pred):
-        probabilities = ops.stop_gradient(y_pred["probabilities"])
-        self._dead_bits_metric.update_state(probabilities)
-        self._bit_entropy_metric.update_state(mean_bit_entropy(probabilities))
+        """Update those metrics."""
 
     def _reconstruction_terms(self, images, reconstruction):
         loss = reconstruction_loss(images, reconstruction, self.reconstruction)

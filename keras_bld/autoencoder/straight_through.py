@@ -1,33 +1,43 @@
-"""Bits from probabilities, with the gradient copied through (paper, Eq. 1)."""
+"""The straight-through estimator, and bits from probabilities with it (paper, Eq. 1)."""
 
 import keras
 from keras import ops
+
+
+def straight_through(value, carrier):
+    """`value` forward, the gradient of `carrier` backward.
+
+    The forward value is exact, because the bracket is exactly zero. (The order of Eq. 1 as
+    printed, (value + carrier) - carrier, is not exact in floating point.)
+
+    Source: Bengio et al. 2013, "Estimating or propagating gradients".
+    """
+    return ops.stop_gradient(value) + (carrier - ops.stop_gradient(carrier))
 
 
 @keras.saving.register_keras_serializable("keras_bld")
 class BernoulliStraightThrough(keras.layers.Layer):
     """Sample or threshold bits; the gradient goes to the probabilities unchanged.
 
-    The output is exactly 0 or 1 in float32, bfloat16 and float16: it is computed as
-    stop_gradient(bit) + (p - stop_gradient(p)), where the bracket is exactly zero. (The order of
-    Eq. 1 as printed, (bit + p) - p, is not exact in floating point.)
+    Computed in float32; the output is exactly 0 or 1 in every dtype.
 
-    Source: paper, Eq. 1; Bengio et al. 2013, "Estimating or propagating gradients".
+    Source: paper, Eq. 1.
 
     Args:
         seed: int seed of the layer's own generator, used for sampling without `noise`.
 
     Call arguments:
-        probabilities: P(bit = 1), any shape and floating dtype. Comparisons happen in float32.
+        probabilities: P(bit = 1), any shape and floating dtype.
         training: sample (True) or threshold at 0.5 (False), unless `deterministic` says so.
         deterministic: True thresholds (bit = p > 0.5), False samples, None follows `training`.
         noise: uniforms in [0, 1) of the same shape; bit = noise < probability. Given noise is
             used whenever the layer samples; it makes the result reproducible.
 
-    Output shape: same as `probabilities`, same dtype.
+    Output shape: same as `probabilities`, in the layer's compute dtype.
 
     Example:
         >>> import numpy as np
+        >>> from keras_bld.autoencoder import BernoulliStraightThrough
         >>> layer = BernoulliStraightThrough()
         >>> bits = layer(np.array([[0.2, 0.7]], "float32"))
         >>> np.array(bits).tolist()
@@ -35,7 +45,7 @@ class BernoulliStraightThrough(keras.layers.Layer):
     """
 
     def __init__(self, seed=None, **kwargs):
-        # The probabilities keep the dtype that they come in.
+        # In a lower precision probabilities near 0.5 and noise near them would round.
         super().__init__(autocast=False, **kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -43,18 +53,19 @@ class BernoulliStraightThrough(keras.layers.Layer):
 
     def call(self, probabilities, training=False, deterministic=None, noise=None):
         """Return bits as floating point numbers."""
-        p = ops.convert_to_tensor(probabilities)
-        exact = ops.cast(p, "float32")
+        p = ops.cast(probabilities, "float32")
         if deterministic is None:
             deterministic = not training
         if deterministic:
-            bits = exact > 0.5
+            bits = p > 0.5
         else:
             if noise is None:
-                noise = keras.random.uniform(ops.shape(p), seed=self.seed_generator)
-            bits = ops.cast(noise, "float32") < exact
-        bits = ops.cast(bits, p.dtype)
-        return ops.stop_gradient(bits) + (p - ops.stop_gradient(p))
+                noise = keras.random.uniform(
+                    ops.shape(p), dtype="float32", seed=self.seed_generator
+                )
+            bits = ops.cast(noise, "float32") < p
+        bits = straight_through(ops.cast(bits, "float32"), p)
+        return ops.cast(bits, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""

@@ -177,6 +177,24 @@ def check_codes(codes, code_shape, argument="codes"):
     return codes
 
 
+def has_binary_codes(autoencoder):
+    """Whether an autoencoder's codes are bits; one that does not say so has bits."""
+    return getattr(autoencoder, "has_binary_codes", True)
+
+
+def check_binary_codes(autoencoder, argument="autoencoder"):
+    """Raise ValueError where an autoencoder's codes are no bits: stage 2 learns from bits."""
+    if not has_binary_codes(autoencoder):
+        bottleneck = type(getattr(autoencoder, "bottleneck", None)).__name__
+        raise error(
+            argument,
+            f"a {type(autoencoder).__name__} whose codes are real numbers ({bottleneck})",
+            "an autoencoder whose codes are bits",
+            "train stage 1 with a BinaryAutoencoder, or with a bottleneck whose latents are"
+            " discrete, such as keras_bld.baselines.VectorQuantizer",
+        )
+
+
 def is_floating(tensor):
     """Whether a backend tensor or array holds floating point numbers."""
     return "float" in str(tensor.dtype)

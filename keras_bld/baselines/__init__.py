@@ -3,6 +3,7 @@
 from keras_bld.baselines.absorbing import AbsorbingDiffusion
 from keras_bld.baselines.autoregressive import AutoregressivePrior, CausalTransformer
 from keras_bld.baselines.bottleneck_autoencoder import BottleneckAutoencoder
+from keras_bld.baselines.bottlenecks import BOTTLENECKS, WITHOUT_BITS, autoencoder_with
 from keras_bld.baselines.continuous import GaussianBottleneck
 from keras_bld.baselines.finite_scalar import FiniteScalarQuantizer
 from keras_bld.baselines.masked_bits import MaskedBitPrior
@@ -16,6 +17,7 @@ from keras_bld.baselines.vector_quantizer import VectorQuantizer
 __all__ = [
     "AbsorbingDiffusion",
     "AutoregressivePrior",
+    "BOTTLENECKS",
     "BinarySphericalQuantizer",
     "BottleneckAutoencoder",
     "CausalTransformer",
@@ -25,4 +27,6 @@ __all__ = [
     "MaskedBitPrior",
     "TanhBernoulli",
     "VectorQuantizer",
+    "WITHOUT_BITS",
+    "autoencoder_with",
 ]

@@ -1,12 +1,10 @@
 """Real-valued codes with a small KL term, as in latent diffusion."""
 
-import math
-
 import keras
 from keras import ops
 
+from keras_bld.autoencoder import Bottleneck
 from keras_bld.base import checks
-from keras_bld.baselines.bottleneck import Bottleneck
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -14,7 +12,7 @@ class GaussianBottleneck(Bottleneck):
     """The KL-regularised real-valued code of latent diffusion (the paper's "real value").
 
     The encoder gives mean and log-variance of each channel; training samples, evaluation takes
-    the mean.
+    the mean. Such codes have no bits: stage 2 cannot learn from them.
 
     Source: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022).
 
@@ -27,27 +25,36 @@ class GaussianBottleneck(Bottleneck):
         ValueError: an argument outside its range.
     """
 
-    bits_per_cell = math.inf
+    has_binary_codes = False
 
     def __init__(self, code_channels, kl_weight=1e-6, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.code_channels = checks.check_integer("code_channels", code_channels, 1)
+        self.latent_channels = self.code_channels
         self.num_inputs = 2 * self.code_channels
         self.kl_weight = checks.check_number("kl_weight", kl_weight, 0.0)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def to_codes(self, inputs, training):
+    def to_latents(self, inputs, training):
         """Sample, or take the mean."""
-        mean, log_variance = ops.split(inputs, 2, axis=-1)
-        log_variance = ops.clip(log_variance, -30.0, 20.0)
-        codes = mean
+        mean, log_variance = _moments(inputs)
+        latents = mean
         if training:
             noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=self.seed_generator)
-            codes = mean + ops.exp(0.5 * log_variance) * noise
+            latents = mean + ops.exp(0.5 * log_variance) * noise
         kl = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)
-        return codes, self.kl_weight * ops.mean(kl)
+        return latents, self.kl_weight * ops.mean(kl)
+
+    def to_codes(self, inputs, noise=None):
+        """The mean, or a sample by the inverse of the normal distribution function."""
+        mean, log_variance = _moments(inputs)
+        if noise is None:
+            return mean
+        # Uniforms are multiples of 2**-24; half of one more keeps the result finite.
+        normal = 2.0**0.5 * ops.erfinv(2.0 * noise - (1.0 - 2.0**-24))
+        return mean + ops.exp(0.5 * log_variance) * normal
 
     def get_config(self):
         return {
@@ -56,3 +63,9 @@ class GaussianBottleneck(Bottleneck):
             "kl_weight": self.kl_weight,
             "seed": self.seed,
         }
+
+
+def _moments(inputs):
+    """Mean and log-variance of each number."""
+    mean, log_variance = ops.split(inputs, 2, axis=-1)
+    return mean, ops.clip(log_variance, -30.0, 20.0)

@@ -1,23 +1,35 @@
-"""Binary baselines of the Bernoulli code: one bit a channel, -1 or +1."""
+"""Other binary bottlenecks: one bit a channel, -1 or +1 to the decoder."""
 
 import math
 
 import keras
 from keras import ops
 
+from keras_bld.autoencoder import Bottleneck, straight_through
+from keras_bld.autoencoder.metrics import binary_entropy
 from keras_bld.base import checks
-from keras_bld.baselines.bottleneck import Bottleneck, binary_entropy, signs, straight_through
 
 
 class _SignQuantizer(Bottleneck):
-    """One bit for each channel."""
+    """One bit for each channel: the sign of the encoder's output."""
 
     def __init__(self, code_channels, **kwargs):
         super().__init__(**kwargs)
         self.code_channels = checks.check_integer("code_channels", code_channels, 1)
-        self.num_inputs = self.code_channels
-        self.bits_per_cell = self.code_channels
+        self.num_inputs = self.latent_channels = self.code_channels
         self.built = True
+
+    def to_codes(self, inputs, noise=None):
+        """1 where the sign is +."""
+        return ops.cast(inputs > 0.0, "float32")
+
+    def from_codes(self, codes):
+        """Bits -> -1 and +1."""
+        return 2.0 * codes - 1.0
+
+    def codewords(self, inputs, noise=None):
+        """What the decoder gets, without a gradient."""
+        return self.from_codes(self.to_codes(inputs, noise))
 
     def get_config(self):
         return {**super().get_config(), "code_channels": self.code_channels}
@@ -41,15 +53,18 @@ class TanhBernoulli(_SignQuantizer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def to_codes(self, inputs, training):
+    def to_latents(self, inputs, training):
         """Sample signs in training, else take the likelier ones."""
-        mean = ops.tanh(inputs)
-        bars = 0.0
+        noise = None
         if training:
-            bars = keras.random.uniform(
-                ops.shape(mean), -1.0, 1.0, dtype="float32", seed=self.seed_generator
-            )
-        return straight_through(signs(mean - bars), mean), ops.zeros(())
+            shape = ops.shape(inputs)
+            noise = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        return straight_through(self.codewords(inputs, noise), ops.tanh(inputs)), ops.zeros(())
+
+    def to_codes(self, inputs, noise=None):
+        """Sampled where there is noise, else the likelier bits."""
+        thresholds = 0.0 if noise is None else 2.0 * noise - 1.0
+        return ops.cast(ops.tanh(inputs) > thresholds, "float32")
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
@@ -80,13 +95,13 @@ class LookupFreeQuantizer(_SignQuantizer):
         self.commitment_weight = checks.check_number("commitment_weight", commitment_weight, 0.0)
         self.temperature = checks.check_number("temperature", temperature, 0.0, exclusive=True)
 
-    def to_codes(self, inputs, training):
+    def to_latents(self, inputs, training):
         """Signs, and both losses."""
-        codes = signs(inputs)
+        signs = self.codewords(inputs)
         # Softmax over the squared distances to -1 and +1: their difference is 4 x.
         loss = self.entropy_weight * entropy_loss(4.0 * inputs / self.temperature)
-        loss = loss + self.commitment_weight * ops.mean(ops.square(inputs - codes))
-        return straight_through(codes, inputs), loss
+        loss = loss + self.commitment_weight * ops.mean(ops.square(inputs - signs))
+        return straight_through(signs, inputs), loss
 
     def get_config(self):
         return {
@@ -116,14 +131,21 @@ class BinarySphericalQuantizer(_SignQuantizer):
         self.entropy_weight = checks.check_number("entropy_weight", entropy_weight, 0.0)
         self.temperature = checks.check_number("temperature", temperature, 0.0, exclusive=True)
 
-    def to_codes(self, inputs, training):
+    def to_latents(self, inputs, training):
         """Corners of the cube, and the entropy loss."""
         length = ops.sqrt(ops.sum(ops.square(inputs), axis=-1, keepdims=True) + 1e-12)
         on_sphere = inputs / length
-        corner = 1.0 / math.sqrt(self.code_channels)
-        loss = entropy_loss(4.0 * on_sphere * (corner / self.temperature))
-        codes = straight_through(signs(on_sphere) * corner, on_sphere)
-        return codes, self.entropy_weight * loss
+        loss = entropy_loss(4.0 * on_sphere * (self._corner / self.temperature))
+        codewords = self.codewords(inputs)
+        return straight_through(codewords, on_sphere), self.entropy_weight * loss
+
+    def from_codes(self, codes):
+        """Bits -> corners of the cube."""
+        return super().from_codes(codes) * self._corner
+
+    @property
+    def _corner(self):
+        return 1.0 / math.sqrt(self.code_channels)
 
     def get_config(self):
         return {

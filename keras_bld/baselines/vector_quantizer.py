@@ -5,8 +5,9 @@ import math
 import keras
 from keras import ops
 
+from keras_bld.autoencoder import Bottleneck, straight_through
 from keras_bld.base import checks
-from keras_bld.baselines.bottleneck import Bottleneck, straight_through
+from keras_bld.baselines.binary_numbers import bits_of, numbers_of
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -16,12 +17,15 @@ class VectorQuantizer(Bottleneck):
     A codeword whose moving count falls below `revival_threshold` is replaced by an encoder
     output of the current batch, so that no codeword stays dead.
 
+    The code of a cell is the codeword's number in ceil(log2(codebook_size)) bits. Patterns of
+    bits beyond the last codeword name the one that differs in the highest bit alone.
+
     Source: van den Oord et al., "Neural Discrete Representation Learning" (2017), appendix A.1
     (moving averages); revival as in Dhariwal et al., "Jukebox" (2020).
 
     Args:
         codebook_size: number of vectors (the paper compares with 1024).
-        code_channels: their width.
+        latent_channels: their width.
         commitment_weight: of the distance from encoder outputs to their codewords.
         momentum: of the moving averages, in [0, 1).
         revival_threshold: smallest moving count of a living codeword; 0 revives none.
@@ -34,7 +38,7 @@ class VectorQuantizer(Bottleneck):
     def __init__(
         self,
         codebook_size=1024,
-        code_channels=16,
+        latent_channels=16,
         commitment_weight=0.25,
         momentum=0.99,
         revival_threshold=0.1,
@@ -43,15 +47,15 @@ class VectorQuantizer(Bottleneck):
     ):
         super().__init__(**kwargs)
         self.codebook_size = checks.check_integer("codebook_size", codebook_size, 2)
-        self.code_channels = checks.check_integer("code_channels", code_channels, 1)
-        self.num_inputs = self.code_channels
-        self.bits_per_cell = math.log2(self.codebook_size)
+        self.latent_channels = checks.check_integer("latent_channels", latent_channels, 1)
+        self.num_inputs = self.latent_channels
+        self.code_channels = (self.codebook_size - 1).bit_length()
         self.commitment_weight = checks.check_number("commitment_weight", commitment_weight, 0.0)
         self.momentum = checks.check_number("momentum", momentum, 0.0, maximum=1.0)
         self.revival_threshold = checks.check_number("revival_threshold", revival_threshold, 0.0)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        shape = (self.codebook_size, self.code_channels)
+        shape = (self.codebook_size, self.latent_channels)
         self.codebook = self.add_weight(
             name="codebook",
             shape=shape,
@@ -66,9 +70,14 @@ class VectorQuantizer(Bottleneck):
         self.sums.assign(ops.copy(self.codebook))
         self.built = True
 
-    def to_codes(self, inputs, training):
+    @property
+    def bits_per_cell(self):
+        """log2 of the number of codewords."""
+        return math.log2(self.codebook_size)
+
+    def to_latents(self, inputs, training):
         """Nearest codewords; in training the codebook moves towards the inputs."""
-        cells = ops.reshape(inputs, (-1, self.code_channels))
+        cells = ops.reshape(inputs, (-1, self.latent_channels))
         indices = self.nearest(cells)
         chosen = ops.reshape(ops.take(self.codebook, indices, axis=0), ops.shape(inputs))
         commitment = ops.mean(ops.square(inputs - ops.stop_gradient(chosen)))
@@ -76,8 +85,21 @@ class VectorQuantizer(Bottleneck):
             self._move_codebook(ops.stop_gradient(cells), indices)
         return straight_through(chosen, inputs), self.commitment_weight * commitment
 
+    def to_codes(self, inputs, noise=None):
+        """Numbers of the nearest codewords, as bits."""
+        _, height, width, channels = inputs.shape
+        numbers = self.nearest(ops.reshape(inputs, (-1, channels)))
+        return bits_of(ops.reshape(numbers, (-1, height, width, 1)), (self.code_channels,))
+
+    def from_codes(self, codes):
+        """The codewords with these numbers."""
+        numbers = numbers_of(codes, (self.code_channels,))[..., 0]
+        highest_bit = 2 ** (self.code_channels - 1)
+        numbers = ops.where(numbers < self.codebook_size, numbers, numbers - highest_bit)
+        return ops.take(self.codebook, numbers, axis=0)
+
     def nearest(self, cells):
-        """Indices of the nearest codewords of (num_cells, code_channels), int32."""
+        """Indices of the nearest codewords of (num_cells, latent_channels), int32."""
         codebook = ops.convert_to_tensor(self.codebook)
         # |x - c|^2 without the term of x, which is the same for all codewords.
         distances = ops.sum(ops.square(codebook), axis=1) - 2.0 * ops.matmul(
@@ -107,7 +129,7 @@ class VectorQuantizer(Bottleneck):
         return {
             **super().get_config(),
             "codebook_size": self.codebook_size,
-            "code_channels": self.code_channels,
+            "latent_channels": self.latent_channels,
             "commitment_weight": self.commitment_weight,
             "momentum": self.momentum,
             "revival_threshold": self.revival_threshold,

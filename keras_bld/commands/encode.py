@@ -5,7 +5,7 @@ import pathlib
 import time
 from typing import Literal
 
-from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.autoencoder import CodeAutoencoder
 from keras_bld.base import checks
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.runs import short_errors
@@ -88,16 +88,17 @@ def encode_command(
 
 
 def _autoencoder(preset):
-    """The `BinaryAutoencoder` of a preset, or inside of one."""
+    """The autoencoder of a preset, or inside of one."""
     model = load_preset(preset)
     autoencoder = getattr(model, "autoencoder", model)
-    if not isinstance(autoencoder, BinaryAutoencoder):
+    if not isinstance(autoencoder, CodeAutoencoder):
         raise checks.error(
             "preset",
             f"{preset!r}, a {type(model).__name__} without an autoencoder",
-            "a BinaryAutoencoder, or a BinaryLatentDiffusion with one",
+            "an autoencoder, or a BinaryLatentDiffusion with one",
             "pass the preset of stage 1, such as runs/NAME/autoencoder/preset",
         )
+    checks.check_binary_codes(autoencoder, "preset")
     return autoencoder
 
 

@@ -5,8 +5,10 @@ import shlex
 import sys
 from typing import Literal
 
+from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base import checks
 from keras_bld.base.runs import say, short_errors
+from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
 from keras_bld.commands.trained_on import data_set_of, open_splits
 from keras_bld.diffusion.posterior import POSTERIORS
@@ -27,6 +29,7 @@ from keras_bld.text.label_conditions import stored_wordings
 from keras_bld.zoo import load_preset, read_metadata
 
 _SWEEP_SHEET = "sweep_samples.png"
+_AUTOENCODERS = (BinaryAutoencoder.__name__, BottleneckAutoencoder.__name__)
 
 
 def evaluate_command(
@@ -65,8 +68,8 @@ def evaluate_command(
     wordings that training has not seen (the preset keeps them), and without any text.
 
     Args:
-        preset: name or directory of a BinaryLatentDiffusion with its autoencoder, or of a
-            BinaryAutoencoder.
+        preset: name or directory of a BinaryLatentDiffusion with its autoencoder, or of an
+            autoencoder.
         data: where the data set is that the preset was trained on: its folder, digits, or
             tfds:NAME; by default where it was in training. What was held out, which folders are
             classes and all else come from the preset. Another data set is split as
@@ -161,7 +164,7 @@ def _load(preset, metadata, samples):
 
     `samples` says that something was asked for that only a model which makes images has.
     """
-    if metadata["class_name"] == "BinaryAutoencoder":
+    if metadata["class_name"] in _AUTOENCODERS:
         if samples:
             raise checks.error(
                 "preset",
@@ -169,7 +172,9 @@ def _load(preset, metadata, samples):
                 "a BinaryLatentDiffusion, or no settings of a sampler",
                 "leave out steps, temperature, guidance and sweeps: an autoencoder makes no images",
             )
-        return None, load_preset(preset)
+        autoencoder = load_preset(preset)
+        checks.check_binary_codes(autoencoder, "preset")
+        return None, autoencoder
     model = load_preset(preset, expected_class="BinaryLatentDiffusion")
     if model.autoencoder is None:
         raise checks.error(

@@ -58,6 +58,7 @@ class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
     ):
         # Each part follows its own dtype policy: images reach the autoencoder as they are given.
         super().__init__(autocast=False, **kwargs)
+        checks.check_binary_codes(autoencoder)
         if autoencoder is not None and tuple(autoencoder.code_shape) != tuple(denoiser.code_shape):
             raise checks.error(
                 "autoencoder",

@@ -19,7 +19,7 @@ def evaluate_autoencoder(
     """Measure a stage 1: reconstruction of held-out images, and what their bits carry.
 
     Args:
-        autoencoder: a `BinaryAutoencoder`.
+        autoencoder: a `CodeAutoencoder` whose codes are bits.
         train: source of the images it was trained on; for the floor of the distance.
         held_out: source of images of the same distribution that it has not seen.
         network: `FeatureNetwork` of the distances (`open_network`); None leaves them out.

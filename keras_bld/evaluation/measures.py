@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+from keras import ops
 
+from keras_bld.autoencoder.metrics import binary_entropy
 from keras_bld.data import unpack_codes
 from keras_bld.evaluation.image_arrays import random_rows
 from keras_bld.metrics import (
@@ -41,7 +43,7 @@ def reconstruction_scores(autoencoder, real, network, batch_size):
     """PSNR and SSIM of reconstructions, and their Frechet distance to the originals.
 
     Args:
-        autoencoder: `BinaryAutoencoder`.
+        autoencoder: `CodeAutoencoder` whose codes are bits.
         real: `ImageSet` of held-out images.
         network: `FeatureNetwork` of its features; None for PSNR and SSIM alone. Where it tells
             the classes, how many of the real images and of their reconstructions it does
@@ -75,26 +77,27 @@ def reconstruction_scores(autoencoder, real, network, batch_size):
 
 
 def bit_scores(autoencoder, real, batch_size):
-    """How sure the encoder is of its bits, and how many of them say nothing.
+    """How sure a `BinaryAutoencoder` is of its bits, and how many bits say nothing.
 
     Args:
-        autoencoder: `BinaryAutoencoder`.
+        autoencoder: `CodeAutoencoder` whose codes are bits.
         real: `ImageSet` of held-out images.
         batch_size: images at a time.
     """
-    entropies = []
-    for first in range(0, len(real.images), batch_size):
-        p = autoencoder.encode_probabilities(real.images[first : first + batch_size])
-        p = np.clip(np.asarray(p, "float64"), 1e-7, 1.0 - 1e-7)
-        bits = -p * np.log2(p) - (1.0 - p) * np.log2(1.0 - p)
-        entropies.extend(bits.mean(axis=(1, 2, 3)))
-    mean, error = mean_and_error(entropies)
+    scores = {}
+    if hasattr(autoencoder, "encode_probabilities"):
+        entropies = []
+        for first in range(0, len(real.images), batch_size):
+            p = autoencoder.encode_probabilities(real.images[first : first + batch_size])
+            nats = ops.convert_to_numpy(binary_entropy(p))
+            entropies.extend(nats.mean(axis=(1, 2, 3)) / np.log(2.0))
+        mean, error = mean_and_error(entropies)
+        note = "0: the encoder is sure; 1: a coin"
+        scores["bit_entropy"] = score(mean, error, len(entropies), note)
     codes = unpack_codes(real.codes, autoencoder.code_shape[-1])
     dead = float(np.mean(codes.min(axis=0) == codes.max(axis=0)))
-    return {
-        "bit_entropy": score(mean, error, len(entropies), "0: the encoder is sure; 1: a coin"),
-        "dead_bits": score(dead, None, len(codes), "share that is the same in all images"),
-    }
+    scores["dead_bits"] = score(dead, None, len(codes), "share that is the same in all images")
+    return scores
 
 
 def image_similarity(images, made):

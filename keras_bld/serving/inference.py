@@ -2,7 +2,7 @@
 
 import warnings
 
-from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.autoencoder import CodeAutoencoder, Decoder, Encoder
 from keras_bld.base import checks
 from keras_bld.diffusion import BernoulliDenoiser
 from keras_bld.serving.openvino_codec import OpenVinoCodec
@@ -16,7 +16,7 @@ def inference_engine(model, target="openvino", precision="bfloat16"):
     """What runs a model's functions on arrays in place of the backend.
 
     Args:
-        model: a `BinaryAutoencoder`, or a `CodePrior`, whose denoiser is taken.
+        model: a `CodeAutoencoder`, or a `CodePrior`, whose denoiser is taken.
         target: "openvino", or None for the plain path.
         precision: "bfloat16", or "float32".
 
@@ -52,8 +52,9 @@ def inference_engine(model, target="openvino", precision="bfloat16"):
 
 def _build(model, precision):
     """The engine of the model's kind."""
-    if isinstance(model, BinaryAutoencoder):
-        _check_type(model, BinaryAutoencoder)
+    if isinstance(model, CodeAutoencoder):
+        _check_type(model.encoder, Encoder)
+        _check_type(model.decoder, Decoder)
         return OpenVinoCodec(model, precision)
     _check_type(model.denoiser, BernoulliDenoiser)
     return OpenVinoSampler(model, precision)

@@ -33,19 +33,19 @@ def encoder_graph(autoencoder):
 
 
 def decoder_graph(autoencoder):
-    """Codes {0, 1} (batch, h, w, bits) -> images (batch, height, width, channels) in [0, 1]."""
+    """Latents (batch, *latent_shape) -> images (batch, height, width, channels) in [0, 1]."""
     import openvino
 
     o = operations()
-    height, width, bits = autoencoder.code_shape
+    height, width, channels = autoencoder.latent_shape
     decoder = autoencoder.decoder
-    codes = parameter((-1, height, width, bits), "codes")
-    x = linear(reshape(codes, 0, height * width, bits), values(decoder.embedding))
+    latents = parameter((-1, height, width, channels), "latents")
+    x = linear(reshape(latents, 0, height * width, channels), values(decoder.embedding))
     x = transpose(reshape(x, 0, height, width, decoder.embedding_width), 0, 3, 1, 2)
     for layer in decoder.blocks:
         x = _layer(layer, x)
     images = o.clamp(transpose(x, 0, 2, 3, 1), 0.0, 1.0)
-    return openvino.Model([images], [codes], "decoder")
+    return openvino.Model([images], [latents], "decoder")
 
 
 def _layer(layer, x):

@@ -11,12 +11,12 @@ _MAX_PIXELS = 2**20
 
 
 class OpenVinoCodec:
-    """Stands in for the compiled functions of a `BinaryAutoencoder`.
+    """Stands in for the networks of a `CodeAutoencoder`; the bottleneck between them stays.
 
-    Probabilities are float32: the encoder's last, pointwise layer runs in NumPy.
+    What the bottleneck gets is float32: the encoder's last, pointwise layer runs in NumPy.
 
     Args:
-        autoencoder: a `BinaryAutoencoder`.
+        autoencoder: a `CodeAutoencoder`.
         precision: "bfloat16" or "float32".
     """
 
@@ -36,18 +36,17 @@ class OpenVinoCodec:
         """How many times a network was compiled: each once, and after a change of its weights."""
         return self._decoder.num_compilations + self._encoder.num_compilations
 
-    def decode(self, codes):
-        """Codes {0, 1} (batch, h, w, bits) -> images in [0, 1]; checked arrays in, array out."""
+    def decode(self, latents):
+        """Latents (batch, *latent_shape) -> images in [0, 1]; checked arrays in, array out."""
         self._decoder.refresh()
-        return self._in_chunks(lambda chunk: self._decoder(codes=chunk), codes)
+        return self._in_chunks(lambda chunk: self._decoder(latents=chunk), latents)
 
-    def probabilities(self, images):
-        """Images in [0, 1] -> P(bit = 1); checked arrays in, array out."""
+    def logits(self, images):
+        """Images in [0, 1] -> what the bottleneck gets; checked arrays in, array out."""
         self._encoder.refresh()
         features = self._in_chunks(lambda chunk: self._encoder(images=chunk), images)
         layer = self._autoencoder.code_logits
-        logits = features @ values(layer.kernel) + values(layer.bias)
-        return 1.0 / (1.0 + np.exp(-logits))
+        return features @ values(layer.kernel) + values(layer.bias)
 
     def _in_chunks(self, function, array):
         starts = range(0, len(array), self._chunk_size)

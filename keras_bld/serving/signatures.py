@@ -23,14 +23,17 @@ class Signature:
 def autoencoder_signatures(autoencoder):
     """`encode` and `decode` of an autoencoder, for any batch size.
 
+    Codes are uint8 where they are bits, else float32.
+
     Returns:
         Name -> `Signature`.
     """
     images = keras.InputSpec(shape=(None, *autoencoder.image_shape), dtype="uint8")
-    codes = keras.InputSpec(shape=(None, *autoencoder.code_shape), dtype="uint8")
+    dtype = "uint8" if checks.has_binary_codes(autoencoder) else "float32"
+    codes = keras.InputSpec(shape=(None, *autoencoder.code_shape), dtype=dtype)
 
     def encode(images):
-        return {"codes": ops.cast(autoencoder.encode(images), "uint8")}
+        return {"codes": ops.cast(autoencoder.encode(images), dtype)}
 
     def decode(codes):
         return {"images": to_uint8(autoencoder.decode(codes))}

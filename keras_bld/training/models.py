@@ -1,8 +1,9 @@
 """The models of a recipe, before training."""
 
-from keras_bld.autoencoder import BinaryAutoencoder, PerceptualDistance
+from keras_bld.autoencoder import PerceptualDistance
 from keras_bld.base import checks
 from keras_bld.base.runs import say
+from keras_bld.baselines import autoencoder_with
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.diffusion.warm_start import copy_denoiser_weights
 from keras_bld.zoo import load_preset, read_metadata, save_preset
@@ -11,7 +12,7 @@ _OF_AN_ORIGIN = ("command", "training_steps", "trained_on", "files", "origins")
 
 
 def build_autoencoder(recipe, perceptual=True):
-    """The untrained `BinaryAutoencoder` of a recipe.
+    """The untrained autoencoder of a recipe.
 
     Args:
         recipe: a `Recipe`.
@@ -24,7 +25,8 @@ def build_autoencoder(recipe, perceptual=True):
     }
     perceptual = distances[recipe.perceptual]() if perceptual else None
     adaptive_weight = None if recipe.adaptive_weight == "none" else recipe.adaptive_weight
-    return BinaryAutoencoder(
+    return autoencoder_with(
+        recipe.bottleneck,
         recipe.image_shape,
         recipe.code_channels,
         base_width=recipe.base_width,
@@ -50,7 +52,7 @@ def enlarge_autoencoder(recipe, trained):
         "image_shape": recipe.image_shape,
         "attention_resolutions": recipe.attention_resolutions,
     }
-    autoencoder = BinaryAutoencoder.from_config({**trained.get_config(), **shapes})
+    autoencoder = type(trained).from_config({**trained.get_config(), **shapes})
     autoencoder.set_weights(trained.get_weights())
     return autoencoder
 
@@ -131,7 +133,7 @@ def take_autoencoder(recipe, path):
                 "autoencoder_preset",
                 f"{preset!r} with {name} {given}",
                 f"an autoencoder with {name} {wanted}",
-                "choose image_size, width_multipliers and code_channels as in that preset",
+                "choose image_size, width_multipliers, bottleneck and code_channels as there",
             )
     # Its images, not the recipe's: these are what it must not be measured on.
     trained_on = {"trained_on": origin["trained_on"]} if origin.get("trained_on") else {}

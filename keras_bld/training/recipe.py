@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from keras_bld.base import checks
 from keras_bld.base.runs import command_line
+from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
 from keras_bld.data import DataSet
 from keras_bld.data.splits import FOLDER
 from keras_bld.diffusion.sampling import Sampling
@@ -58,8 +59,10 @@ class Recipe:
     """Train the diffusion on the classes of the data set."""
 
     # Stage 1: autoencoder
+    bottleneck: Literal[*BOTTLENECKS] = "bernoulli"
+    """What stands between encoder and decoder: the paper's Bernoulli bits, or a baseline."""
     code_channels: int = 32
-    """Bits in each cell of the code."""
+    """Bits in each cell of the code; of vector_quantized and finite_scalar the most."""
     base_width: int = 128
     """Channels at full resolution."""
     width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
@@ -247,6 +250,7 @@ class Recipe:
             checks.check_integer(field, getattr(self, field), 1)
         for field in ("autoencoder_steps", "diffusion_steps"):
             check_steps(field, getattr(self, field), self.steps_per_epoch)
+        self._check_bottleneck()
         if self.sampling.num_steps is not None:
             most = self.num_training_steps
             checks.check_integer("num_steps", self.sampling.num_steps, 1, most)
@@ -267,6 +271,17 @@ class Recipe:
                 "change autoencoder_crop_size",
             )
 
+    def _check_bottleneck(self):
+        checks.check_choice("bottleneck", self.bottleneck, tuple(BOTTLENECKS))
+        if self.bottleneck in WITHOUT_BITS and self.stage != "autoencoder":
+            with_bits = [repr(name) for name in BOTTLENECKS if name not in WITHOUT_BITS]
+            raise checks.error(
+                "bottleneck",
+                f"{self.bottleneck!r}, whose codes are real numbers, with stage {self.stage!r}",
+                f"a bottleneck whose codes are bits: {', '.join(with_bits)}",
+                "choose one of these, or train stage 1 alone with --stage autoencoder",
+            )
+
     @property
     def image_shape(self):
         """(height, width, channels) of the images."""
@@ -281,7 +296,7 @@ class Recipe:
     def code_shape(self):
         """(height, width, bits) of the codes."""
         cells = self.image_size // self.downsampling_factor
-        return (cells, cells, self.code_channels)
+        return (cells, cells, BOTTLENECKS[self.bottleneck](self.code_channels).code_channels)
 
     @property
     def folder(self):
@@ -316,7 +331,7 @@ class Recipe:
 
         The number of levels stays; images shrink until the code is at most 8 x 8 cells.
         """
-        cells = min(self.code_shape[0], _SMOKE_CELLS)
+        cells = min(self.image_size // self.downsampling_factor, _SMOKE_CELLS)
         factor = self.downsampling_factor
         return dataclasses.replace(
             self,

@@ -52,7 +52,9 @@ def row_of(name, directory):
         levels, decoder_num_blocks = 1, 0
     else:
         resolution = _items(autoencoder["image_shape"])[0]
-        code_channels = autoencoder["code_channels"]
+        code_channels = (
+            _items(denoiser["code_shape"])[-1] if denoiser else autoencoder["code_channels"]
+        )
         levels = len(_items(autoencoder["width_multipliers"]))
         decoder_num_blocks = autoencoder["decoder_num_blocks"] or autoencoder["num_blocks"]
     num_weights = metadata["num_weights"]

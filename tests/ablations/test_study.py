@@ -46,7 +46,7 @@ def test_the_table_of_bottlenecks_needs_no_feature_network(tmp_path):
     )  # fmt: skip
     page = run_study("table4", study).read_text()
     assert "| binary | 512 |" in page
-    assert "| finite scalar |" in page and "vector quantised" not in page
+    assert "| finite scalar |" in page and "vector quantized" not in page
     with pytest.raises(ValueError, match="image_channels=3 .there: 1.*--work-dir"):
         run_study("table4", dataclasses.replace(study, image_channels=3))
     assert not list(tmp_path.glob("feature_network*"))

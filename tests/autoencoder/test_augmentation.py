@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from autoencoder.differentiation import gradient_of
-from harness import check_config, check_keras_round_trip, to_numpy
+from harness import check_config, check_keras_layer, check_keras_round_trip, to_numpy
 from keras import ops
 
 from keras_bld.autoencoder import DiffAugment
@@ -12,6 +12,7 @@ IMAGES = np.random.default_rng(0).uniform(0.1, 1.0, size=(8, 16, 12, 3)).astype(
 def test_shared_checks():
     layer = DiffAugment(("color", "cutout"), seed=1)
     check_config(DiffAugment, layer)
+    check_keras_layer(layer, IMAGES)
     nothing = check_keras_round_trip(DiffAugment(()), IMAGES)
     np.testing.assert_array_equal(to_numpy(nothing(IMAGES)), IMAGES)
 

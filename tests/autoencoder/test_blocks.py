@@ -1,6 +1,12 @@
 import numpy as np
 import pytest
-from harness import check_config, check_dtype_policies, check_keras_round_trip, to_numpy
+from harness import (
+    check_config,
+    check_dtype_policies,
+    check_keras_layer,
+    check_keras_round_trip,
+    to_numpy,
+)
 
 from keras_bld.autoencoder.blocks import (
     AttentionBlock,
@@ -29,6 +35,7 @@ def test_shared_checks(build):
     assert layer.compute_output_shape(IMAGES.shape) == tuple(layer(IMAGES).shape)
     outputs = check_dtype_policies(build, IMAGES, policies=("mixed_float16",))
     assert all(output.shape == layer(IMAGES).shape for output in outputs.values())
+    check_keras_layer(layer, IMAGES)
 
 
 def test_shortcut_exists_only_where_channels_change():

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from harness import check_config, check_keras_round_trip, to_numpy
+from harness import check_config, check_keras_layer, check_keras_round_trip, to_numpy
 
 from keras_bld.autoencoder import PatchCritic
 
@@ -11,6 +11,7 @@ def test_shared_checks_and_shape():
     critic = PatchCritic(base_width=4, num_layers=2)
     check_config(PatchCritic, critic)
     check_keras_round_trip(critic, IMAGES)
+    check_keras_layer(critic, IMAGES)
     assert to_numpy(critic(IMAGES)).shape == (2, 1, 2, 1)
 
 

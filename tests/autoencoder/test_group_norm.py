@@ -2,7 +2,13 @@ import keras
 import numpy as np
 import pytest
 from autoencoder.differentiation import gradient_of
-from harness import check_config, check_dtype_policies, check_keras_round_trip, to_numpy
+from harness import (
+    check_config,
+    check_dtype_policies,
+    check_keras_layer,
+    check_keras_round_trip,
+    to_numpy,
+)
 from keras import ops
 
 from keras_bld.autoencoder.group_norm import GroupNorm
@@ -24,6 +30,7 @@ def test_shared_checks():
     check_keras_round_trip(layer, IMAGES)
     assert layer.compute_output_shape(IMAGES.shape) == tuple(layer(IMAGES).shape)
     check_dtype_policies(lambda: GroupNorm(2), IMAGES, policies=("mixed_float16",))
+    check_keras_layer(layer, IMAGES)
 
 
 def test_group_norm_equals_keras():

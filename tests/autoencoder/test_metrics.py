@@ -4,7 +4,7 @@ from harness import to_numpy
 from scipy import stats
 from skimage.metrics import peak_signal_noise_ratio
 
-from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy, mean_psnr
+from keras_bld.autoencoder.metrics import DeadBits, binary_entropy, mean_bit_entropy, mean_psnr
 
 GENERATOR = np.random.default_rng(0)
 
@@ -23,6 +23,9 @@ def test_psnr_equals_scikit_image():
 
 def test_entropy_equals_scipy():
     p = GENERATOR.uniform(size=(4, 5)).astype("float32")
+    np.testing.assert_allclose(
+        to_numpy(binary_entropy(p)), stats.bernoulli(p).entropy(), rtol=1e-4, atol=1e-6
+    )
     assert float(mean_bit_entropy(p)) == pytest.approx(
         stats.bernoulli(p).entropy().mean() / np.log(2), rel=1e-5
     )

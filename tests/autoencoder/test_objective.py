@@ -5,8 +5,9 @@ from autoencoder.differentiation import gradient_of
 from harness import QUICK_JIT, check_steps_forget
 from keras import ops
 from sklearn.datasets import load_digits
+from small_models import small_autoencoder
 
-from keras_bld.autoencoder import BinaryAutoencoder, PatchCritic, PerceptualDistance
+from keras_bld.autoencoder import PatchCritic, PerceptualDistance
 from keras_bld.autoencoder.losses import (
     generator_loss,
     hinge_critic_loss,
@@ -15,16 +16,6 @@ from keras_bld.autoencoder.losses import (
 )
 from keras_bld.base.backend import compile_function
 
-SMALL = {
-    "image_shape": (8, 8, 1),
-    "code_channels": 8,
-    "base_width": 8,
-    "width_multipliers": (1, 2),
-    "num_blocks": 1,
-    "attention_resolutions": (),
-    "embedding_width": 8,
-    "num_groups": 4,
-}
 TERMS = {
     *("loss", "reconstruction", "perceptual", "adversarial", "critic"),
     *("psnr", "dead_bits", "bit_entropy"),
@@ -48,7 +39,7 @@ def compute(function, *arrays):
 
 def new_model(**arguments):
     keras.utils.set_random_seed(0)
-    return BinaryAutoencoder(**SMALL, **arguments)
+    return small_autoencoder(image_shape=(8, 8, 1), code_channels=8, **arguments)
 
 
 def small_critic():
@@ -77,7 +68,7 @@ def test_one_step_equals_two_optimizers(digits):
     critic_variables = model.critic.trainable_variables
     values = [snapshot(v) for v in variables]
     critic_values = [snapshot(v) for v in critic_variables]
-    seed_state = snapshot(model.bernoulli.seed_generator.state)
+    seed_state = snapshot(model.bottleneck.bernoulli.seed_generator.state)
     generator = keras.random.SeedGenerator(0)
     generator.state.assign(seed_state)
     noise = snapshot(keras.random.uniform((6, *model.code_shape), seed=generator))
@@ -86,7 +77,7 @@ def test_one_step_equals_two_optimizers(digits):
     def forward(*values):
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
             probabilities = model.encode_probabilities(ops.convert_to_tensor(images))
-            bits = model.bernoulli(probabilities, deterministic=False, noise=noise)
+            bits = model.bottleneck.bernoulli(probabilities, deterministic=False, noise=noise)
             features = model.decoder.features(bits)
             return features, model.decoder.last_convolution(features)
 

@@ -2,10 +2,10 @@ import keras
 import numpy as np
 import pytest
 from autoencoder.differentiation import gradient_of
-from harness import check_config, check_keras_round_trip, to_numpy
+from harness import check_config, check_keras_layer, check_keras_round_trip, to_numpy
 from keras import ops
 
-from keras_bld.autoencoder import BernoulliStraightThrough
+from keras_bld.autoencoder import BernoulliStraightThrough, straight_through
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -15,20 +15,30 @@ def as_tensor(array, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_output_is_exactly_zero_or_one(dtype):
+def test_the_forward_value_is_exact(dtype):
     # In float16, (1 + p) - p is not 1 for most p; the order of Eq. 1 as printed would fail here.
     p = as_tensor(np.random.default_rng(0).uniform(size=(64, 64)), dtype)
-    layer = BernoulliStraightThrough()
+    ones = straight_through(ops.ones_like(p), p)
+    assert to_numpy(ops.cast(ones, "float32")).min() == 1.0
+    assert to_numpy(ops.cast(ones, "float32")).max() == 1.0
+
+
+@pytest.mark.parametrize("policy", DTYPES)
+def test_output_follows_the_policy_and_is_exactly_zero_or_one(policy):
+    p = np.random.default_rng(0).uniform(size=(64, 64)).astype("float32")
+    layer = BernoulliStraightThrough(dtype=policy)
     for bits in (layer(p), layer(p, training=True)):
-        assert keras.backend.standardize_dtype(bits.dtype) == dtype
+        assert keras.backend.standardize_dtype(bits.dtype) == policy
         values = to_numpy(ops.cast(bits, "float32"))
         assert set(np.unique(values)) == {0.0, 1.0}
+    # Compared in float32: the nearest numbers above 0.5 would round to it.
+    assert to_numpy(ops.cast(layer(np.float32([0.5, 0.5001])), "float32")).tolist() == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("training", (False, True))
 def test_gradient_is_copied(dtype, training):
-    layer = BernoulliStraightThrough()
+    layer = BernoulliStraightThrough(dtype=dtype)
     weights = np.array([[1.0, -2.0, 0.5]], "float32")
 
     def weighted_sum(p):
@@ -59,3 +69,8 @@ def test_own_samples_follow_the_probabilities_and_differ_from_call_to_call():
 def test_saving():
     check_config(BernoulliStraightThrough, BernoulliStraightThrough(seed=3))
     check_keras_round_trip(BernoulliStraightThrough(), np.full((2, 3), 0.7, "float32"))
+
+
+def test_keras_takes_it_for_one_of_its_layers():
+    layer = BernoulliStraightThrough(seed=1)
+    check_keras_layer(layer, np.full((2, 3), 0.7, "float32"))

@@ -26,6 +26,20 @@ def test_error_says_received_expected_and_fix():
     assert type(checks.error("a", "b", "c", "d", kind=TypeError)) is TypeError
 
 
+class Autoencoder:
+    """What stage 2 asks of one."""
+
+    bottleneck = "a bottleneck"
+
+
+def test_codes_of_stage_2_are_bits():
+    checks.check_binary_codes(Autoencoder())  # one that does not say has bits
+    real_valued = Autoencoder()
+    real_valued.has_binary_codes = False
+    with refuses("autoencoder", "a Autoencoder whose codes are real numbers .str.", "are bits"):
+        checks.check_binary_codes(real_valued)
+
+
 def test_choice():
     assert checks.check_choice("posterior", "exact", ("exact", "plug_in")) is None
     with refuses("posterior", "'exakt'", "one of 'exact', 'plug_in'"):

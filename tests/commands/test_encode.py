@@ -6,9 +6,11 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
+from small_models import small_autoencoder
 
 from keras_bld.__main__ import main
-from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.autoencoder import CodeAutoencoder
+from keras_bld.baselines import GaussianBottleneck
 from keras_bld.data import CodeStore, DataSet, ImagePreprocessing, unpack_codes
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
@@ -21,10 +23,7 @@ NUM_IMAGES = 10
 
 
 def make_autoencoder(channels=3):
-    return BinaryAutoencoder(
-        (8, 8, channels), 4, base_width=8, width_multipliers=(1, 2), num_blocks=1,
-        attention_resolutions=(), embedding_width=8, num_groups=4,
-    )  # fmt: skip
+    return small_autoencoder((8, 8, channels))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +84,7 @@ def test_the_store_holds_the_codes_of_the_folder(work, autoencoder, tmp_path, ca
 def test_an_interrupted_run_goes_on(work, autoencoder, tmp_path, capsys, monkeypatch):
     command = (work / "autoencoder", "--data", work / "photos", "--split", "all", "--out",
                tmp_path, "--num-shards", 5, "--batch-size", 2)  # fmt: skip
-    original, calls = BinaryAutoencoder.encode, []
+    original, calls = CodeAutoencoder.encode, []
 
     def interrupted(self, images, **options):
         calls.append(len(images))
@@ -93,9 +92,9 @@ def test_an_interrupted_run_goes_on(work, autoencoder, tmp_path, capsys, monkeyp
             raise KeyboardInterrupt
         return original(self, images, **options)
 
-    monkeypatch.setattr(BinaryAutoencoder, "encode", interrupted)
+    monkeypatch.setattr(CodeAutoencoder, "encode", interrupted)
     assert "the same command goes on" in refusal(*command)
-    monkeypatch.setattr(BinaryAutoencoder, "encode", original)
+    monkeypatch.setattr(CodeAutoencoder, "encode", original)
     capsys.readouterr()
     encode(*command)
     assert "6 images in" in capsys.readouterr().out  # 10 less two finished shards of 2
@@ -216,6 +215,7 @@ def test_a_data_set_of_tfds(work, tmp_path):
         ("autoencoder", ("--data", "photos", "--split", "tain"), "'validation'"),
         ("autoencoder", ("--data", "photos", "--num-shards", "0"), "num_shards"),
         ("codes_alone", ("--data", "photos"), "without an autoencoder"),
+        ("real_valued", ("--data", "photos"), "an autoencoder whose codes are bits"),
     ],
 )
 def test_bad_input(preset, options, message, work, tmp_path, monkeypatch):
@@ -223,6 +223,8 @@ def test_bad_input(preset, options, message, work, tmp_path, monkeypatch):
     if preset == "codes_alone":
         model = BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4))
         save_preset(model, work / "codes_alone")
+    if preset == "real_valued":
+        save_preset(small_autoencoder(bottleneck=GaussianBottleneck(2)), work / "real_valued")
     monkeypatch.chdir(work)
     assert message in refusal(preset, *options, "--out", tmp_path / "codes")
     assert not list(pathlib.Path(tmp_path).glob("codes/*"))

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+from small_models import small_autoencoder
 
 from keras_bld.__main__ import main
-from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.data import CodeStore
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
@@ -16,10 +16,7 @@ once = pytest.mark.once
 @pytest.fixture(scope="module")
 def models(numpy_initial_weights):
     """Three small models with one autoencoder: "classes" (of 3), "plain" and "text"."""
-    autoencoder = BinaryAutoencoder(
-        (8, 8, 3), 4, base_width=8, width_multipliers=(1, 2), num_blocks=1,
-        attention_resolutions=(), embedding_width=8, num_groups=4,
-    )  # fmt: skip
+    autoencoder = small_autoencoder()
     made = {"autoencoder": autoencoder}
     kinds = {"classes": {"num_classes": 3}, "plain": {}, "text": {"text_width": 8}}
     for name, condition in kinds.items():

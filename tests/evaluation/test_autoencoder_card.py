@@ -49,7 +49,7 @@ class Encoder:
         return np.tile([0.0, 1.0, 0.5, 0.25], (len(images), 1, 1, 1))
 
 
-def test_bits_are_unsure_or_dead():
+def test_bits_are_unsure_or_dead(monkeypatch):
     codes = np.array([[0, 1, 0, 0], [0, 1, 1, 0], [0, 1, 1, 1]], "uint8")[:, None, None]
     real = ImageSet(np.zeros((3, 2, 2, 1), "uint8"), None, None, pack_codes(codes))
     scores = bit_scores(Encoder(), real, batch_size=2)
@@ -57,6 +57,8 @@ def test_bits_are_unsure_or_dead():
     entropies = [0.0, 0.0, 1.0, 0.25 * 2 + 0.75 * np.log2(4 / 3)]
     np.testing.assert_allclose(scores["bit_entropy"]["value"], np.mean(entropies), atol=1e-5)
     assert scores["bit_entropy"]["num_samples"] == 3
+    monkeypatch.delattr(Encoder, "encode_probabilities")  # as of a quantizer
+    assert set(bit_scores(Encoder(), real, batch_size=2)) == {"dead_bits"}
 
 
 def test_the_card_says_what_it_depends_on(result, train, held_out, network, model):

@@ -46,6 +46,8 @@ def test_a_smoke_run_is_small_and_keeps_the_path():
         ({"image_size": 250}, "multiple of 16"),
         ({"sampling": Sampling(num_steps=65)}, r"\[1, 64\]"),
         ({"diffusion_steps": 0}, ">= 1"),
+        ({"bottleneck": "ternary"}, "'ternary'.*'bernoulli', 'vector_quantized'"),
+        ({"bottleneck": "real_valued"}, "real numbers.*'all'.*'bernoulli'.*--stage autoencoder"),
         ({"autoencoder_crop_size": 120}, "multiple of 16 and at most 256"),
         ({"autoencoder_crop_size": 272}, "at most 256"),
         (
@@ -57,6 +59,14 @@ def test_a_smoke_run_is_small_and_keeps_the_path():
 def test_settings_that_cannot_be(change, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**change)
+
+
+def test_the_code_follows_the_bottleneck():
+    assert Recipe(bottleneck="vector_quantized").code_shape == (16, 16, 10)
+    assert Recipe(bottleneck="finite_scalar", code_channels=6).code_shape == (16, 16, 6)
+    assert Recipe(bottleneck="lookup_free").code_shape == Recipe().code_shape == (16, 16, 32)
+    alone = Recipe(bottleneck="real_valued", stage="autoencoder")
+    assert alone.code_shape == (16, 16, 16)
 
 
 def test_crops_keep_the_networks_and_attention_on_its_level():

@@ -3,6 +3,8 @@ import dataclasses
 import pytest
 
 from keras_bld import zoo
+from keras_bld.baselines import VectorQuantizer
+from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.presets import locate
 from keras_bld.zoo.catalogue import CATALOGUE, Preset
 
@@ -60,6 +62,15 @@ def test_autoencoders_and_models_of_codes_alone(folder, make_autoencoder, make_d
     codes = rows["only_codes"]
     assert (codes.resolution, codes.downsampling, codes.code_shape) == (4, 1, (4, 4, 4))
     assert (codes.condition, codes.condition_size) == ("class", 3)
+
+
+def test_a_model_around_another_bottleneck(folder, make_autoencoder):
+    autoencoder = make_autoencoder(bottleneck=VectorQuantizer(8, 3))
+    denoiser = BernoulliDenoiser(autoencoder.code_shape, 1, 16, 2, num_training_steps=4)
+    model = BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), autoencoder)
+    zoo.save_preset(model, folder / "quantized")
+    (row,) = [row for row in zoo.list_presets() if row.name == "quantized"]
+    assert row.code_shape == (4, 4, 3) and row.resolution == 8
 
 
 def test_weights_for_a_name_of_the_catalogue(folder, make_diffusion):

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+from baselines.bottleneck_contract import check_bottleneck, coded
+from harness import to_numpy
+
+from keras_bld.autoencoder import BernoulliBottleneck
+
+
+def test_contract():
+    layer = BernoulliBottleneck(5)
+    assert layer.num_inputs == layer.bits_per_cell == 5
+    latents, codes = check_bottleneck(layer)
+    np.testing.assert_array_equal(latents, codes)
+
+
+def test_bits_follow_the_probabilities():
+    layer = BernoulliBottleneck(1, seed=0)
+    logits = np.full((1, 100, 100, 1), -0.5, "float32")
+    probability = 1 / (1 + np.exp(0.5))
+    np.testing.assert_allclose(to_numpy(layer.probabilities(logits)), probability, rtol=1e-6)
+    assert to_numpy(layer(logits, training=True)[0]).mean() == pytest.approx(probability, abs=0.03)
+    noise = np.random.default_rng(0).random(logits.shape, dtype="float32")
+    np.testing.assert_array_equal(coded(layer, logits, noise), noise < probability)
+    assert coded(layer, logits).max() == 0.0
+
+
+def test_no_bits():
+    with pytest.raises(ValueError, match="code_channels.*received 0"):
+        BernoulliBottleneck(0)
