@@ -31,6 +31,9 @@ class ImagenetCond(Recipe):
     diffusion_batch_size: int = 256
     sampling: Sampling = Sampling(num_steps=16, guidance_scale=2.0)
     num_evaluation_images: int = 50_000
+    # Distances of 256 x 256 photographs are those of Inception, whose weights have to be fetched:
+    # --evaluation-network inception.
+    evaluation_network: str | None = "none"
 
 
 if __name__ == "__main__":

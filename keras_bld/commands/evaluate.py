@@ -24,6 +24,7 @@ from keras_bld.evaluation import (
     write_card,
     write_sweep,
 )
+from keras_bld.evaluation.card_files import say_metrics
 from keras_bld.text import LabelConditions
 from keras_bld.text.label_conditions import stored_wordings
 from keras_bld.zoo import load_preset, read_metadata
@@ -117,14 +118,14 @@ def evaluate_command(
             model.sampling = model.sampling.replace(**sampler.given())
         sources = open_splits(data_set, metadata, autoencoder.image_shape, folder)
         network = network or default_network()
-        check_enough_images(*sources.values(), None if network == "none" else network)
-        features = open_network(network, sources["train"], folder, network_epochs, seed)
         conditions = None
         if model is not None:
             wordings = stored_wordings(metadata)
             if wordings is not None:
                 wordings = wordings.for_classes(sources["train"].class_names)
             conditions = LabelConditions(model, wordings, seed)
+        check_enough_images(*sources.values(), None if network == "none" else network)
+        features = open_network(network, sources["train"], folder, network_epochs, seed)
         if any(sweep):
             _sweep(model, sources, sweep_against, features, settings, sweep, folder, conditions)
             return
@@ -142,9 +143,7 @@ def evaluate_command(
             **card,
         }
         write_card(card, sets, folder)
-        for metric, entry in card["metrics"].items():
-            error = f" ± {entry['error']:.2g}" if entry.get("error") is not None else ""
-            say(f"  {metric}: {entry['value']:.5g}{error}")
+        say_metrics(card, say)
         say(f"{folder / 'card.md'}")
 
 

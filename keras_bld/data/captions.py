@@ -81,6 +81,11 @@ class CaptionedFolder(ImageSource):
         label_of = {name: label for label, name in enumerate(self.folder.class_names)}
         return np.array([label_of.get(name, -1) for name in self.folder_names], "int64")
 
+    @property
+    def num_shown_classes(self):
+        """Number of class folders; without any, of captions."""
+        return self.folder.num_classes or self.num_classes
+
     def __len__(self):
         return len(self.folder)
 

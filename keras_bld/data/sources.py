@@ -42,6 +42,11 @@ class ImageSource:
         """
         return np.arange(self.num_classes or 0)
 
+    @property
+    def num_shown_classes(self):
+        """Number of classes of pictures, or None for a source without labels."""
+        return self.num_classes
+
     def __getitem__(self, index):
         if not -len(self) <= index < len(self):
             # IndexError, and not our usual message, ends Python's `for item in source`.
@@ -136,6 +141,11 @@ class Subset(ImageSource):
     def shown_classes(self):
         """As of the source."""
         return self.source.shown_classes
+
+    @property
+    def num_shown_classes(self):
+        """As of the source."""
+        return self.source.num_shown_classes
 
     def __len__(self):
         return len(self.indices)

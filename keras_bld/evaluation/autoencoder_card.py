@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from keras_bld.data import unpack_codes
 from keras_bld.evaluation import measures
 from keras_bld.evaluation.card import CardSettings, describe_network, describe_source, versions
 from keras_bld.evaluation.image_arrays import random_rows
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
-from keras_bld.evaluation.samples import batch_size_for, real_features, real_set
+from keras_bld.evaluation.samples import batch_size_for, real_features, real_set, reconstruct
 from keras_bld.metrics import frechet_distance, frechet_distance_error
 
 _NUM_PICTURES = 20
@@ -36,13 +35,13 @@ def evaluate_autoencoder(
     say(f"features of real images ({'none' if network is None else network.name})")
     real = real_set(held_out, autoencoder, network, settings.num_images, settings.seed)
     say("reconstruction")
-    metrics = measures.reconstruction_scores(autoencoder, real, network, batch_size)
+    made, similarity = reconstruct(real, autoencoder, network)
+    metrics = measures.reconstruction_scores(real, made, similarity, network)
     if network is not None:
         metrics["frechet_distance_floor"] = _floor(train, real.features, network, settings)
     say("use of the bits")
     metrics |= measures.bit_scores(autoencoder, real, batch_size)
     shown = random_rows(len(real.images), _NUM_PICTURES, settings.seed)
-    codes = unpack_codes(real.codes[shown], autoencoder.code_shape[-1])
     card = {
         "model": {
             "bits_per_image": int(np.prod(autoencoder.code_shape)),
@@ -56,7 +55,7 @@ def evaluate_autoencoder(
         "versions": versions(),
         "metrics": metrics,
     }
-    pairs = (real.images[shown], autoencoder.decode(codes, batch_size=batch_size))
+    pairs = (real.images[shown], made.images[shown] / np.float32(255.0))
     return card, {"real": real, "reconstructed": pairs}
 
 

@@ -14,12 +14,13 @@ from keras_bld.diffusion.sampling import Sampling
 from keras_bld.evaluation import measures
 from keras_bld.evaluation.flip_calibration import flip_calibration
 from keras_bld.evaluation.image_arrays import random_rows, to_arrays
-from keras_bld.evaluation.memorisation import memorisation
+from keras_bld.evaluation.memorisation import comparable_pixels, memorisation
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import (
     batch_size_for,
     real_features,
     real_set,
+    reconstruct,
     score_samples,
     score_without_condition,
     training_spaces,
@@ -43,6 +44,7 @@ class CardSettings:
         classifier_epochs: passes over the larger set for the classification accuracy score; 0
             leaves it out.
         classifier_seeds: trainings of each classifier.
+        num_classifier_images: the most training images that the classifier of real ones sees.
     """
 
     num_images: int = 10_000
@@ -52,6 +54,7 @@ class CardSettings:
     num_training_images: int = 1_000_000
     classifier_epochs: int = 5
     classifier_seeds: int = 1
+    num_classifier_images: int = 100_000
 
     def __post_init__(self):
         checks.check_integer("num_images", self.num_images, 20)
@@ -59,6 +62,7 @@ class CardSettings:
         checks.check_integer("num_training_images", self.num_training_images, 1)
         checks.check_integer("classifier_epochs", self.classifier_epochs, 0)
         checks.check_integer("classifier_seeds", self.classifier_seeds, 1)
+        checks.check_integer("num_classifier_images", self.num_classifier_images, 1)
 
 
 def evaluate_model(
@@ -120,29 +124,19 @@ def evaluate_model(
         metrics |= score_without_condition(model, network, num_without, *drawn, known, conditions)
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
-        shown = train.shown_classes
-        metrics |= measures.accuracy_scores(
-            *(
-                (images, shown[labels])
-                for images, labels in (
-                    (made.images, made.labels),
-                    to_arrays(train),
-                    to_arrays(held_out),
-                )
-            ),
-            int(shown.max()) + 1,
-            settings.classifier_epochs,
-            [settings.seed + index for index in range(settings.classifier_seeds)],
-        )
+        metrics |= _accuracy(made, train, held_out, settings)
     say("reconstruction")
-    metrics |= measures.reconstruction_scores(model.autoencoder, real, network, batch_size)
+    reconstructed, similarity = reconstruct(real, model.autoencoder, network)
+    metrics |= measures.reconstruction_scores(real, reconstructed, similarity, network)
     say("likelihood and calibration")
     found, profile, calibration = _likelihood(model, real, conditions, settings, batch_size)
     metrics |= found
     searched = random_subset(train, settings.num_training_images, settings.seed)
     say(f"nearest training images, of {len(searched)}")
     neighbors = memorisation(
-        made.spaces(), real.spaces(), training_spaces(searched, model.autoencoder, network)
+        made.spaces(),
+        {**reconstructed.spaces(), "originals": comparable_pixels(real.images)},
+        training_spaces(searched, model.autoencoder, network),
     )
     metrics |= measures.memorisation_scores(neighbors, len(made.images), len(train))
     card = {
@@ -168,6 +162,22 @@ def evaluate_model(
         },
     }
     return card, {"made": made, "real": real, "train": searched, "neighbors": neighbors}
+
+
+def _accuracy(made, train, held_out, settings):
+    """Classification accuracy scores; the classes are what the images show."""
+    known, known_labels = to_arrays(
+        random_subset(train, settings.num_classifier_images, settings.seed)
+    )
+    images, labels = to_arrays(held_out)
+    return measures.accuracy_scores(
+        (made.images, train.shown_classes[made.labels]),
+        (known, train.shown_classes[known_labels]),
+        (images, held_out.shown_classes[labels]),
+        train.num_shown_classes,
+        settings.classifier_epochs,
+        [settings.seed + index for index in range(settings.classifier_seeds)],
+    )
 
 
 def _likelihood(model, real, conditions, settings, batch_size):

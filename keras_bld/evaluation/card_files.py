@@ -20,19 +20,27 @@ _OF_THE_NETWORK = (
 _NO_FID = "They are not the FID of published tables."
 
 
-def write_card(card, sets, folder):
+def write_card(card, sets, folder, json_file=None):
     """Write card.json, card.md and the pictures; each file is whole or not there.
 
     Args:
         card: dictionary of `evaluate_model` or `evaluate_autoencoder`, with what the caller added.
         sets: its arrays.
         folder: directory, made where it is missing.
+        json_file: path for what card.json holds, in its place; None writes card.json.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = card_pictures(card, sets, folder)
     write_text(folder / "card.md", markdown(card, pictures))
-    write_json(folder / "card.json", card)
+    write_json(json_file or folder / "card.json", card)
+
+
+def say_metrics(card, say):
+    """Tell `say` every number of a card with its error, a line each."""
+    for metric, entry in card["metrics"].items():
+        error = f" ± {entry['error']:.2g}" if entry.get("error") is not None else ""
+        say(f"  {metric}: {entry['value']:.5g}{error}")
 
 
 def markdown(card, pictures=()):

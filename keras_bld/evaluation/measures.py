@@ -11,7 +11,6 @@ from keras_bld.evaluation.image_arrays import random_rows
 from keras_bld.metrics import (
     classification_accuracy_score,
     density_coverage,
-    extract_features,
     frechet_distance,
     frechet_distance_error,
     inception_score,
@@ -39,27 +38,18 @@ def score(value, error=None, num_samples=None, note=None):
     }
 
 
-def reconstruction_scores(autoencoder, real, network, batch_size):
+def reconstruction_scores(real, made, similarity, network):
     """PSNR and SSIM of reconstructions, and their Frechet distance to the originals.
 
     Args:
-        autoencoder: `CodeAutoencoder` whose codes are bits.
         real: `ImageSet` of held-out images.
-        network: `FeatureNetwork` of its features; None for PSNR and SSIM alone. Where it tells
-            the classes, how many of the real images and of their reconstructions it does
-            recognise is measured, too: what `recognition_scores` of a perfect model would be,
-            without and with this decoder.
-        batch_size: images at a time.
+        made: that of their reconstructions.
+        similarity: `image_similarity` of the pairs.
+        network: `FeatureNetwork` of the features; None for PSNR and SSIM alone. Where it tells the
+            classes, how many of the real images and of their reconstructions it does recognise is
+            measured, too: what `recognition_scores` of a perfect model would be, without and with
+            this decoder.
     """
-    similarity, features = {}, []
-    for first in range(0, len(real.images), batch_size):
-        rows = slice(first, first + batch_size)
-        batch = real.images[rows]
-        made = autoencoder.decode(unpack_codes(real.codes[rows], autoencoder.code_shape[-1]))
-        for name, values in image_similarity(batch, made).items():
-            similarity.setdefault(name, []).extend(values)
-        if network is not None:
-            features.append(extract_features(made, network, batch_size))
     scores = {}
     for name, values in similarity.items():
         mean, error = mean_and_error(values)
@@ -67,12 +57,12 @@ def reconstruction_scores(autoencoder, real, network, batch_size):
         scores[f"reconstruction_{label}"] = score(mean, error, len(values))
     if network is None:
         return scores
-    features = np.concatenate(features)
-    distance = frechet_distance(features, real.features)
-    scores["reconstruction_frechet_distance"] = score(distance, num_samples=len(features))
+    distance = frechet_distance(made.features, real.features)
+    scores["reconstruction_frechet_distance"] = score(distance, num_samples=len(made.features))
     if real.classes is not None:
-        for name, found in (("real", real.features), ("reconstructions", features)):
-            scores[f"recognised_of_{name}"] = _recognised(network, found, real.classes[real.labels])
+        classes = real.classes[real.labels]
+        for name, found in (("real", real.features), ("reconstructions", made.features)):
+            scores[f"recognised_of_{name}"] = _recognised(network, found, classes)
     return scores
 
 
@@ -189,10 +179,9 @@ def network_classes(network, source):
     if network is None or network.kernel is None or not source.num_classes:
         return None
     num_told = network.kernel.shape[1]
-    for classes in (np.arange(source.num_classes), source.shown_classes):
-        if classes.max() + 1 == num_told:
-            return classes
-    return None
+    if num_told == source.num_classes:
+        return np.arange(num_told)
+    return source.shown_classes if num_told == source.num_shown_classes else None
 
 
 def recognition_scores(network, features, labels):

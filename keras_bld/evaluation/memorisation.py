@@ -1,5 +1,7 @@
 """Does the model repeat its training images? Nearest neighbours, beside those of held-out ones."""
 
+import hashlib
+
 import numpy as np
 from keras import ops
 
@@ -21,13 +23,17 @@ def memorisation(made, held_out, train):
     distribution k / (n + 1) are `expected`, whatever the distribution; equal distances count with
     the share that keeps it so.
 
+    Generated images went through a decoder, which leaves them smoother, and so nearer to
+    everything: the held-out images that they are compared with have to go through it, too.
+
     A held-out image whose pixels are those of a training image says nothing about fresh images:
     such duplicates are counted and left out.
 
     Args:
         made: dictionary of "pixels" (flattened, `comparable_pixels`), "codes" (packed) and, where
             there is a network, "features" of the generated images.
-        held_out: the same of held-out images.
+        held_out: the same of reconstructed held-out images; "originals" are the pixels of the
+            images themselves, where they are others than "pixels".
         train: the same of all training images; or an iterable of such dictionaries, each of
             some of them, so that they need not be in memory at once.
 
@@ -47,13 +53,15 @@ def memorisation(made, held_out, train):
         for space in ("pixels", "features", "codes")
         if space in made
     }
-    num_training_images = 0
+    keys = _keys(held_out.get("originals", held_out["pixels"]))
+    known, num_training_images = set(), 0
     for piece in [train] if isinstance(train, dict) else train:
         for space, pair in searches.items():
             for search in pair:
                 search.add(piece[space])
+        known.update(set(keys).intersection(_keys(piece["pixels"])))
         num_training_images += len(piece["pixels"])
-    is_new = searches["pixels"][1].distances[:, 0] > 0
+    is_new = np.array([key not in known for key in keys])
     found = {}
     for space, (search, others) in searches.items():
         distances, references = search.distances[:, 0], others.distances[is_new, 0]
@@ -111,6 +119,12 @@ def comparable_pixels(images, batch_size=256):
             )
         rows.append(batch.reshape(len(batch), -1))
     return np.concatenate(rows)
+
+
+def _keys(pixels):
+    """A hash of each row, the same for equal images however they were averaged."""
+    rows = np.round(np.asarray(pixels, "float32"), 4) + np.float32(0.0)  # no -0
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
 
 
 def _quantiles(distances):

@@ -85,10 +85,8 @@ def efficientnet_network(train, seed=0):
     if not train.num_classes:
         return network
     images, labels = to_arrays(random_subset(train, _MOST_FOR_CLASSES, seed))
-    shown = train.shown_classes
-    return network.with_classes(
-        extract_features(images, network), shown[labels], int(shown.max()) + 1
-    )
+    labels = train.shown_classes[labels]
+    return network.with_classes(extract_features(images, network), labels, train.num_shown_classes)
 
 
 def domain_network(train, folder, epochs=5, seed=0):
@@ -114,7 +112,6 @@ def domain_network(train, folder, epochs=5, seed=0):
             f"pass --network {EFFICIENTNET_LITE}, {INCEPTION}, a .keras classifier, a network of "
             f"keras.applications, or {NONE} for a card without distances",
         )
-    num_classes = int(train.shown_classes.max()) + 1
     key = f"{train.fingerprint()[:12]}-{epochs}-{seed}"
     path = pathlib.Path(folder) / f"{_FILE_STEM}-{key}.keras"
     if path.is_file():
@@ -122,9 +119,9 @@ def domain_network(train, folder, epochs=5, seed=0):
     else:
         images, labels = to_arrays(train)
         labels = train.shown_classes[labels]
-        classifier = train_classifier(images, labels, num_classes, epochs, seed)
+        classifier = train_classifier(images, labels, train.num_shown_classes, epochs, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as new:
             classifier.save(new)
-    name = f"{num_classes}-class classifier of {len(train)} training images"
+    name = f"{train.num_shown_classes}-class classifier of {len(train)} training images"
     return FeatureNetwork.from_classifier(classifier, name)

@@ -114,7 +114,7 @@ def memorisation_plot(neighbors, path):
     for axes, (space, found) in zip(all_axes, neighbors.items(), strict=True):
         both = (found["distances"], found["held_out_distances"])
         bins = np.histogram_bin_edges(np.concatenate(both), 40)
-        for values, label in zip(both, ("generated", "held out"), strict=True):
+        for values, label in zip(both, ("generated", "held out, reconstructed"), strict=True):
             if len(values):
                 axes.hist(values, bins, density=True, alpha=0.5, label=label)
         axes.set_xlabel(f"distance in {space}")

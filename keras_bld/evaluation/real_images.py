@@ -6,7 +6,7 @@ from keras_bld.base import checks
 from keras_bld.data import ImageSource
 
 # Ten splits of the inception score; five neighbours of density and coverage.
-_FEWEST_FOR_DISTANCES = 10
+FEWEST_FOR_DISTANCES = 10
 _FEWEST = 2  # of a standard error
 
 
@@ -18,7 +18,7 @@ def check_enough_images(train, held_out, network):
         held_out: source of held-out images.
         network: `FeatureNetwork`; None where there are no distances.
     """
-    needed = _FEWEST if network is None else _FEWEST_FOR_DISTANCES
+    needed = _FEWEST if network is None else FEWEST_FOR_DISTANCES
     for argument, source, what in (
         ("held_out", held_out, "held-out"),
         ("train", train, "training"),
@@ -51,17 +51,28 @@ def numbered_as(train, held_out):
             f"the {train.num_classes} classes of the training images",
             "take both from one data set",
         )
-    return _Renumbered(held_out, np.array([number_of[name] for name in held_out.class_names]))
+    numbers = np.array([number_of[name] for name in held_out.class_names])
+    return _Renumbered(held_out, numbers, train)
 
 
 class _Renumbered(ImageSource):
-    """A source whose class i is called numbers[i]."""
+    """A source whose class i has the number numbers[i] of another one."""
 
-    def __init__(self, source, numbers):
-        self._source, self._numbers = source, numbers
-        self.class_names = source.class_names
+    def __init__(self, source, numbers, other):
+        self._source, self._numbers, self._other = source, numbers, other
+        self.class_names = other.class_names
         self.image_shape = source.image_shape
         self.preprocessing = getattr(source, "preprocessing", None)
+
+    @property
+    def shown_classes(self):
+        """As of the other source."""
+        return self._other.shown_classes
+
+    @property
+    def num_shown_classes(self):
+        """As of the other source."""
+        return self._other.num_shown_classes
 
     def __len__(self):
         return len(self._source)

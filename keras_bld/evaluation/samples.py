@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.images import to_uint8
-from keras_bld.data import pack_codes, packed_shape, random_subset
+from keras_bld.data import pack_codes, packed_shape, random_subset, unpack_codes
 from keras_bld.diffusion.sampling import plan_sampling
 from keras_bld.evaluation import measures
 from keras_bld.evaluation.image_arrays import empty_images, image_pieces, to_arrays
@@ -79,7 +79,7 @@ def score_without_condition(model, network, num_images, sampling, seed, known, c
     labels = asked_labels(conditions, num_images, known.labels, seed)
     classes = known.classes[labels]
     (found,) = measures.recognition_scores(network, features, classes).values()
-    note = f"chance is {1 / (known.classes.max() + 1):.2g}"
+    note = f"chance is {1 / network.kernel.shape[1]:.2g}"
     return {"recognised_without_condition": {**found, "note": note}}
 
 
@@ -129,6 +129,33 @@ def real_features(source, network, num_images, seed):
     features = None if network is None else extract_features(images, network, batch_size)
     classes = measures.network_classes(network, source)
     return ImageSet(labels=labels, features=features, classes=classes)
+
+
+def reconstruct(real, autoencoder, network):
+    """Decode the codes of real images.
+
+    Args:
+        real: their `ImageSet`.
+        autoencoder: the stage 1 that made the codes.
+        network: `FeatureNetwork`, or None.
+
+    Returns:
+        (made, similarity): the `ImageSet` of the reconstructions, and the `image_similarity` of
+        each pair.
+    """
+    batch_size = batch_size_for(autoencoder.image_shape)
+    images = empty_images(len(real.images), autoencoder.image_shape)
+    similarity, features = {}, []
+    for first in range(0, len(images), batch_size):
+        rows = slice(first, first + batch_size)
+        made = autoencoder.decode(unpack_codes(real.codes[rows], autoencoder.code_shape[-1]))
+        images[rows] = to_uint8(made)
+        for name, values in measures.image_similarity(real.images[rows], made).items():
+            similarity.setdefault(name, []).extend(values)
+        if network is not None:
+            features.append(extract_features(made, network, batch_size))
+    features = np.concatenate(features) if features else None
+    return ImageSet(images, real.labels, features, real.codes, real.classes), similarity
 
 
 def training_spaces(source, autoencoder, network):

@@ -66,13 +66,13 @@ def sheet_labels(conditions, columns):
     return rows.repeat(columns)
 
 
-def sampling(recipe, conditions, labels, unseen=False):
+def sampling(recipe, conditions, labels):
     """Arguments of `generate`: the condition of these classes, and the recipe's seed.
 
     Args:
         recipe: a `Recipe`.
         conditions: `LabelConditions` of the model.
-        labels, unseen: as in `LabelConditions.asked`.
+        labels: as in `LabelConditions.asked`.
     """
-    asked = conditions.asked(labels, unseen)
+    asked = conditions.asked(labels)
     return {**asked, "seed": recipe.seed}

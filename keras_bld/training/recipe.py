@@ -153,9 +153,13 @@ class Recipe:
     sheet_columns: int = 10
     """Images in a row of the sample sheet."""
     num_evaluation_images: int = 2000
-    """Generated images for the evaluation."""
+    """Generated images for the evaluation card, and the most real ones in a comparison."""
     evaluation_epochs: int = 20
-    """Epochs of the classifier of the classification accuracy score."""
+    """Passes of the card's classifiers: of the domain network over the training images, of those of
+    the classification accuracy score over the larger of their two sets."""
+    evaluation_network: str | None = None
+    """Feature network of the card's distances, as `evaluate --network` names it; by default domain
+    where the images have classes, otherwise none."""
     export_batch_size: int = 8
     """Batch of the exported SavedModel."""
 
@@ -180,6 +184,7 @@ class Recipe:
         "sheet_columns",
         "num_evaluation_images",
         "evaluation_epochs",
+        "evaluation_network",
         "export_batch_size",
     )
 
@@ -189,6 +194,7 @@ class Recipe:
         "sheet_columns",
         "num_evaluation_images",
         "evaluation_epochs",
+        "evaluation_network",
         "export_batch_size",
     )
     # Fields of stage 2 alone: free as long as it has not begun.
@@ -251,6 +257,8 @@ class Recipe:
         for field in ("autoencoder_steps", "diffusion_steps"):
             check_steps(field, getattr(self, field), self.steps_per_epoch)
         self._check_bottleneck()
+        checks.check_integer("num_evaluation_images", self.num_evaluation_images, 20)
+        checks.check_integer("evaluation_epochs", self.evaluation_epochs, 1)
         if self.sampling.num_steps is not None:
             most = self.num_training_steps
             checks.check_integer("num_steps", self.sampling.num_steps, 1, most)

@@ -14,10 +14,13 @@ from keras_bld.base.files import write_json
 from keras_bld.base.processor import lacks_bfloat16
 from keras_bld.base.runs import claim_folder, say
 from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
+from keras_bld.evaluation import CardSettings, evaluate_model, open_network, write_card
+from keras_bld.evaluation.card_files import say_metrics
 from keras_bld.evaluation.plots import reconstruction_sheet
+from keras_bld.evaluation.real_images import FEWEST_FOR_DISTANCES
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.text import LabelConditions
-from keras_bld.training import models, pictures, scores
+from keras_bld.training import models, pictures
 from keras_bld.training.estimate import describe
 from keras_bld.training.fitting import finished_epochs, fit_resumably, make_optimizer
 from keras_bld.training.recipe import STAGES
@@ -183,14 +186,28 @@ class Runner:
         )
 
     def run_evaluate(self):
-        """metrics.json: reconstruction, likelihood, and the classification accuracy score."""
-        train, held_out = self._source("train"), self._source("held_out")
+        """The evaluation card: metrics.json, and its page and pictures in evaluation/."""
+        recipe, folder = self.recipe, self.folder / "evaluation"
         model = self._trained_model()
         conditions = self._conditions(model)
-        metrics = scores.evaluate(model, self.recipe, conditions, train, held_out)
-        write_json(self.folder / "metrics.json", metrics)
-        for name, value in metrics.items():
-            say(f"  {name}: {value}")
+        train, held_out = (self._scored(split) for split in ("train", "held_out"))
+        settings = CardSettings(
+            num_images=recipe.num_evaluation_images,
+            seed=recipe.seed,
+            classifier_epochs=recipe.evaluation_epochs,
+            **({"num_likelihood_images": 4} if recipe.smoke else {}),
+        )
+        name = self._evaluation_network(train, held_out)
+        network = open_network(name, train, folder, recipe.evaluation_epochs, recipe.seed)
+        card, sets = evaluate_model(model, train, held_out, network, settings, say, conditions)
+        preset = json.loads((self.folder / "preset" / "metadata.json").read_text())
+        card = {
+            "preset": {"name": recipe.name, "files": preset["files"]},
+            "command": f"{recipe.command} --stage evaluate",
+            **card,
+        }
+        write_card(card, sets, folder, self.folder / "metrics.json")
+        say_metrics(card, say)
 
     # Models --------------------------------------------------------------------------------
 
@@ -232,6 +249,24 @@ class Runner:
         if split not in self._sources:
             self._sources[split] = self.recipe.source(split)
         return self._sources[split]
+
+    def _scored(self, split):
+        """The images of a split that the card is made from: all but in a smoke run."""
+        if not self.recipe.smoke:
+            return self._source(split)
+        return self._small_subset(split, 64 if self.recipe.image_size <= 64 else 16)
+
+    def _evaluation_network(self, train, held_out):
+        name = self.recipe.evaluation_network
+        if name is not None:
+            return name
+        if not train.num_classes:
+            return "none"
+        fewest = min(len(train), len(held_out))
+        if fewest < FEWEST_FOR_DISTANCES:
+            say(f"{fewest} held-out images: no distances, which need {FEWEST_FOR_DISTANCES}")
+            return "none"
+        return "domain"
 
     def _small_subset(self, split, size):
         source = self._source(split)

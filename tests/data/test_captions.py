@@ -56,9 +56,10 @@ def test_each_caption_shows_a_class_folder(photos):
     assert train.shown_classes.tolist() == [1, 0, 0, -1]
     assert Subset(held_out, [1]).shown_classes.tolist() == [-1, -1, 0, 1]
     assert train.folder.shown_classes.tolist() == [0, 1]
+    assert Subset(train, [1]).num_shown_classes == train.folder.num_shown_classes == 2
     unsorted = ImageFolder(photos, ImagePreprocessing(4), "train", class_folders=False)
     source = CaptionedFolder(unsorted, photos / "captions.csv")
-    assert source.shown_classes.tolist() == [0, 1, 2, 3]
+    assert source.shown_classes.tolist() == [0, 1, 2, 3] and source.num_shown_classes == 4
 
 
 def test_the_fingerprint_changes_with_the_captions(photos):

@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 
@@ -116,7 +118,9 @@ def test_the_classes_of_a_network():
     other = FeatureNetwork.from_classifier(build_classifier((8, 8, 1), 2, 4), "two")
     assert network_classes(other, source) is None is network_classes(None, source)
     # Texts of which two show the same.
-    texts = type("Texts", (), {"num_classes": 3, "shown_classes": np.array([0, 1, 0])})
+    texts = types.SimpleNamespace(
+        num_classes=3, num_shown_classes=2, shown_classes=np.array([0, 1, 0])
+    )
     assert network_classes(network, texts).tolist() == [0, 1, 2]
     assert network_classes(other, texts).tolist() == [0, 1, 0]
 

@@ -60,7 +60,8 @@ def test_held_out_images_that_were_trained_on_do_not_hide_copies():
     copies = {space: values[100:300] + 0 for space, values in train.items()}
     copies["pixels"] = copies["pixels"] + 1e-3  # as a decoder leaves them
     copies["features"] = copies["features"] + 1e-3
-    for space, found in memorisation(copies, held_out, train).items():
+    decoded = {**held_out, "originals": held_out["pixels"], "pixels": held_out["pixels"] + 1e-3}
+    for space, found in memorisation(copies, decoded, train).items():
         assert found["held_out_duplicates"] == 30
         assert found["held_out"]["0.01"] > 0 and len(found["held_out_distances"]) == 270
         assert found["nearer_than_held_out"] == 1.0
@@ -83,7 +84,7 @@ def test_equal_distances_keep_the_expected_share():
         generator = np.random.default_rng(seed)
         train, held_out, made = (
             {
-                "pixels": generator.random((count, 1)),
+                "pixels": generator.random((count, 3)),
                 "codes": generator.integers(0, 16, (count, 1), dtype="uint8"),
             }
             for count in (12, 99, 50)

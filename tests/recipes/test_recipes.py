@@ -62,7 +62,8 @@ def test_smoke_run(name, tmp_path):
         metadata = read_metadata(work_dir / "preset")
         data_set = data_set_of(metadata)
         sources = open_splits(data_set, metadata, runner.recipe.image_shape, work_dir)
-    assert json.loads((work_dir / "metrics.json").read_text())["reconstruction_psnr_db"] > 3
+    metrics = json.loads((work_dir / "metrics.json").read_text())["metrics"]
+    assert metrics["reconstruction_psnr_db"]["value"] > 3
     assert (work_dir / "samples.png").is_file()
     # The preset remembers the images, which test_splits.py compares.
     counts = {split: len(source) for split, source in sources.items()}

@@ -55,6 +55,7 @@ def test_all_stages_leave_their_files(finished):
         "inpainting.png",
         "loss_curves.png",
         "metrics.json",
+        "evaluation",
     }
     if keras.backend.backend() != "torch":
         expected.add("saved_model")
@@ -64,13 +65,37 @@ def test_all_stages_leave_their_files(finished):
         assert np.asarray(Image.open(finished / f"{name}.png")).std() > 0
 
 
-def test_metrics_are_numbers_of_this_run(finished):
-    metrics = json.loads((finished / "metrics.json").read_text())
-    assert metrics["num_held_out_images"] == 40 and metrics["bits_per_image"] == 8 * 8 * 16
-    assert 5 < metrics["reconstruction_psnr_db"] < 40
-    assert 0.2 < metrics["likelihood_bits_per_dimension"] < 3
-    assert 0 <= metrics["classification_accuracy_score"] <= 1
-    assert metrics["accuracy_of_real_training_images"] >= 0.5
+def test_the_metrics_are_the_evaluation_card(finished):
+    card = json.loads((finished / "metrics.json").read_text())
+    assert card["preset"]["name"] == "squares" and "--stage evaluate" in card["command"]
+    assert card["model"]["bits_per_image"] == 8 * 8 * 16 and card["real"]["num_images"] == 40
+    assert card["settings"]["num_images"] == 32 and card["settings"]["num_steps"] == 4
+    values = {name: entry["value"] for name, entry in card["metrics"].items()}
+    assert 5 < values["reconstruction_psnr_db"] < 40
+    assert 0.2 < values["likelihood_bits_per_dimension"] < 3
+    assert 0 <= values["classification_accuracy_score_top_1"] <= 1
+    assert values["accuracy_of_real_top_1"] >= 0.5 and values["frechet_distance"] > 0
+    steps = [
+        card["metrics"][name]["note"].split("images, ")[1]
+        for name in ("classification_accuracy_score_top_1", "accuracy_of_real_top_1")
+    ]
+    assert steps[0] == steps[1] == "2 steps, 1 seeds"  # of 32 of the 40 training images
+    assert (
+        "| classification accuracy score top 1 |" in (finished / "evaluation/card.md").read_text()
+    )
+    assert not (finished / "evaluation" / "card.json").exists()
+    # All held-out images of these squares are training images; 32 were looked at.
+    assert values["held_out_duplicates"] == 32
+
+
+@pytest.mark.once
+def test_the_card_of_a_recipe_has_distances_where_it_can(capsys):
+    def network(num_images, **settings):
+        source = ArraySource(np.zeros((num_images, 4, 4), "uint8"), np.arange(num_images) % 2)
+        return Runner(Squares(**settings))._evaluation_network(source, source)
+
+    assert network(10) == "domain" and network(10, evaluation_network="inception") == "inception"
+    assert network(9) == "none" and "9 held-out images: no distances" in capsys.readouterr().out
 
 
 def test_run_again_says_that_it_is_finished(finished, capsys):
