@@ -10,7 +10,7 @@ from keras_bld.base import checks
 from keras_bld.base.runs import say, short_errors
 from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
-from keras_bld.commands.trained_on import data_set_of, open_splits
+from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
 from keras_bld.diffusion.posterior import POSTERIORS
 from keras_bld.evaluation import (
     CardSettings,
@@ -25,8 +25,6 @@ from keras_bld.evaluation import (
     write_sweep,
 )
 from keras_bld.evaluation.card_files import say_metrics
-from keras_bld.text import LabelConditions
-from keras_bld.text.label_conditions import stored_wordings
 from keras_bld.zoo import load_preset, read_metadata
 
 _SWEEP_SHEET = "sweep_samples.png"
@@ -65,8 +63,9 @@ def evaluate_command(
 
     Of an autoencoder alone the card has reconstruction and the use of its bits.
 
-    A model that is conditioned on text is measured on the classes of the data set, asked for with
-    wordings that training has not seen (the preset keeps them), and without any text.
+    A model that is conditioned on text is measured on the captions of the data set, each image with
+    its own; asked for with wordings that training has not seen (the preset keeps them), and without
+    any text. Captions of one class folder show the same.
 
     Args:
         preset: name or directory of a BinaryLatentDiffusion with its autoencoder, or of an
@@ -120,10 +119,7 @@ def evaluate_command(
         network = network or default_network()
         conditions = None
         if model is not None:
-            wordings = stored_wordings(metadata)
-            if wordings is not None:
-                wordings = wordings.for_classes(sources["train"].class_names)
-            conditions = LabelConditions(model, wordings, seed)
+            conditions = conditions_for(model, metadata, sources["train"], seed)
         check_enough_images(*sources.values(), None if network == "none" else network)
         features = open_network(network, sources["train"], folder, network_epochs, seed)
         if any(sweep):

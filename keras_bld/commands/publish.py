@@ -14,6 +14,7 @@ _KEPT = (
     "recipe",
     "trained_on",
     "class_names",
+    "captions",
     "training_steps",
     "settings",
     "command",

@@ -1,9 +1,13 @@
 """The data set that a preset was trained on, as its commands open it."""
 
+import pathlib
+
 from keras_bld.base import checks
 from keras_bld.base.runs import say
-from keras_bld.data import DataSet, find_data_set
+from keras_bld.data import CaptionedFolder, DataSet, find_data_set
 from keras_bld.data.splits import SPLITS
+from keras_bld.text import LabelConditions
+from keras_bld.text.label_conditions import stored_wordings
 
 
 def data_set_of(metadata, data=None, data_dir=None):
@@ -29,9 +33,10 @@ def data_set_of(metadata, data=None, data_dir=None):
 
 
 def open_splits(data_set, metadata, image_shape, work_dir=None):
-    """The sources of what a preset was trained on and of what was held out, by their class folders.
+    """The sources of what a preset was trained on and of what was held out.
 
-    A line says so where a split has another number of images than in training.
+    A line says so where a split has another number of images than in training, or where the
+    captions that were trained on are not there; then the classes are those of the folders.
 
     Args:
         data_set: the `DataSet`, of `data_set_of`.
@@ -42,7 +47,11 @@ def open_splits(data_set, metadata, image_shape, work_dir=None):
     Returns:
         Dictionary "train" and "held_out" -> source.
     """
-    data_set = data_set.without_captions()
+    if data_set.captions is not None:
+        captions = pathlib.Path(data_set.place or "") / data_set.captions
+        if not captions.is_file():
+            say(f"note: no captions, for lack of {captions}: classes are those of the folders")
+            data_set = data_set.without_captions()
     sources = {split: data_set.open(split, image_shape, work_dir) for split in SPLITS}
     record = metadata.get("trained_on")
     if record is not None and DataSet.from_record(record).is_same(data_set):
@@ -54,6 +63,24 @@ def open_splits(data_set, metadata, image_shape, work_dir=None):
                     "trained: images that were trained on may be held out now"
                 )
     return sources
+
+
+def conditions_for(model, metadata, source, seed):
+    """The `LabelConditions` of a preset's model for the classes of a source.
+
+    Args:
+        model: a `BinaryLatentDiffusion`.
+        metadata: of its preset.
+        source: one of `open_splits`.
+        seed: of the wordings that are drawn.
+    """
+    wordings = stored_wordings(metadata)
+    if wordings is not None:
+        if isinstance(source, CaptionedFolder):
+            wordings = wordings.for_captions(source.class_names, metadata.get("captions"))
+        else:
+            wordings = wordings.for_classes(source.class_names)
+    return LabelConditions(model, wordings, seed)
 
 
 def _guess(metadata, data, data_dir):

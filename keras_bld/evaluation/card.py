@@ -190,6 +190,9 @@ def _likelihood(model, real, conditions, settings, batch_size):
         model, codes, conditions.as_arguments(condition), *how
     )
     calibration = flip_calibration(model, codes, condition, *how)
+    if conditions.takes_text and condition is None:
+        found = metrics["likelihood_bits_per_dimension"]
+        found["note"] += "; without text: which of its class's captions an image has is not known"
     if calibration:
         error = float(np.mean([row["error"] for row in calibration]))
         note = f"expected calibration error of flips, mean over {len(calibration)} time steps"

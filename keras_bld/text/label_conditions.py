@@ -54,10 +54,15 @@ class LabelConditions:
     def trained(self, labels):
         """Conditions as in training, one for each real image: an array, or None.
 
+        None also of a text-conditional model where the wordings join classes: the text of another
+        class, which an image might get, would be wrong, and no text is not.
+
         Args:
             labels: integers (num_images,).
         """
         if self.takes_text:
+            if self._wordings.joins_classes:
+                return None
             return self._wordings.draw(labels, self._generator())
         return None if self.num_classes is None else labels
 
@@ -77,7 +82,9 @@ class LabelConditions:
 
     def as_arguments(self, condition):
         """Keyword arguments of the model's methods for an array of conditions, or None."""
-        return {} if condition is None else {self._argument: condition}
+        if condition is not None:
+            return {self._argument: condition}
+        return {} if self.num_classes is None else {"drop_condition": True}
 
     def _generator(self):
         return np.random.default_rng(self._seed)

@@ -24,6 +24,8 @@ class Wordings:
         class_names: tuple of str.
         width: channels of an embedding.
         text_conditioning: "token" or "cross_attention", what the embeddings are for.
+        joins_classes: whether a class here stands for several, so that which of its texts belong to
+            one of its images is not known (`for_classes`).
 
     Raises:
         ValueError: a class without a text, or embeddings of another shape.
@@ -40,6 +42,7 @@ class Wordings:
     def __init__(self, texts, encode, unseen=None, class_names=None):
         self.texts = _as_tuples("texts", texts)
         self.unseen = None if unseen is None else _as_tuples("unseen", unseen)
+        self.joins_classes = False
         self.class_names = tuple(class_names or (group[0] for group in self.texts))
         for argument, entries in (("unseen", self.unseen), ("class_names", self.class_names)):
             if entries is not None and len(entries) != len(self.texts):
@@ -100,17 +103,52 @@ class Wordings:
                 "take the data set that the texts were written for",
             )
 
+        return self._joined([members[name] for name in class_names], class_names)
+
+    def for_captions(self, captions, known=None):
+        """The wordings for a data set whose classes are captions, in its own order.
+
+        Args:
+            captions: sequence of str, the data set's classes.
+            known: captions of the classes here, one each; None finds a caption among their texts.
+
+        Returns:
+            `Wordings` of `len(captions)` classes.
+
+        Raises:
+            ValueError: a caption that belongs to no class here, or to several.
+        """
+        groups = self.texts if known is None else [[caption] for caption in known]
+        owners = {}
+        for label, group in enumerate(groups):
+            for text in group:
+                owners.setdefault(text, []).append(label)
+        for caption in captions:
+            count = len(owners.get(caption, ()))
+            if count != 1:
+                raise checks.error(
+                    "captions",
+                    f"{caption!r}, which belongs to {count} of the classes that have texts",
+                    f"captions that belong to one each, such as {groups[0][0]!r}",
+                    "take the data set and the captions that the texts were written for",
+                )
+        chosen = [owners[caption] for caption in captions]
+        return self._joined(chosen, [self.class_names[label] for (label,) in chosen])
+
+    def _joined(self, members, class_names):
+        """Wordings whose class i has the texts of all classes in members[i]."""
+
         def joined(groups):
             if groups is None:
                 return None
-            return [
-                [text for label in members[name] for text in groups[label]] for name in class_names
-            ]
+            return [[text for label in labels for text in groups[label]] for labels in members]
 
         def encoded(texts):
             return np.stack([self._embeddings[text] for text in texts])
 
-        return Wordings(joined(self.texts), encoded, joined(self.unseen), class_names)
+        wordings = Wordings(joined(self.texts), encoded, joined(self.unseen), class_names)
+        wordings.joins_classes = any(len(labels) > 1 for labels in members)
+        return wordings
 
     @property
     def num_classes(self):

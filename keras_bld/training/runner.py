@@ -13,9 +13,16 @@ from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
 from keras_bld.base.processor import lacks_bfloat16
 from keras_bld.base.runs import claim_folder, say
-from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
+from keras_bld.data import (
+    CaptionedFolder,
+    image_batches,
+    load_arrays,
+    random_subset,
+    write_code_store,
+)
 from keras_bld.evaluation import CardSettings, evaluate_model, open_network, write_card
 from keras_bld.evaluation.card_files import say_metrics
+from keras_bld.evaluation.networks import DOMAIN, NONE, default_network
 from keras_bld.evaluation.plots import reconstruction_sheet
 from keras_bld.evaluation.real_images import FEWEST_FOR_DISTANCES
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
@@ -257,16 +264,17 @@ class Runner:
         return self._small_subset(split, 64 if self.recipe.image_size <= 64 else 16)
 
     def _evaluation_network(self, train, held_out):
+        """The word for the card's feature network: the recipe's, or the best that is there."""
         name = self.recipe.evaluation_network
         if name is not None:
             return name
-        if not train.num_classes:
-            return "none"
         fewest = min(len(train), len(held_out))
         if fewest < FEWEST_FOR_DISTANCES:
             say(f"{fewest} held-out images: no distances, which need {FEWEST_FOR_DISTANCES}")
-            return "none"
-        return "domain"
+            return NONE
+        # In a smoke run a small classifier: the network of ImageNet takes longer than all the rest.
+        name = DOMAIN if self.recipe.smoke else default_network()
+        return NONE if name == DOMAIN and not train.num_classes else name
 
     def _small_subset(self, split, size):
         source = self._source(split)
@@ -385,6 +393,9 @@ class Runner:
         """What was trained on and held out, and the names of the classes that the model knows."""
         train = self._source("train")
         found = {"trained_on": self.recipe.trained_on(train, self._source("held_out"))}
+        if isinstance(train, CaptionedFolder):
+            # What the wordings are numbered by.
+            found["captions"] = list(train.class_names)
         if self.recipe.class_conditional:
             found["class_names"] = list(train.class_names)
         return {key: value for key, value in found.items() if value}

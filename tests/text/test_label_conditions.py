@@ -54,6 +54,16 @@ def test_a_model_of_texts_gets_embeddings():
     np.testing.assert_array_equal(again.trained(labels), conditions.trained(labels))
 
 
+def test_no_text_is_better_than_that_of_another_class():
+    joined = Wordings(
+        [["apple"], ["pear"]], lambda texts: np.array(rows(texts)), class_names=("fruit", "fruit")
+    ).for_classes(["fruit"])
+    conditions = LabelConditions(model("token", text_width=2), joined)
+    assert conditions.trained([0, 0]) is None
+    assert conditions.as_arguments(None) == {"drop_condition": True}
+    assert conditions.asked([0])["text_embeddings"].tolist() == rows(["apple"])
+
+
 def test_without_unseen_wordings_the_seen_ones_are_asked():
     seen_only = Wordings([["apple"], ["pear"]], lambda texts: np.array(rows(texts)))
     conditions = LabelConditions(model("token", text_width=2), seen_only)

@@ -65,10 +65,25 @@ def test_classes_of_one_name_are_joined_in_the_order_asked_for():
     assert joined.unseen == (("oats, as milk",), ("apples", "a pear"))
     assert joined.class_names == ("milk", "fruit")
     np.testing.assert_array_equal(joined.first([1]), encode(["apple"]))
+    assert joined.joins_classes and not wordings.joins_classes
+    assert not Wordings(TEXTS, encode).for_classes(("oat milk", "apple")).joins_classes
     with pytest.raises(ValueError, match="'bread' among 2 classes"):
         wordings.for_classes(("milk", "bread"))
     with pytest.raises(ValueError, match="take the data set"):
         wordings.for_classes(())
+
+
+def test_captions_find_their_texts_in_the_data_set_s_own_order():
+    wordings = Wordings(TEXTS, encode, UNSEEN, ("fruit", "fruit", "milk"))
+    own = wordings.for_captions(["pear", "an apple"])
+    assert own.texts == (tuple(TEXTS[1]), tuple(TEXTS[0])) and not own.joins_classes
+    assert own.class_names == ("fruit", "fruit") and own.unseen[0] == ("a pear",)
+    named = wordings.for_captions(["A pear.", "Milk."], known=["An apple.", "A pear.", "Milk."])
+    assert named.texts == (tuple(TEXTS[1]), tuple(TEXTS[2]))
+    with pytest.raises(ValueError, match="'bread', which belongs to 0 of the classes"):
+        wordings.for_captions(["bread"])
+    with pytest.raises(ValueError, match="'fruit', which belongs to 2 of"):
+        Wordings([["fruit", "apple"], ["pear", "fruit"]], encode).for_captions(["fruit"])
 
 
 def test_config_survives_json():

@@ -89,13 +89,17 @@ def test_the_metrics_are_the_evaluation_card(finished):
 
 
 @pytest.mark.once
-def test_the_card_of_a_recipe_has_distances_where_it_can(capsys):
-    def network(num_images, **settings):
-        source = ArraySource(np.zeros((num_images, 4, 4), "uint8"), np.arange(num_images) % 2)
+def test_the_card_of_a_recipe_has_distances_where_it_can(capsys, monkeypatch):
+    def network(num_images, labels=True, **settings):
+        labels = np.arange(num_images) % 2 if labels else None
+        source = ArraySource(np.zeros((num_images, 4, 4), "uint8"), labels)
         return Runner(Squares(**settings))._evaluation_network(source, source)
 
-    assert network(10) == "domain" and network(10, evaluation_network="inception") == "inception"
+    assert network(10) == "domain" and network(10, labels=False) == "none"
+    assert network(9, evaluation_network="inception") == "inception"
     assert network(9) == "none" and "9 held-out images: no distances" in capsys.readouterr().out
+    monkeypatch.setattr(runner, "default_network", lambda: "efficientnet_lite")
+    assert network(10, labels=False, smoke=False) == "efficientnet_lite"
 
 
 def test_run_again_says_that_it_is_finished(finished, capsys):
