@@ -158,8 +158,9 @@ class Recipe:
     """Passes of the card's classifiers: of the domain network over the training images, of those of
     the classification accuracy score over the larger of their two sets."""
     evaluation_network: str | None = None
-    """Feature network of the card's distances, as `evaluate --network` names it; by default the same
-    as there, but none where neither the extra `perceptual` is installed nor the images have classes."""
+    """Feature network of the card's distances, as `evaluate --network` names it; by default the
+    same as there, but none where neither the extra `perceptual` is installed nor the images have
+    classes."""
     export_batch_size: int = 8
     """Batch of the exported SavedModel."""
 

@@ -69,7 +69,8 @@ def test_the_metrics_are_the_evaluation_card(finished):
     card = json.loads((finished / "metrics.json").read_text())
     assert card["preset"]["name"] == "squares" and "--stage evaluate" in card["command"]
     assert card["model"]["bits_per_image"] == 8 * 8 * 16 and card["real"]["num_images"] == 40
-    assert card["settings"]["num_images"] == 32 and card["settings"]["num_steps"] == 4
+    assert card["settings"]["num_images"] == 32
+    assert card["settings"]["sampling"]["num_steps"] == 4
     values = {name: entry["value"] for name, entry in card["metrics"].items()}
     assert 5 < values["reconstruction_psnr_db"] < 40
     assert 0.2 < values["likelihood_bits_per_dimension"] < 3

@@ -183,7 +183,8 @@ def test_the_commands_ask_in_the_words_of_training(finished, tmp_path, monkeypat
     np.testing.assert_array_equal(np.asarray(default), np.asarray(asked))
     splits = {"train": bars(30, 0), "val": bars(30, 1)}
     write_class_folders(tmp_path / "data", splits, NAMES)
-    small = ["--num-images", "21", "--network-epochs", "1", "--num-likelihood-images", "4"]
+    small = ["--num-images", "21", "--network", "domain", "--network-epochs", "1"]
+    small += ["--num-likelihood-images", "4"]
     command = ["evaluate", str(finished / "preset"), "--data", str(tmp_path / "data"), *small]
     main([*command, "--classifier-epochs", "1", "--out", str(tmp_path / "card")])
     metrics = json.loads((tmp_path / "card" / "card.json").read_text())["metrics"]
