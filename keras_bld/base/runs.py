@@ -26,7 +26,7 @@ def command_line(program, settings, left_out=()):
             continue
         flag = field.name.replace("_", "-")
         if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
+            words.append(_switch(flag, value))
         else:
             items = value if isinstance(value, tuple) else (value,)
             words += [f"--{flag}", *map(str, items)]
@@ -108,5 +108,12 @@ def short_errors(resumable=False):
 def option(name, value):
     """How whoever runs this says it: `--on-error skip` in a shell, `on_error="skip"` in Python."""
     if _COMMANDS:
-        return f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            return _switch(flag, value)
+        return f"--{flag} {shlex.quote(str(value))}"
     return f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
+
+
+def _switch(flag, is_on):
+    return f"--{flag}" if is_on else f"--no-{flag}"

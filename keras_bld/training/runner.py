@@ -12,7 +12,7 @@ from keras_bld.base.backend import prefers_xla, runs_on_cpu
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
 from keras_bld.base.processor import lacks_bfloat16
-from keras_bld.base.runs import claim_folder, say
+from keras_bld.base.runs import claim_folder, option, say
 from keras_bld.data import (
     CaptionedFolder,
     image_batches,
@@ -254,7 +254,16 @@ class Runner:
 
     def _source(self, split):
         if split not in self._sources:
-            self._sources[split] = self.recipe.source(split)
+            source = self.recipe.source(split)
+            if self.recipe.class_conditional and not source.num_classes:
+                # Now, and not when stage 1 has trained for hours.
+                raise checks.error(
+                    "class_conditional",
+                    "True for images without classes",
+                    "images in class folders, or an unconditional recipe",
+                    f"pass {option('class_conditional', False)}, or sort the images into folders",
+                )
+            self._sources[split] = source
         return self._sources[split]
 
     def _scored(self, split):

@@ -152,6 +152,15 @@ def test_the_preset_knows_its_classes_but_not_where_such_images_come_from(finish
     assert "trained_on" not in metadata
 
 
+def test_images_without_classes_are_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    images = ArraySource(np.zeros((40, 16, 16, 1), "uint8"))
+    monkeypatch.setattr(Squares, "source", lambda self, split: images)
+    recipe = Squares(work_dir=str(tmp_path), stage="autoencoder")
+    with pytest.raises(ValueError, match="pass class_conditional=False, or sort the images"):
+        Runner(recipe).run()
+    assert not (tmp_path / "autoencoder").exists()
+
+
 def test_an_autoencoder_of_crops_reads_whole_images(tmp_path, monkeypatch):
     trained, enlarge = [], models.enlarge_autoencoder
     monkeypatch.setattr(
