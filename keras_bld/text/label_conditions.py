@@ -139,7 +139,7 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
                 f"no text, the model is {described}",
                 "leave --prompt out, or take a model that is conditioned on text",
             )
-        classes = _classes(model, metadata, labels)
+        classes = _classes(model, labels)
         return ConditionCycle("labels", classes, {"labels": classes})
     wordings = None if prompts else metadata.get("wordings")
     if wordings:
@@ -171,14 +171,13 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
     return ConditionCycle("text_embeddings", embeddings, {"prompt": list(prompts)})
 
 
-def _classes(model, metadata, labels):
+def _classes(model, labels):
     """The numbers of these classes, of all without any; none for an unconditional model."""
     num_classes = model.denoiser.num_classes
     if not labels or num_classes is None:
         # Labels for an unconditional model are refused by its methods.
         return list(labels or range(num_classes or 0))
-    names = getattr(model, "class_names", None) or metadata.get("class_names")
-    return labels_of(list(labels), names, num_classes).tolist()
+    return labels_of(list(labels), model.class_names, num_classes).tolist()
 
 
 def stored_wordings(metadata):

@@ -57,17 +57,17 @@ def enlarge_autoencoder(recipe, trained):
     return autoencoder
 
 
-def build_diffusion(recipe, num_classes=None, wordings=None, autoencoder=None):
+def build_diffusion(recipe, class_names=None, wordings=None, autoencoder=None):
     """The `BinaryLatentDiffusion` of a recipe before training.
 
     Args:
         recipe: a `Recipe`.
-        num_classes: of a class-conditional model.
+        class_names: names of the classes of a class-conditional model.
         wordings: `Wordings` of a text-conditional model.
         autoencoder: the trained stage 1. With it, the denoiser gets the weights of the recipe's
             `denoiser_preset`; without, it is built to be described.
     """
-    condition = {"num_classes": num_classes}
+    condition = {"num_classes": len(class_names) if class_names else None}
     if wordings is not None:
         condition = {
             "text_width": wordings.width,
@@ -92,6 +92,7 @@ def build_diffusion(recipe, num_classes=None, wordings=None, autoencoder=None):
         vlb_weight=recipe.vlb_weight,
         label_dropout=recipe.label_dropout,
         sampling=recipe.sampling,
+        class_names=class_names,
     )
 
 

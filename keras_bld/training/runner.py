@@ -220,8 +220,8 @@ class Runner:
 
     def build_diffusion(self, autoencoder=None):
         """The diffusion of the recipe before training, around a trained autoencoder or none."""
-        num_classes = self._source("train").num_classes if self.recipe.class_conditional else None
-        return models.build_diffusion(self.recipe, num_classes, self._wordings, autoencoder)
+        class_names = self._source("train").class_names if self.recipe.class_conditional else None
+        return models.build_diffusion(self.recipe, class_names, self._wordings, autoencoder)
 
     def _trained_autoencoder(self):
         path = self.folder / "autoencoder" / "preset"
@@ -255,7 +255,7 @@ class Runner:
     def _source(self, split):
         if split not in self._sources:
             source = self.recipe.source(split)
-            if self.recipe.class_conditional and not source.num_classes:
+            if self.recipe.class_conditional and not source.class_names:
                 # Now, and not when stage 1 has trained for hours.
                 raise checks.error(
                     "class_conditional",

@@ -141,8 +141,9 @@ def test_stage_2_may_be_planned_anew_until_it_begins(tmp_path, capsys):
 def test_the_preset_is_the_model_of_the_pictures(finished):
     model = keras_bld.load_preset(finished / "preset")
     assert model.code_shape == (8, 8, 16) and model.denoiser.num_classes == 2
-    images = model.generate(2, labels=[0, 1], num_steps=2, seed=0)
+    images = model.generate(2, labels=["top", "bottom"], num_steps=2, seed=0)
     assert images.shape == (2, 16, 16, 1)
+    assert model.get_config()["class_names"] == ["top", "bottom"]
 
 
 def test_the_preset_knows_its_classes_but_not_where_such_images_come_from(finished):
