@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from diffusion.tiny import LinearDenoiser
 from keras import ops
+from small_models import LinearDenoiser
 
 from keras_bld.diffusion import BernoulliNoiseSchedule, BinaryLatentDiffusion, Sampling
 

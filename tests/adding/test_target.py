@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from diffusion.tiny import LinearDenoiser, StubDenoiser, random_codes, tiny_model
 from keras import ops
+from small_models import LinearDenoiser, StubDenoiser, random_codes, tiny_model
 
 from keras_bld.diffusion.targets import TARGETS, Target
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from diffusion.tiny import random_codes
 from harness import check_eager_equals_compiled
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
+from small_models import random_codes
 
 from keras_bld.base.packing import pack_codes, packed_shape, unpack_bits, unpack_codes
 

@@ -5,9 +5,9 @@ import re
 import keras
 import numpy as np
 import pytest
-from diffusion.tiny import tiny_denoiser, tiny_model
 from harness import to_numpy
 from keras import ops
+from small_models import tiny_denoiser, tiny_model
 
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import Sampling

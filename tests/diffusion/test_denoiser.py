@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from diffusion.published import LOGIT_TOLERANCE, MODELS, as_grid, published_denoiser, reference
-from diffusion.tiny import CODE_SHAPE, NUM_STEPS, random_codes, tiny_denoiser
 from harness import (
     QUICK_CHECK,
     check_config,
@@ -13,6 +12,7 @@ from harness import (
     check_keras_round_trip,
     to_numpy,
 )
+from small_models import CODE_SHAPE, NUM_STEPS, random_codes, tiny_denoiser
 
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliDenoiser

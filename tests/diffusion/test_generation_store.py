@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from diffusion.tiny import CODE_SHAPE, LinearDenoiser, PixelAutoencoder, tiny_model
+from small_models import CODE_SHAPE, LinearDenoiser, PixelAutoencoder, tiny_model
 
 from keras_bld.data import CodeStore, unpack_codes
 from keras_bld.diffusion.code_prior import CodePrior

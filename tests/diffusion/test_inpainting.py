@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from diffusion.tiny import (
+from small_models import (
     CODE_SHAPE,
     IMAGE_SHAPE,
     PixelAutoencoder,

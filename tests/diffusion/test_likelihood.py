@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 import scipy.special
-from diffusion.tiny import StubDenoiser, log_odds, simple_logits, tiny_denoiser, tiny_model
 from keras import ops
+from small_models import StubDenoiser, log_odds, simple_logits, tiny_denoiser, tiny_model
 
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.targets import TARGETS

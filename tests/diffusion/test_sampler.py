@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from diffusion.published import MODELS, NUM_STEPS, as_grid, condition_of, published_denoiser
 from diffusion.published import reference as published_arrays
-from diffusion.tiny import StubDenoiser, random_codes, tiny_model
 from harness import check_eager_equals_compiled, to_numpy
 from keras import ops
+from small_models import StubDenoiser, random_codes, tiny_model
 
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule

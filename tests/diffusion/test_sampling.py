@@ -4,9 +4,9 @@ from math import floor
 import numpy as np
 import pytest
 from diffusion.published import reference
-from diffusion.tiny import LinearDenoiser, tiny_denoiser, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
+from small_models import LinearDenoiser, tiny_denoiser, tiny_model
 
 from keras_bld.diffusion.sampling import Sampling, uniform_grid
 

@@ -1,14 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from diffusion.published import (
-    MODELS,
-    NUM_STEPS,
-    PROBABILITY_TOLERANCE,
-    as_grid,
-    reference,
-)
-from diffusion.tiny import random_codes
+from diffusion.published import MODELS, NUM_STEPS, PROBABILITY_TOLERANCE, as_grid, reference
 from harness import (
     check_config,
     check_dtype_policies,
@@ -19,6 +12,7 @@ from harness import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from small_models import random_codes
 
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.schedule import KINDS

@@ -1,4 +1,4 @@
-"""A reader that has TensorFlow alone."""
+"""A reader that has TensorFlow alone, and a maker of models for the fast path."""
 
 import json
 import os
@@ -7,6 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+from serving.fast_path import CONDITIONS, NUM_STEPS, larger_weights
+
+from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 
 READER = """
 import json, sys
@@ -48,3 +51,19 @@ def read_elsewhere(tmp_path):
         return dict(np.load(tmp_path / "out.npz"))
 
     return read
+
+
+@pytest.fixture
+def make_model(make_autoencoder):
+    """Callable (kind of condition, target, with_autoencoder) that builds a diffusion."""
+
+    def make(kind=None, target="residual", with_autoencoder=False):
+        denoiser = BernoulliDenoiser(
+            (4, 4, 4), 1, 16, 2, num_training_steps=NUM_STEPS, **CONDITIONS[kind]
+        )
+        autoencoder = make_autoencoder() if with_autoencoder else None
+        larger_weights(denoiser, *([autoencoder] if with_autoencoder else []))
+        schedule = BernoulliNoiseSchedule(NUM_STEPS)
+        return BinaryLatentDiffusion(denoiser, schedule, autoencoder, target)
+
+    return make
