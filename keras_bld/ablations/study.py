@@ -12,6 +12,7 @@ from keras_bld.ablations.experiments import EXPERIMENTS, FIGURE_7_STEPS, RECONST
 from keras_bld.ablations.tables import write_table
 from keras_bld.base import checks
 from keras_bld.base.files import write_json
+from keras_bld.base.json_files import RECORD, read_json
 from keras_bld.base.runs import claim_folder, say
 from keras_bld.baselines import autoencoder_with
 from keras_bld.data import (
@@ -175,7 +176,8 @@ class _Runner:
         if stage != "autoencoder":
             key["network"] = self.network.weights_sha256
         if path.is_file():
-            earlier = json.loads(path.read_text())
+            fields = {"key": RECORD, "result": RECORD}
+            earlier = read_json(path, "work_dir", "a result of this study", "delete it", fields)
             if earlier["key"] == json.loads(json.dumps(key)):
                 return earlier["result"]
         if row is RECONSTRUCTIONS:

@@ -1,5 +1,6 @@
 """The one form of error message: what was received, what is expected, how to fix it."""
 
+import contextlib
 import unicodedata
 
 import numpy as np
@@ -9,12 +10,21 @@ from keras import ops
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 # ... and what turns the direction of the text that follows.
 _DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_LONGEST_PART = 2000
 
 
 def error(argument, received, expected, fix, kind=ValueError):
-    """Return (not raise) an exception that says received / expected / fix."""
-    message = f"Invalid `{argument}`: received {received}; expected {expected}. Fix: {fix}."
-    return kind(printable(message, keep="\n"))
+    """Return (not raise) an exception that says received / expected / fix.
+
+    Parts may come out of a file: what a terminal would obey is escaped, and much is cut short. The
+    exception's attribute `received` is that part alone, for lists of several.
+    """
+    argument, received, expected, fix = (
+        printable(_cut(str(part)), keep="\n") for part in (argument, received, expected, fix)
+    )
+    exception = kind(f"Invalid `{argument}`: received {received}; expected {expected}. Fix: {fix}.")
+    exception.received = received
+    return exception
 
 
 def printable(text, keep=""):
@@ -42,6 +52,38 @@ def printable(text, keep=""):
 def quoted(name):
     """Return a name from outside, such as a file's, as messages show it: `printable`, in quotes."""
     return f"`{printable(str(name))}`"
+
+
+def short(value, longest=200):
+    """`repr` of a value, cut short."""
+    return _cut(repr(value), longest)
+
+
+def reason_of(exception):
+    """The first line of an exception's message, cut short; its type where it has none."""
+    lines = str(exception).strip().splitlines()
+    return _cut(lines[0], 200) if lines else type(exception).__name__
+
+
+@contextlib.contextmanager
+def as_error(make_error):
+    """Raise `make_error(reason)` for whatever exception the block raises.
+
+    For readers of files, which raise many kinds where a file is damaged.
+
+    Args:
+        make_error: callable (str, the reason in one line) that returns the exception.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise  # the machine's fault, not the file's
+    except Exception as reason:
+        raise make_error(reason_of(reason)) from reason
+
+
+def _cut(text, longest=_LONGEST_PART):
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def _is_unprintable(character):

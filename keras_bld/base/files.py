@@ -1,15 +1,32 @@
-"""Files and directories that are whole or not there: written beside their place, then renamed."""
+"""Files and directories that are whole or not there: written beside their place, then renamed.
+
+What is being written is hidden and its name says which process writes it: `.partial.OWNER.NAME` for
+a file, `.NAME.OWNER.partial` for a directory, `.NAME.OWNER.old` for one that makes room. Where that
+process was killed, the next one that writes in the same place cleans up.
+"""
 
 import contextlib
+import glob
+import hashlib
 import json
 import os
 import pathlib
+import platform
+import re
 import shutil
+import time
 import uuid
 
 from keras_bld.base import checks
 
-_PARTIAL = "partial."
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_OWNER = r"(?P<host>[0-9a-f]{8})-(?P<process>\d{1,10})-[0-9a-f]{8}"
+_FILE = re.compile(rf"\.partial\.{_OWNER}\..+", re.DOTALL)
+_DIRECTORY = re.compile(rf"{_OWNER}\.(?P<kind>partial|old)")
+# A process of another machine cannot be asked whether it lives.
+_SECONDS_OF_OTHERS = 24 * 3600
+# What this process is writing, and the folders that it has looked through.
+_being_written, _swept = set(), set()
 
 
 @contextlib.contextmanager
@@ -33,13 +50,18 @@ def replacing(path):
     '42'
     """
     path = pathlib.Path(path)
+    folder = os.path.abspath(path.parent)
+    if folder not in _swept:
+        remove_leftovers(folder)
+        _swept.add(folder)
     # Of two processes that write the same file, the later one wins, with a whole file.
-    new = path.with_name(f"{_PARTIAL}{os.getpid()}.{path.name}")
-    try:
-        yield new
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
+    new = path.with_name(f".partial.{_owner()}.{path.name}")
+    with _marked(new):
+        try:
+            yield new
+            os.replace(new, path)
+        finally:
+            new.unlink(missing_ok=True)
 
 
 def write_text(path, text):
@@ -57,8 +79,10 @@ def write_json(path, content):
 
 def remove_leftovers(folder):
     """Remove what killed processes left in a folder on the way to a whole file."""
-    for leftover in pathlib.Path(folder).glob(f"{_PARTIAL}*"):
-        leftover.unlink(missing_ok=True)
+    for path in pathlib.Path(folder).glob(".partial.*"):
+        match = _FILE.fullmatch(path.name)
+        if match and _is_left_over(path, match):
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -79,28 +103,89 @@ def replace_directory(directory, marker, owned, argument="directory"):
         ValueError: `directory` is a file, or holds files but no `marker`.
     """
     target = pathlib.Path(directory).expanduser().resolve()
+    _clean_up_beside(target, owned)
     _check_replaceable(target, marker, argument)
     target.parent.mkdir(parents=True, exist_ok=True)
-    token = uuid.uuid4().hex[:8]
-    new = target.with_name(f".{target.name}.{token}.partial")
-    new.mkdir()
-    try:
-        yield new
-        old = _set_aside(target, target.with_name(f".{target.name}.{token}.old"))
+    owner = _owner()
+    new = target.with_name(f".{target.name}.{owner}.partial")
+    room = target.with_name(f".{target.name}.{owner}.old")
+    with _marked(new), _marked(room):
+        new.mkdir()
         try:
-            os.rename(new, target)
-        except OSError:
-            if old is not None:
-                os.rename(old, target)
+            yield new
+            old = _set_aside(target, room)
+            try:
+                os.rename(new, target)
+            except OSError:
+                if old is not None:
+                    os.rename(old, target)
+                raise
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
             raise
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    if old is not None:
-        for entry in old.iterdir():
-            if entry.name not in owned and not (target / entry.name).exists():
-                os.rename(entry, target / entry.name)
-        shutil.rmtree(old)
+        if old is not None:
+            _take_over(old, target, owned)
+
+
+def _owner():
+    return f"{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+@contextlib.contextmanager
+def _marked(path):
+    """Mark a path as being written by this process, for other threads of it."""
+    name = os.path.abspath(path)
+    _being_written.add(name)
+    try:
+        yield
+    finally:
+        _being_written.discard(name)
+
+
+def _is_left_over(path, match):
+    """Whether nobody is writing `path` any more."""
+    if match["host"] != _HOST:
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - path.lstat().st_mtime > _SECONDS_OF_OTHERS
+        return False
+    if int(match["process"]) == os.getpid():
+        # The number may be that of a process before: in a container it is often the same.
+        return os.path.abspath(path) not in _being_written
+    return not _is_alive(int(match["process"]))
+
+
+def _is_alive(process):
+    if os.name != "posix":  # elsewhere signal 0 is no question
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _clean_up_beside(target, owned):
+    """Finish, or undo, what a killed process was replacing at `target`."""
+    for path in sorted(target.parent.glob(f".{glob.escape(target.name)}.*")):
+        match = _DIRECTORY.fullmatch(path.name[len(target.name) + 2 :])
+        if not match or not _is_left_over(path, match):
+            continue
+        if match["kind"] == "partial":
+            shutil.rmtree(path, ignore_errors=True)
+        elif target.exists():
+            _take_over(path, target, owned)
+        else:
+            os.rename(path, target)
+
+
+def _take_over(old, target, owned):
+    """Move what is not `owned` from the old directory to the new one, and remove the old."""
+    for entry in old.iterdir():
+        if entry.name not in owned and not (target / entry.name).exists():
+            os.rename(entry, target / entry.name)
+    shutil.rmtree(old)
 
 
 def _set_aside(target, old):

@@ -7,6 +7,7 @@ import shlex
 
 from keras_bld.base import checks
 from keras_bld.base.files import write_json
+from keras_bld.base.json_files import read_json
 
 # How many commands are running in this process (a recipe's `main` is one); threads see it, too.
 _COMMANDS = []
@@ -59,8 +60,10 @@ def claim_folder(path, settings, free=(), defaults=None):
     """
     settings = json.loads(json.dumps(settings))
     if path.is_file():
-        defaults = json.loads(json.dumps(defaults or {}, default=dataclasses.asdict))
-        earlier = {**defaults, **json.loads(path.read_text())}
+        there = read_json(
+            path, "work_dir", "the settings of a run", "delete the file, or pass another --work-dir"
+        )
+        earlier = {**json.loads(json.dumps(defaults or {}, default=dataclasses.asdict)), **there}
         differences = ", ".join(
             f"{name}={value!r} (there: {earlier.get(name)!r})"
             for name, value in settings.items()

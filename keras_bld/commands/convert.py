@@ -78,7 +78,7 @@ def convert_command(
     console = Console()
     for table in report.tables():
         console.print(table)
-    console.print(f"Written to {directory}", highlight=False)
+    console.print(f"Written to {directory}", highlight=False, markup=False)
     if kind == "diffusion" and autoencoder is None:
         console.print("It makes codes; for images convert it again with --autoencoder.")
 

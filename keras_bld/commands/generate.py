@@ -1,6 +1,5 @@
 """`python -m keras_bld generate`."""
 
-import json
 import pathlib
 import time
 from typing import Literal
@@ -12,6 +11,7 @@ from keras_bld.base import checks
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
 from keras_bld.base.images import to_uint8
+from keras_bld.base.json_files import read_json
 from keras_bld.base.random import resolve_seed, uniforms
 from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
@@ -184,7 +184,7 @@ def _claim(folder, model_files, settings):
     wanted = {**settings, "model": model_files}
     path = folder / _SETTINGS
     if path.is_file() and any(folder.glob("*.png")):
-        there = json.loads(path.read_text())
+        there = read_json(path, "out_dir", "the settings of these images", "pass another --out-dir")
         different = [key for key in wanted if there.get(key) != wanted[key]]
         if different:
             names = ", ".join(

@@ -1,5 +1,7 @@
 """`python -m keras_bld presets`."""
 
+from keras_bld.base import checks
+
 
 def presets_command(with_weights: bool = False):
     """List the presets: architectures of the paper, released models, and what is on this machine.
@@ -14,8 +16,10 @@ def presets_command(with_weights: bool = False):
     rows = [row for row in list_presets() if row.has_weights or not with_weights]
     console = Console()
     console.print(presets_table(rows))
+    damaged = sum(row.damage is not None for row in rows)
     console.print(
-        f"{len(rows)} presets, {sum(row.has_weights for row in rows)} with weights. Build an"
+        f"{len(rows)} presets, {sum(row.has_weights for row in rows)} with weights"
+        f"{f', {damaged} damaged' if damaged else ''}. Build an"
         " architecture with keras_bld.zoo.build(name), load weights with"
         " keras_bld.load_preset(name).",
         highlight=False,
@@ -26,6 +30,7 @@ def presets_table(rows):
     """The rich table of a list of `Preset` rows, two lines each so that it fits 80 columns."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     widest_name = max((len(row.name) for row in rows), default=0)
@@ -35,11 +40,16 @@ def presets_table(rows):
     table.add_column("weights\norigin", no_wrap=True)
     table.add_column("here\nlicence", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row), style=None if row.has_weights else "dim")
+        # Texts of files are shown as they are: no markup, nothing that a terminal obeys.
+        cells = [Text("\n".join(map(checks.printable, cell))) for cell in _cells(row)]
+        table.add_row(*cells, style=None if row.has_weights else "dim")
     return table
 
 
 def _cells(row):
+    """Two lines for each column."""
+    if row.damage is not None:
+        return (row.name, f"damaged: {row.damage}"), *[("-", "")] * 4
     denoiser, condition = "-", ""
     if row.depth is not None:
         denoiser = f"{row.depth}x{row.width}x{row.num_heads}, {row.num_training_steps}"
@@ -49,9 +59,9 @@ def _cells(row):
     if row.guidance_scale:
         metric += f", w = {row.guidance_scale:g}"
     return (
-        f"{row.name}\n{metric}",
-        f"{row.resolution} / {row.downsampling}\n" + "x".join(map(str, row.code_shape)),
-        f"{denoiser}\n{condition}",
-        f"{row.num_weights / 1e6:.1f} M\n{row.origin}",
-        f"{'yes' if row.has_weights else 'no'}\n{row.licence or '-'}",
+        (row.name, metric),
+        (f"{row.resolution} / {row.downsampling}", "x".join(map(str, row.code_shape))),
+        (denoiser, condition),
+        (f"{row.num_weights / 1e6:.1f} M", row.origin),
+        ("yes" if row.has_weights else "no", row.licence or "-"),
     )

@@ -82,7 +82,8 @@ def convert_autoencoder(
         "norm_first": generator.norm_first,
     }
     critic_layer, critic_sizes = _critic(state) if critic else (None, {})
-    model = BinaryAutoencoder(**sizes, critic=critic_layer)
+    with state.bounded_building():
+        model = BinaryAutoencoder(**sizes, critic=critic_layer)
     rows = names.expand(names.BITS)
     rows += stack_rows(encoder, model.encoder.blocks, _ENCODER, "encoder.")
     rows += stack_rows(generator, model.decoder.blocks, _GENERATOR, "decoder.")
@@ -151,6 +152,8 @@ def _critic(state):
         raise missing_tensors([_CRITIC + "0.weight"], state)
     # main: convolution, activation, num_layers x (convolution, norm, activation), convolution
     num_layers = (indices[-1] - 2) // 3
+    if num_layers > len(indices):
+        raise missing_tensors([f"{_CRITIC}{index}.*" for index in (2, 3)], state)
     base_width = state.shape(_CRITIC + "0.weight", 4)[0]
     sizes = {"critic_base_width": base_width, "critic_num_layers": num_layers}
     return PatchCritic(base_width, num_layers, name="critic"), sizes

@@ -92,9 +92,10 @@ def convert_diffusion(
     noise_schedule = BernoulliNoiseSchedule(num_training_steps, schedule)
     reasons = _check_schedule(state, noise_schedule)
     reasons += _check_bits_matrix(state, sizes["code_shape"][-1], autoencoder)
-    denoiser = BernoulliDenoiser(
-        num_heads=num_heads, num_training_steps=num_training_steps, **sizes
-    )
+    with state.bounded_building():
+        denoiser = BernoulliDenoiser(
+            num_heads=num_heads, num_training_steps=num_training_steps, **sizes
+        )
     model = BinaryLatentDiffusion(denoiser, noise_schedule, autoencoder, target)
     rows = denoiser_rows(denoiser)
     placed = place(model, rows, state)
@@ -107,8 +108,9 @@ def convert_diffusion(
 
 def stored_num_training_steps(state_dict):
     """T as the stored schedule has it, or None where the file holds no schedule."""
-    arrays = published_state(state_dict, "diffusion").arrays
-    return len(arrays["scheduler.k_final"]) - 1 if "scheduler.k_final" in arrays else None
+    state = published_state(state_dict, "diffusion")
+    name = "scheduler.k_final"
+    return state.shape(name, 1)[0] - 1 if name in state.arrays else None
 
 
 def denoiser_rows(denoiser):
@@ -128,11 +130,11 @@ def _denoiser_sizes(state, code_shape):
     """Arguments of `BernoulliDenoiser` that names and shapes imply."""
     channels, width = state.shape(_NETWORK + "tok_emb.weight", 2)
     num_cells = state.shape(_NETWORK + "pos_emb", 3)[1]
-    blocks = state.indices(_NETWORK + "blocks.")
+    blocks = state.indices(_NETWORK + "blocks.") or [0]
     return {
         "code_shape": _code_shape(code_shape, num_cells, channels),
         # A gap in the numbers shows later, as tensors that are missing.
-        "depth": max(blocks, default=0) + 1,
+        "depth": min(blocks[-1] + 1, len(blocks) + 1),
         "width": width,
         **_condition_sizes(state, width),
     }

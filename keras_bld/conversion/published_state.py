@@ -1,5 +1,7 @@
 """A published state dict under its canonical names, whatever was wrapped around it."""
 
+import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -7,6 +9,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.presets.budget import TooLargeError, build_at_most
 
 # What torch's wrappers (DataParallel, compile) put into names; no published name has them.
 _WRAPPERS = ("module", "_orig_mod")
@@ -19,6 +22,7 @@ _NETWORK_PARTS = {
     + ("time_step_embedding.",),
     "autoencoder": ("encoder.", "quantize.", "generator."),
 }
+_NUMBER = re.compile("[0-9]{1,6}")
 _ANOTHER_COPY = "another copy of the weights; the one under {!r} was taken"
 
 
@@ -45,11 +49,11 @@ class PublishedState:
         if name not in self.arrays:
             raise missing_tensors([name], self)
         shape = tuple(self.arrays[name].shape)
-        if len(shape) != rank:
+        if len(shape) != rank or 0 in shape:
             raise checks.error(
                 "state_dict",
                 f"`{self.names[name]}` of shape {shape}",
-                f"{rank} dimensions",
+                f"{rank} dimensions, none of them empty",
                 "pass the published state dict, with tensors in their torch layouts",
             )
         return shape
@@ -59,7 +63,28 @@ class PublishedState:
         found = {
             name[len(prefix) :].split(".")[0] for name in self.arrays if name.startswith(prefix)
         }
-        return sorted(int(number) for number in found if number.isdigit())
+        return sorted(int(number) for number in found if _NUMBER.fullmatch(number))
+
+    @contextlib.contextmanager
+    def bounded_building(self):
+        """Let the model that is built in the block be about as large as the tensors at most.
+
+        Raises:
+            ValueError: it would be far larger.
+        """
+        num_values = sum(array.size for array in self.arrays.values())
+        try:
+            # A checkpoint cut short gets a message that names the missing tensors.
+            with build_at_most(4 * num_values, 4 * len(self.arrays)):
+                yield
+        except TooLargeError as reason:
+            raise checks.error(
+                "state_dict",
+                f"{len(self.arrays)} tensors of {num_values:,} numbers, whose names and shapes tell"
+                " of a far larger network",
+                "every tensor of the published network",
+                "pass the whole checkpoint, unchanged",
+            ) from reason
 
 
 def published_state(state_dict, kind):
@@ -189,9 +214,11 @@ def as_array(value):
     if hasattr(value, "detach"):  # a torch tensor, known without importing torch
         value = value.detach().cpu()
         value = (value.float() if value.is_floating_point() else value).numpy()
-    if isinstance(value, (int, float)) or hasattr(value, "__array__"):
-        return np.asarray(value)
-    return None
+    if not isinstance(value, (int, float)) and not hasattr(value, "__array__"):
+        return None
+    array = np.asarray(value)
+    # bfloat16 comes from ml_dtypes, for which NumPy knows no kind.
+    return array if array.dtype.kind in "fiub" or array.dtype.name == "bfloat16" else None
 
 
 def refuse_optimizer(content, argument):

@@ -4,6 +4,8 @@ import math
 import re
 from dataclasses import dataclass, field
 
+from keras_bld.base import checks
+
 _TORCH_TENSORS = "weight|bias|running_mean|running_var"
 _KERAS_TENSORS = "kernel|bias|embeddings|gamma|beta|moving_mean|moving_variance"
 
@@ -54,7 +56,7 @@ class ConversionReport:
         """
         sizes = _table(self.model, "size, as the file has it", "value")
         for name, value in self.sizes.items():
-            sizes.add_row(name, str(value))
+            _add_row(sizes, name, str(value))
         placed = _table("What went where", "published\n  here", "layout", "tensors", "weights")
         for (name, path), tensors in _grouped(
             self.placed,
@@ -65,14 +67,15 @@ class ConversionReport:
         ).items():
             layouts = dict.fromkeys(tensor.layout for tensor in tensors)
             turned = [layout for layout in layouts if "->" in layout]  # a bias never is
-            placed.add_row(f"{name}\n  {path}", ", ".join(turned or layouts), *_counts(tensors))
+            layout = ", ".join(turned or layouts)
+            _add_row(placed, f"{name}\n  {path}", layout, *_counts(tensors))
         placed.add_section()
         placed.add_row("all", "", *_counts(self.placed))
         left_over = _table("Left over", "published", "why it is not in the model", "tensors")
         for (name, reason), names in _grouped(
             self.left_over, lambda name: (_layer(name, _TORCH_TENSORS), self.left_over[name])
         ).items():
-            left_over.add_row(name, reason, str(len(names)))
+            _add_row(left_over, name, reason, str(len(names)))
         return [sizes, placed, left_over] if self.left_over else [sizes, placed]
 
 
@@ -86,6 +89,13 @@ def _table(title, *columns):
         number = column in ("tensors", "weights")
         table.add_column(column, justify="right" if number else "left", overflow="fold")
     return table
+
+
+def _add_row(table, *cells):
+    """Add cells that show texts of a file as they are: no markup, nothing that a terminal obeys."""
+    from rich.text import Text
+
+    table.add_row(*[Text(checks.printable(cell, keep="\n")) for cell in cells])
 
 
 def _counts(tensors):

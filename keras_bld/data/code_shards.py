@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from keras_bld.base import checks
-from keras_bld.base.files import remove_leftovers, replacing, write_json
+from keras_bld.base.files import replacing, write_json
 from keras_bld.base.packing import pack_codes
 from keras_bld.data.code_store import (
     FORMAT,
@@ -102,7 +102,6 @@ def write_code_shards(path, header, batches_of, any_num_shards=False, on_progres
         except UnreadableImageError as error:
             write_json(path / HEADER, {**header, "unreadable": str(error)})
             raise
-    remove_leftovers(path)
     sizes = [file.stat().st_size for file in files]
     write_json(path / HEADER, {**header, "complete": True, "shard_bytes": sizes})
     return CodeStore(path)

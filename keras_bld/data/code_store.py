@@ -6,13 +6,14 @@ many shards there are. A record is the label (int32, little end first; -1 for no
 code, and, where flips are stored, the packed code of the mirrored image.
 """
 
-import json
+import math
 import pathlib
 import threading
 
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.json_files import FLAG, TEXT, exactly, list_of, none_or, read_json, whole
 from keras_bld.base.optional import import_optional
 from keras_bld.base.packing import packed_shape, unpack_codes
 from keras_bld.base.random import resolve_seed
@@ -21,6 +22,19 @@ from keras_bld.data.loader import check_batches, reading
 HEADER = "header.json"
 FORMAT = "keras_bld code store, version 1"
 LABEL_TYPE = np.dtype("<i4")
+# What stands in the header; what else decides the codes is compared and never computed with.
+_FIELDS = {
+    "format": exactly(FORMAT),
+    "complete": FLAG,
+    "code_shape": list_of(whole(1, 2**20), 3),
+    "num_images": whole(1, 2**40),
+    "num_shards": whole(1, 2**20),
+    "num_classes": none_or(whole(1)),
+    "class_names": list_of(TEXT),
+    "has_flips": FLAG,
+    "autoencoder_fingerprint": none_or(TEXT),
+}
+_FIELDS_IF_THERE = {"shard_bytes": list_of(whole()), "unreadable": TEXT}
 
 
 class CodeStore:
@@ -72,18 +86,15 @@ class CodeStore:
         self.packed_shape = packed_shape(self.code_shape)
         self.class_names = tuple(self.header["class_names"])
         self.has_flips = self.header["has_flips"]
+        self._record_bytes = _record_bytes(self.header)
+        _check_sizes(self.path, self.header, self._record_bytes)
         self._starts = shard_starts(self.header["num_images"], self.header["num_shards"])
         self._readers = [None] * self.header["num_shards"]
         self._lock = threading.Lock()
         for shard, size in enumerate(self.header["shard_bytes"]):
             file = self.path / shard_name(shard, self.header["num_shards"])
             if not file.is_file() or file.stat().st_size != size:
-                raise checks.error(
-                    "path",
-                    f"`{file}`, which is missing or not the {size} bytes that were written",
-                    "every shard as it was written",
-                    "copy the store again, or delete the shard and `header.json` and encode again",
-                )
+                raise _damaged(file, f"missing or not the {size} bytes that were written")
 
     @property
     def num_classes(self):
@@ -239,21 +250,39 @@ class CodeStore:
         for shard in np.unique(shards):
             places = np.flatnonzero(shards == shard)
             inside = [int(indices[place] - self._starts[shard]) for place in places]
-            for place, record in zip(places, self._reader(shard).read(inside), strict=True):
+            for place, record in zip(places, self._read_shard(shard, inside), strict=True):
                 records[place] = record
         content = np.frombuffer(b"".join(records), "uint8").reshape(len(indices), -1)
         labels = content[:, : LABEL_TYPE.itemsize].copy().view(LABEL_TYPE)[:, 0]
+        most = self.num_classes or np.iinfo(LABEL_TYPE).max
+        wrong = np.flatnonzero((labels < -1) | (labels >= most))
+        if wrong.size:
+            file = self.path / shard_name(int(shards[wrong[0]]), len(self._readers))
+            raise _damaged(file, f"damaged (the label {labels[wrong[0]]} for {most} classes)")
         codes = content[:, LABEL_TYPE.itemsize :]
         return codes.reshape(len(indices), -1, *self.packed_shape), labels.astype("int32")
+
+    def _read_shard(self, shard, inside):
+        """The records with these numbers in a shard."""
+        file = self.path / shard_name(int(shard), len(self._readers))
+        with checks.as_error(lambda reason: _damaged(file, f"damaged ({reason})")):
+            records = self._reader(shard).read(inside)
+            if any(len(record) != self._record_bytes for record in records):
+                raise ValueError(f"codes of other sizes than {self._record_bytes} bytes")
+        return records
 
     def _reader(self, shard):
         with self._lock:
             if self._readers[shard] is None:
-                file = self.path / shard_name(shard, len(self._readers))
+                file = self.path / shard_name(int(shard), len(self._readers))
                 # Read-ahead is for reading in order; here every record is a jump.
-                self._readers[shard] = self._array_record.ArrayRecordReader(
+                reader = self._array_record.ArrayRecordReader(
                     str(file), options="readahead_buffer_size:0", file_reader_buffer_size=32768
                 )
+                stop = [*self._starts, len(self)][shard + 1]
+                if reader.num_records() != stop - self._starts[shard]:
+                    raise ValueError(f"{reader.num_records()} codes")
+                self._readers[shard] = reader
             return self._readers[shard]
 
 
@@ -280,11 +309,41 @@ def read_header(path):
             f"There is no code store in `{path}` (no `{HEADER}`). Fix: write one with "
             "`python -m keras_bld encode`, or `generate --out-store`, or correct the path."
         )
-    try:
-        header = json.loads(file.read_text(encoding="utf-8"))
-        if header["format"] == FORMAT:
-            return header
-        received = f"`{file}` of format {header['format']!r}"
-    except (ValueError, TypeError, KeyError) as error:
-        received = f"`{file}`, which is not such a header ({error!r})"
-    raise checks.error("path", received, f"format {FORMAT!r}", "encode the data set again")
+    header = read_json(
+        file,
+        "path",
+        f"format {FORMAT!r}",
+        "copy the store again, or delete it and write it anew",
+        _FIELDS,
+        _FIELDS_IF_THERE,
+    )
+    num_classes = len(header["class_names"]) or None
+    if header["num_shards"] > header["num_images"] or header["num_classes"] != num_classes:
+        raise _damaged(file, "of numbers that contradict each other")
+    return header
+
+
+def _record_bytes(header):
+    """Size of the record of one image."""
+    versions = 2 if header["has_flips"] else 1
+    return LABEL_TYPE.itemsize + versions * math.prod(packed_shape(header["code_shape"]))
+
+
+def _check_sizes(path, header, record_bytes):
+    """Raise ValueError unless the shards have room for the codes that the header claims."""
+    sizes = header.get("shard_bytes", [])
+    if len(sizes) != header["num_shards"]:
+        raise _damaged(path / HEADER, f"of {header['num_shards']} shards and {len(sizes)} sizes")
+    # Records are stored uncompressed.
+    if sum(sizes) < header["num_images"] * record_bytes:
+        claimed = f"{header['num_images']:,} codes of {record_bytes:,} bytes"
+        raise _damaged(path / HEADER, f"{claimed} in shards of {sum(sizes):,} bytes")
+
+
+def _damaged(file, received):
+    return checks.error(
+        "path",
+        f"`{file}`, which is {received}",
+        "every file of the store as it was written",
+        "copy the store again, or delete the shard and `header.json` and encode again",
+    )

@@ -5,9 +5,9 @@ learning algorithms" (2017); the idx format is LeCun's, of MNIST.
 """
 
 import gzip
+import math
 import pathlib
 import struct
-import zlib
 
 import numpy as np
 
@@ -32,6 +32,8 @@ FILES = {
 }
 _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
+# The training images take 47 MB.
+_LARGEST_BYTES, _MOST_AXES = 64 * 2**20, 32
 
 
 def holds_fashion_mnist(data_dir):
@@ -81,14 +83,18 @@ def read_idx(path):
         uint8 array of the shape that the file states.
 
     Raises:
-        ValueError: not an idx file of unsigned bytes, damaged, or of the wrong length.
+        ValueError: not an idx file of unsigned bytes, damaged, of the wrong length, or larger than
+            Fashion-MNIST.
     """
-    content = pathlib.Path(path).read_bytes()
-    if content.startswith(_GZIP_MAGIC):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise _damaged(path, f"broken gzip data ({error})") from error
+    with open(path, "rb") as file:
+        compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    with (
+        checks.as_error(lambda reason: _damaged(path, f"broken gzip data ({reason})")),
+        gzip.open(path) if compressed else open(path, "rb") as file,
+    ):
+        content = file.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        raise _damaged(path, f"more than {_LARGEST_BYTES:,} bytes of data")
     # Two zero bytes, the type, the number of axes, then each axis as a big-endian 32-bit number.
     if len(content) < 4 or content[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
         raise _damaged(path, f"first bytes {content[:4].hex(' ') or '(none)'}")
@@ -96,7 +102,7 @@ def read_idx(path):
     if len(content) < start:
         raise _damaged(path, "a header that ends early")
     shape = struct.unpack(f">{content[3]}I", content[4:start])
-    if len(content) - start != np.prod(shape, dtype="int64"):
+    if len(content) - start != math.prod(shape) or len(shape) > _MOST_AXES:
         raise _damaged(path, f"{len(content) - start} bytes of data for shape {shape}")
     return np.frombuffer(content, "uint8", offset=start).reshape(shape)
 

@@ -8,6 +8,7 @@ from keras_bld.base import checks
 
 KINDS = ("linear", "cos", "sigmoid")
 _LARGEST_FINAL_SIGNAL = 0.01
+_MOST_STEPS = 1_000_000  # for there are tables of T + 1 numbers
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -21,7 +22,7 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
     Source: Wang et al., "Binary Latent Diffusion" (CVPR 2023), Eq. 4-5 and appendix A.
 
     Args:
-        num_training_steps: T, number of diffusion steps, >= 1.
+        num_training_steps: T, number of diffusion steps, in [1, 1000000].
         kind: "linear" (k_t = 1 - t / T), "cos" (k_t = cos(pi t / 2 T)^2) or "sigmoid" (the
             published one: the falling sigmoid between 0 and 3 with temperature 0.8). Ignored
             where `k` or `beta` is given.
@@ -55,7 +56,9 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
     def __init__(self, num_training_steps, kind="linear", k=None, beta=None, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.num_training_steps = checks.check_integer("num_training_steps", num_training_steps, 1)
+        self.num_training_steps = checks.check_integer(
+            "num_training_steps", num_training_steps, 1, _MOST_STEPS
+        )
         checks.check_choice("kind", kind, KINDS)
         if k is not None and beta is not None:
             raise checks.error("k", "both k and beta", "one of them", "leave one out")

@@ -3,13 +3,13 @@
 import csv
 import io
 import itertools
-import json
 import pathlib
 
 import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.files import write_json, write_text
+from keras_bld.base.json_files import RECORD, Kind, list_of, number, read_json
 from keras_bld.evaluation.plots import heat_map, steps_plot, visible_scale
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import real_features, score_samples
@@ -19,6 +19,20 @@ from keras_bld.text import LabelConditions
 
 AXES = ("num_steps", "temperature", "guidance_scale", "posterior")
 _SHEET_COLUMNS = 10
+_ROWS = list_of(
+    Kind(
+        "a combination with its metrics",
+        lambda row: (
+            isinstance(row, dict)
+            and {*AXES, "metrics"} <= set(row)
+            and isinstance(row["metrics"], dict)
+            and all(
+                isinstance(entry, dict) and number().holds(entry.get("value"))
+                for entry in row["metrics"].values()
+            )
+        ),
+    )
+)
 _METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "recognised_as_asked")
 
 
@@ -209,5 +223,11 @@ def _table(rows):
 def _earlier(path, key):
     if path is None or not path.is_file():
         return []
-    earlier = json.loads(path.read_text())
+    earlier = read_json(
+        path,
+        "folder",
+        "the combinations of a sweep",
+        "delete the file",
+        {"key": RECORD, "rows": _ROWS},
+    )
     return earlier["rows"] if earlier["key"] == key else []

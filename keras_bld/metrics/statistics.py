@@ -1,10 +1,17 @@
 """Mean and covariance of features, gathered batch by batch in float64."""
 
+import math
+import pathlib
+import zipfile
+
 import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.files import replacing
 from keras_bld.metrics.arrays import check_features, to_float64
+
+# A covariance hardly compresses; small ones of toys may do so well.
+_LARGEST_SMALL, _COMPRESSION = 64 * 2**20, 16
 
 
 class StreamingStatistics:
@@ -119,20 +126,25 @@ class StreamingStatistics:
                 not need it; merging does).
 
         Raises:
-            ValueError: an array is missing.
+            ValueError: the file is damaged, an array is missing or larger than the file could
+                hold, or the moments are not finite.
         """
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = {"mu", "sigma"} - set(arrays.files)
-            if missing:
-                raise checks.error(
-                    "path",
-                    f"{path} with arrays {sorted(arrays.files)}",
-                    "an .npz file with `mu` and `sigma`",
-                    "write it with StreamingStatistics.save or with pytorch-fid's --save-stats",
-                )
-            if count is None:
-                count = int(arrays["count"]) if "count" in arrays.files else 2
-            return cls.from_moments(arrays["mu"], arrays["sigma"], count)
+        with checks.as_error(lambda reason: _damaged(path, reason)):
+            arrays = _read_moments(path)
+        missing = {"mu", "sigma"} - set(arrays)
+        if missing:
+            raise _damaged(path, f"no {' and no '.join(sorted(missing))}")
+        if count is None:
+            counts = arrays.get("count", np.array(2))
+            count = float(counts) if counts.size == 1 else 0.0
+            if not 2 <= count <= 2**53:
+                raise _damaged(path, "a count that is no number of samples")
+        mean, covariance = arrays["mu"], arrays["sigma"]
+        with np.errstate(over="ignore"):
+            sums = covariance.astype("float64") * float(count)
+        if not (np.isfinite(mean).all() and np.isfinite(sums).all()):
+            raise _damaged(path, "moments that are not finite")
+        return cls.from_moments(mean, covariance, int(count))
 
     def _add(self, count, mean, scatter):
         if self._mean is None:
@@ -153,3 +165,35 @@ class StreamingStatistics:
                 f"at least {minimum}",
                 "call `update` with more features first",
             )
+
+
+def _read_moments(path):
+    """{name: array} of an .npz file: real numbers, and no larger than such a file can be."""
+    size = pathlib.Path(path).stat().st_size
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in ("mu", "sigma", "count"):
+            if f"{name}.npy" not in archive.namelist():
+                continue
+            with archive.open(f"{name}.npy") as file:
+                version = np.lib.format.read_magic(file)
+                header = {
+                    (1, 0): np.lib.format.read_array_header_1_0,
+                    (2, 0): np.lib.format.read_array_header_2_0,
+                }[version]
+                shape, _, dtype = header(file)
+            needed = math.prod(shape) * dtype.itemsize
+            if dtype.kind not in "fiu" or needed > max(_LARGEST_SMALL, _COMPRESSION * size):
+                raise ValueError(f"`{name}` of shape {shape} and {dtype} in {size:,} bytes")
+            with archive.open(f"{name}.npy") as file:
+                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays
+
+
+def _damaged(path, received):
+    return checks.error(
+        "path",
+        f"`{path}`: {received}",
+        "an .npz file with `mu` and `sigma`",
+        "write it with StreamingStatistics.save or with pytorch-fid's --save-stats",
+    )

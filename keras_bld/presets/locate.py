@@ -40,7 +40,9 @@ def named_presets():
     folders += [pathlib.Path(folder).expanduser() for folder in reversed(listed) if folder]
     found = {}
     for folder in folders:
-        found |= {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{_MARKER}"))}
+        directories = [path.parent for path in sorted(folder.glob(f"*/{_MARKER}"))]
+        # Hidden is what is being written.
+        found |= {path.name: path for path in directories if not path.name.startswith(".")}
     return found
 
 

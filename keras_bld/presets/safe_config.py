@@ -16,14 +16,37 @@ _ACCEPTED_KINDS = (
     keras.regularizers.Regularizer,
     keras.constraints.Constraint,
 )
+# Layers that run code, read other files, or take memory that no weights show; no model of images
+# and codes has them.
+_REFUSED_LAYERS = tuple(
+    getattr(keras.layers, name)
+    for name in (
+        "Lambda",
+        "TFSMLayer",
+        "TorchModuleWrapper",
+        "JaxLayer",
+        "FlaxLayer",
+        "StringLookup",
+        "IntegerLookup",
+        "TextVectorization",
+        "Hashing",
+        "HashedCrossing",
+        "CategoryEncoding",
+        "Discretization",
+        "MelSpectrogram",
+        "STFTSpectrogram",
+    )
+    if hasattr(keras.layers, name)
+)
 
 
 def check_safe(config, argument="config.json"):
     """Raise ValueError unless every class in a serialised object is one that runs no foreign code.
 
     Accepted are classes that are registered under "keras_bld", and Keras's own layers,
-    initializers, regularizers, constraints and dtype policies. Refused are `Lambda` layers, Python
-    functions, classes of other packages and anything that cannot be found.
+    initializers, regularizers, constraints and dtype policies. Refused are `Lambda` layers, layers
+    that read other files, Python functions, classes of other packages and anything that cannot be
+    found.
 
     Args:
         config: what `keras.saving.serialize_keras_object` returns, as read from JSON.
@@ -60,7 +83,7 @@ def _check_class(config, argument):
         return
     found = class_of(config)
     accepted = isinstance(found, type) and issubclass(found, _ACCEPTED_KINDS)
-    if not accepted or issubclass(found, keras.layers.Lambda):
+    if not accepted or issubclass(found, _REFUSED_LAYERS):
         where = f" of {config['module']}" if config.get("module") else ""
         raise checks.error(
             argument,

@@ -8,26 +8,25 @@ import keras
 
 from keras_bld.base import checks
 from keras_bld.base.files import replace_directory
+from keras_bld.base.json_files import check_fields, read_json
 from keras_bld.base.version import __version__
+from keras_bld.presets.budget import build_at_most
+from keras_bld.presets.fields import (
+    CONFIG,
+    DESCRIPTION,
+    FORMAT,
+    FREE_FIELDS,
+    METADATA,
+    OWN_FIELDS,
+    SERIALISED,
+    WEIGHTS,
+)
 from keras_bld.presets.locate import MissingFileError, find_preset
 from keras_bld.presets.safe_config import check_safe, class_of
 from keras_bld.presets.training_parts import without_training_parts
-from keras_bld.presets.weights_file import read_weights, write_weights
+from keras_bld.presets.weights_file import inspect_weights, read_weights, write_weights
 
-CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 FILES = (CONFIG, WEIGHTS, METADATA)
-FORMAT = 1
-# What a reader of a preset wants to know; None where `metadata` does not say.
-DESCRIPTION = ("licence", "data", "metric", "command")
-_OWN_KEYS = (
-    "format",
-    "class_name",
-    "num_weights",
-    "num_denoiser_weights",
-    "weights_dtype",
-    "versions",
-    "files",
-)
 
 
 def save_preset(model, directory, metadata=None, dtype=None, training_parts=True):
@@ -51,8 +50,8 @@ def save_preset(model, directory, metadata=None, dtype=None, training_parts=True
 
     Raises:
         ValueError: `directory` holds other files than a preset; metadata that JSON cannot hold or
-            that names a key of the store; a weight too large for float16; a part of the model of
-            a class that `load_preset` would refuse.
+            that names a key of the store; a weight that is not finite, or too large for float16;
+            a part of the model of a class that `load_preset` would refuse.
         TypeError: `model` is not such a model.
 
     Example:
@@ -122,25 +121,24 @@ def load_preset(preset, dtype=None, expected_class=None):
     Raises:
         ValueError: unknown name, missing file (also a FileNotFoundError), a truncated or altered
             file, a config that names a class which is neither Keras's nor this library's, config
-            and weights that do not fit together, or a preset of another class.
+            and weights that do not fit together, weights that are not finite, or a preset of
+            another class. A model is not built where the weights file could not fill it.
     """
     directory = find_preset(preset, METADATA)
     metadata = read_metadata(directory)
-    for name in (CONFIG, WEIGHTS):
-        _verify(directory / name, metadata)
+    check_files(directory, metadata)
     config = read_config(directory)
     check_safe(config)
     if expected_class is not None:
         _check_class(directory, config, expected_class)
     if dtype is not None:
         _set_dtype(config, keras.dtype_policies.get(dtype).name)
-    try:
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    except (TypeError, KeyError) as reason:
-        raise _damaged(directory / CONFIG, f"a config that no model takes ({reason})") from reason
+    model = _build(directory, config)
     read_weights(model, directory / WEIGHTS)
     if hasattr(model, "use_metadata"):
-        model.use_metadata(metadata)
+        path = directory / METADATA
+        with checks.as_error(lambda reason: damaged(path, f"what no model takes ({reason})")):
+            model.use_metadata(metadata)
     return model
 
 
@@ -154,11 +152,7 @@ def read_metadata(preset):
         ValueError: no such preset, or a damaged metadata.json.
     """
     path = find_preset(preset, METADATA) / METADATA
-    metadata = _read_json(path)
-    files = metadata.get("files")
-    if metadata.get("format") != FORMAT or not isinstance(files, dict):
-        raise _damaged(path, f"format {metadata.get('format')!r}, not {FORMAT}")
-    return metadata
+    return _read_json(path, OWN_FIELDS, FREE_FIELDS)
 
 
 def read_config(directory):
@@ -167,17 +161,23 @@ def read_config(directory):
     Raises:
         ValueError: a damaged config.json.
     """
-    config = _read_json(directory / CONFIG).get("model")
-    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise _damaged(directory / CONFIG, "no model in it")
-    return config
+    return _read_json(directory / CONFIG, {"model": SERIALISED})["model"]
 
 
-def _verify(path, metadata):
-    wanted = metadata["files"].get(path.name)
-    if not isinstance(wanted, dict) or not {"sha256", "bytes"} <= set(wanted):
-        raise _damaged(path.with_name(METADATA), f"no sha256 and size of {path.name}")
-    if not path.exists():
+def check_files(directory, metadata, contents=True):
+    """Raise ValueError unless config and weights are there as the metadata says.
+
+    Args:
+        directory: of the preset.
+        metadata: of `read_metadata`.
+        contents: False compares sizes alone, which costs nothing.
+    """
+    for name in (CONFIG, WEIGHTS):
+        _verify(directory / name, metadata["files"][name], contents)
+
+
+def _verify(path, wanted, contents):
+    if not path.is_file():
         raise checks.error(
             "preset",
             f"{path.parent} without {path.name}",
@@ -187,9 +187,21 @@ def _verify(path, metadata):
         )
     size = path.stat().st_size
     if size != wanted["bytes"]:
-        raise _damaged(path, f"{size:,} bytes where metadata.json says {wanted['bytes']:,}")
-    if _fingerprint(path)["sha256"] != wanted["sha256"]:
-        raise _damaged(path, "a sha256 that differs from the one in metadata.json")
+        raise damaged(path, f"{size:,} bytes where metadata.json says {wanted['bytes']:,}")
+    if contents and _fingerprint(path)["sha256"] != wanted["sha256"]:
+        raise damaged(path, "a sha256 that differs from the one in metadata.json")
+
+
+def _build(directory, config):
+    """The model of a config, no larger than the weights that lie beside it."""
+    contents = inspect_weights(directory / WEIGHTS)
+    path = directory / CONFIG
+    with checks.as_error(lambda reason: damaged(path, f"a config that no model takes ({reason})")):
+        with build_at_most(contents.num_values, contents.num_weights):
+            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        if not isinstance(model, keras.Model) or not model.built:
+            raise TypeError(f"it makes a {type(model).__name__}")
+    return model
 
 
 def _fingerprint(path):
@@ -198,20 +210,17 @@ def _fingerprint(path):
     return {"sha256": digest, "bytes": path.stat().st_size}
 
 
-def _read_json(path):
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as reason:
-        raise _damaged(path, f"a file that is not JSON ({reason})") from reason
-    if not isinstance(content, dict):
-        raise _damaged(path, "JSON that is not a dictionary")
-    return content
+def _read_json(path, required, optional=None):
+    return read_json(path, path.name, *_what_it_should_be(path), required, optional)
 
 
-def _damaged(path, received):
-    return checks.error(
-        path.name,
-        received,
+def damaged(path, received):
+    """The error for a file of a preset that is not as it was written."""
+    return checks.error(path.name, received, *_what_it_should_be(path))
+
+
+def _what_it_should_be(path):
+    return (
         f"the file that save_preset wrote to {path.parent}",
         "it was truncated or altered: copy or save the preset again",
     )
@@ -228,12 +237,15 @@ def _check_metadata(metadata):
             "a dictionary of strings, finite numbers, lists and dictionaries",
             "convert arrays with `.tolist()` and paths with `str`",
         ) from reason
-    taken = sorted(set(metadata) & set(_OWN_KEYS))
+    wrong = check_fields(metadata, {}, FREE_FIELDS)
+    if wrong is not None:
+        raise checks.error("metadata", wrong, "a description", "pass such a value, or leave it out")
+    taken = sorted(set(metadata) & set(OWN_FIELDS))
     if taken:
         raise checks.error(
             "metadata",
             f"the keys {taken}",
-            f"keys other than {', '.join(_OWN_KEYS)}",
+            f"keys other than {', '.join(OWN_FIELDS)}",
             "the store fills these in; name yours differently",
         )
     return metadata
@@ -270,7 +282,8 @@ def _set_dtype(config, name):
             _set_dtype(item, name)
     elif isinstance(config, dict):
         found = class_of(config) if "class_name" in config else None
-        if found is not None and issubclass(found, keras.Model):
+        is_model = found is not None and issubclass(found, keras.Model)
+        if is_model and isinstance(config.get("config"), dict):
             config["config"]["dtype"] = name
         for value in config.values():
             _set_dtype(value, name)

@@ -1,14 +1,25 @@
 """The `.weights.h5` file of a preset: Keras's layout, weights alone, optionally in float16."""
 
+import math
 import pathlib
+from dataclasses import dataclass
 
 import h5py
 import numpy as np
+from keras import ops
 
 from keras_bld.base import checks
 
 DTYPES = (None, "float16")
 _FLOAT16_MAX = float(np.finfo("float16").max)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file of weights holds: numbers in all, and arrays."""
+
+    num_values: int
+    num_weights: int
 
 
 def write_weights(model, path, dtype=None):
@@ -21,10 +32,19 @@ def write_weights(model, path, dtype=None):
             the space (they load as what the model has).
 
     Raises:
-        ValueError: unknown dtype, or a weight that is too large for float16.
+        ValueError: unknown dtype, a weight that is not finite, or too large for float16.
     """
     checks.check_choice("dtype", dtype, DTYPES)
     path = pathlib.Path(path)
+    weight = first_not_finite(model)
+    if weight is not None:
+        raise checks.error(
+            "model",
+            f"NaN or infinity in the weight `{weight}`",
+            "finite weights",
+            "the training diverged: save an earlier checkpoint, or train with a smaller learning"
+            " rate",
+        )
     everything = path.with_name(f"everything.{path.name}")
     # Not libver="latest": that keeps times, and the same weights would differ in their sha256.
     model.save_weights(everything)
@@ -35,35 +55,97 @@ def write_weights(model, path, dtype=None):
         everything.unlink()
 
 
+def inspect_weights(path):
+    """Return the `Contents` of a file of `write_weights`, after a look at its structure alone.
+
+    Every array must be a plain one that lies in the file in full: no size is only claimed, and
+    nothing is read from elsewhere.
+
+    Raises:
+        ValueError: the file is damaged, or holds anything else.
+    """
+    path = pathlib.Path(path)
+    with checks.as_error(lambda reason: _mismatch(path, f"a damaged HDF5 file ({reason})")):
+        with h5py.File(path, "r") as file:
+            sizes, wrong = _sizes(file)
+    if wrong is None and sum(size for _, size in sizes) > path.stat().st_size:
+        wrong = "arrays that share their bytes"
+    if wrong is not None:
+        raise _mismatch(path, wrong)
+    return Contents(sum(count for count, _ in sizes), len(sizes))
+
+
 def read_weights(model, path):
     """Load a file of `write_weights` into `model`.
 
     Raises:
-        ValueError: the file is no HDF5, or its weights are not those of the model.
+        ValueError: the file is damaged, its weights are not those of the model, or not finite.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            in_file = count_values(file)
-    except OSError as reason:
-        raise _mismatch(path, f"a file that is no HDF5 ({reason})") from reason
-    in_model = model.count_params()
+    path = pathlib.Path(path)
+    in_file, in_model = inspect_weights(path).num_values, model.count_params()
     if in_file != in_model:
         raise _mismatch(path, f"{in_file:,} weights for a model of {in_model:,}")
-    try:
+    with checks.as_error(lambda reason: _mismatch(path, _other_names(reason))):
         model.load_weights(path)
-    except (ValueError, KeyError) as reason:
-        # Keras goes on with a list of all objects that it could not load.
-        first = " ".join(str(reason).split("List of objects")[0].split())
-        raise _mismatch(path, f"weights of other shapes or names ({first})") from reason
+    weight = first_not_finite(model)
+    if weight is not None:
+        raise checks.error(
+            path.name,
+            f"NaN or infinity in the weight `{weight}` of {path.parent}",
+            "finite weights",
+            "the training diverged or the file was altered: use an earlier preset",
+        )
 
 
-def count_values(group):
-    """Number of values in all datasets of an HDF5 group."""
-    counts = []
-    group.visititems(
-        lambda _, item: counts.append(item.size) if isinstance(item, h5py.Dataset) else None
+def first_not_finite(model):
+    """Path of the first weight of a model that holds NaN or infinity; None where none does."""
+    for weight in model.weights:
+        if checks.is_floating(weight) and not np.isfinite(ops.convert_to_numpy(weight)).all():
+            return weight.path
+    return None
+
+
+def _sizes(file):
+    """([(values, bytes) of each array], what is wrong or None) of an open HDF5 file."""
+    sizes, seen, groups = [], set(), [file]
+    while groups:
+        group = groups.pop()
+        for name in group:
+            where = f"`{group.name.rstrip('/')}/{name}`"
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                return sizes, f"the link {where} to elsewhere"
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                return sizes, f"{where}, which stands there under another name, too"
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                groups.append(item)
+                continue
+            if not isinstance(item, h5py.Dataset) or not _is_plain(item):
+                return sizes, f"{where}, which is no plain array of numbers"
+            count, stored = math.prod(item.shape), item.id.get_storage_size()
+            if stored != count * item.dtype.itemsize:
+                return sizes, f"{where}, {count:,} numbers in {stored:,} bytes"
+            sizes.append((count, stored))
+    return sizes, None
+
+
+def _is_plain(dataset):
+    properties = dataset.id.get_create_plist()
+    return (
+        dataset.shape is not None
+        and dataset.dtype.kind in "fiub"
+        and properties.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
+        and properties.get_nfilters() == 0
+        and properties.get_external_count() == 0
     )
-    return sum(counts)
+
+
+def _other_names(reason):
+    # Keras goes on with a list of all objects that it could not load.
+    first = " ".join(reason.split("List of objects")[0].split())
+    return f"weights of other shapes or names ({first})"
 
 
 def _copy(source, target, dtype):
@@ -96,8 +178,8 @@ def _as_float16(dataset):
 
 def _mismatch(path, received):
     return checks.error(
-        pathlib.Path(path).name,
-        received,
+        path.name,
+        f"`{path}`: {received}",
         "the weights of the model that config.json describes",
         "use config.json and model.weights.h5 of one and the same preset, or save it again",
     )

@@ -11,6 +11,7 @@ from keras_bld.base import checks
 from keras_bld.base.backend import prefers_xla, runs_on_cpu
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
+from keras_bld.base.json_files import read_json
 from keras_bld.base.processor import lacks_bfloat16
 from keras_bld.base.runs import claim_folder, option, say
 from keras_bld.data import (
@@ -31,7 +32,7 @@ from keras_bld.training import models, pictures
 from keras_bld.training.estimate import describe
 from keras_bld.training.fitting import finished_epochs, fit_resumably, make_optimizer
 from keras_bld.training.recipe import STAGES
-from keras_bld.zoo import load_preset, save_preset
+from keras_bld.zoo import load_preset, read_metadata, save_preset
 
 _NUM_VALIDATION_IMAGES = 512
 _LARGEST_ENCODING_BATCH = 32
@@ -358,13 +359,15 @@ class Runner:
         """What samples and scores depend on: the trained preset and the free settings."""
         everything = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
         settings = {name: everything[name] for name in self.recipe.result_fields}
-        metadata = json.loads((self.folder / "preset" / "metadata.json").read_text())
-        return {"preset": metadata["files"], "settings": settings}
+        files = read_metadata(self.folder / "preset")["files"]
+        return {"preset": files, "settings": settings}
 
     def _has_results(self, stage):
         record = self.folder / f".{stage}.json"
-        is_there = stage in _MADE_FROM_PRESET and record.is_file()
-        return is_there and json.loads(record.read_text()) == self._results_key()
+        if stage not in _MADE_FROM_PRESET or not record.is_file():
+            return False
+        words = ("work_dir", "the record of a stage", "delete it; the stage runs again")
+        return read_json(record, *words) == self._results_key()
 
     def _record_results(self, stage):
         if stage in _MADE_FROM_PRESET:
@@ -375,7 +378,7 @@ class Runner:
         path = preset / "metadata.json"
         if not path.is_file():
             return False
-        trained = json.loads(path.read_text()).get("training_steps", 0)
+        trained = read_metadata(preset).get("training_steps") or 0
         if trained >= num_steps:
             say(f"{preset} is finished ({trained} steps); nothing to train")
         return trained >= num_steps

@@ -30,6 +30,8 @@ class Preset:
         guidance_scale: w of the authors' samples, which the metric was measured with.
         metric: what was reported, 50,000 samples at temperature 0.9 where it is an FID.
         has_weights: whether `load_preset(name)` works here and now.
+        damage: what is wrong with the files that are here under this name; None where nothing is.
+            Sizes that a damaged preset does not tell are None.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Preset:
     guidance_scale: float
     metric: str | None
     has_weights: bool = False
+    damage: str | None = None
 
     @property
     def num_weights(self):

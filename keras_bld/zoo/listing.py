@@ -1,13 +1,24 @@
 """All presets: the catalogue, and what is on this machine."""
 
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 
+from keras_bld.base import checks
+from keras_bld.base.json_files import TEXT, check_fields, none_or, whole
+from keras_bld.presets.fields import CONFIG
 from keras_bld.presets.locate import named_presets
-from keras_bld.presets.store import read_config, read_metadata
+from keras_bld.presets.store import check_files, damaged, read_config, read_metadata
 from keras_bld.zoo.catalogue import CATALOGUE, Preset
 
 # Other models have no such sizes; they load, but stand in no row.
 _CLASSES = ("BinaryAutoencoder", "BinaryLatentDiffusion")
+# What the files must say of a row.
+_ROW = {
+    **dict.fromkeys(("resolution", "downsampling", "code_channels"), whole(1)),
+    **dict.fromkeys(("decoder_num_blocks", "num_autoencoder_weights"), whole()),
+    **dict.fromkeys(("depth", "width", "num_heads", "num_training_steps"), none_or(whole(1))),
+    "condition": none_or(TEXT),
+    "condition_size": none_or(whole(1)),
+}
 
 
 def list_presets():
@@ -21,18 +32,35 @@ def list_presets():
     >>> [row.name for row in list_presets() if row.resolution == 1024]
     ['bld_ffhq_1024', 'bld_celeba_hq_1024']
     """
+    here = {name: _row_or_damage(name, path) for name, path in named_presets().items()}
+    trained = {name: row for name, row in here.items() if row is not None}
     rows = []
-    trained = {
-        name: row_of(name, directory)
-        for name, directory in named_presets().items()
-        if read_metadata(directory).get("class_name") in _CLASSES
-    }
     for row in CATALOGUE:
-        here = trained.pop(row.name, None)
-        if here is not None:
-            row = replace(row, has_weights=True, licence=here.licence, metric=here.metric)
+        found = trained.pop(row.name, None)
+        if found is not None and found.damage:
+            row = replace(row, damage=found.damage)
+        elif found is not None:
+            row = replace(row, has_weights=True, licence=found.licence, metric=found.metric)
         rows.append(row)
     return rows + list(trained.values())
+
+
+def _row_or_damage(name, directory):
+    """The row of a preset on disk; None for a model of another class."""
+    try:
+        metadata = read_metadata(directory)
+        check_files(directory, metadata, contents=False)
+        class_name = read_config(directory)["class_name"]
+        if class_name != metadata["class_name"]:
+            raise damaged(directory / CONFIG, f"a {class_name}, not a {metadata['class_name']}")
+        if class_name not in _CLASSES:
+            return None
+        return row_of(name, directory)
+    except (ValueError, OSError) as error:
+        reason = getattr(error, "received", None) or checks.reason_of(error)
+        row = dict.fromkeys(field.name for field in fields(Preset))
+        row |= {"name": name, "damage": reason.replace(f"{directory}/", ""), "has_weights": False}
+        return Preset(**row)
 
 
 def row_of(name, directory):
@@ -45,6 +73,16 @@ def row_of(name, directory):
         ValueError: damaged files.
     """
     metadata, config = read_metadata(directory), read_config(directory)["config"]
+    path = directory / CONFIG
+    with checks.as_error(lambda reason: damaged(path, f"a config that no model has ({reason})")):
+        row = _row(name, metadata, config)
+    wrong = check_fields(asdict(row), _ROW)
+    if wrong is not None:
+        raise damaged(path, wrong)
+    return row
+
+
+def _row(name, metadata, config):
     denoiser = config.get("denoiser", {}).get("config")
     autoencoder = config if denoiser is None else (config.get("autoencoder") or {}).get("config")
     if autoencoder is None:
@@ -69,9 +107,9 @@ def row_of(name, directory):
         guidance_scale=float(metadata.get("guidance_scale") or 0.0),
         num_denoiser_weights=num_denoiser_weights,
         num_autoencoder_weights=num_weights - num_denoiser_weights,
-        metric=metadata["metric"],
+        metric=metadata.get("metric"),
         origin="keras_bld",
-        licence=metadata["licence"],
+        licence=metadata.get("licence"),
         has_weights=True,
     )
 

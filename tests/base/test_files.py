@@ -1,14 +1,13 @@
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
-from keras_bld.base.files import (
-    remove_leftovers,
-    replace_directory,
-    replacing,
-    write_json,
-    write_text,
-)
+from keras_bld.base import files
+from keras_bld.base.files import replace_directory, replacing, write_json, write_text
 
 pytestmark = pytest.mark.once
 
@@ -56,15 +55,42 @@ def test_text_and_json(tmp_path):
     assert json.loads(path.read_text())["a"] == 0.5
 
 
-def test_leftovers_of_killed_processes_are_removed(tmp_path):
-    with pytest.raises(SystemExit), replacing(tmp_path / "shard") as new:
-        kept = new.with_name("partial.1.shard")  # as a killed process leaves it
-        kept.write_text("half")
-        (tmp_path / "whole").touch()
-        raise SystemExit
-    assert names(tmp_path) == ["partial.1.shard", "whole"]
-    remove_leftovers(tmp_path)
-    assert names(tmp_path) == ["whole"]
+@pytest.fixture
+def process():
+    """A process that lives, and the number of one that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield alive.pid, ended.pid
+    alive.communicate(b"\n")
+
+
+def test_the_next_process_that_writes_in_a_folder_removes_what_killed_ones_left(process, tmp_path):
+    alive, ended = process
+    (tmp_path / "whole.png").touch()
+    with replacing(tmp_path / "shard.png") as new:
+        assert new.name.startswith(".") and new.name.endswith(".shard.png")
+        new.touch()
+    files._swept.clear()
+    host, _, token = new.name.split(".")[2].split("-")
+    owners = {
+        "dead": f"{host}-{ended}",
+        "alive": f"{host}-{alive}",
+        "before us": f"{host}-{os.getpid()}",
+        "far away": f"{'0' * 8}-{ended}",
+        "far away, long ago": f"{'1' * 8}-{ended}",
+    }
+    left = {name: tmp_path / f".partial.{owner}-{token}.0.png" for name, owner in owners.items()}
+    for path in left.values():
+        path.touch()
+    os.utime(left["far away, long ago"], (0, 0))
+    (tmp_path / ".partial.of something else").touch()
+    with replacing(tmp_path / "shard.png") as new:
+        new.touch()
+        files.remove_leftovers(tmp_path)
+        assert new.exists()
+    assert {name for name, path in left.items() if path.exists()} == {"alive", "far away"}
+    assert {"whole.png", "shard.png", ".partial.of something else"} <= set(names(tmp_path))
 
 
 def write(target, text, fail=False):
@@ -130,3 +156,53 @@ def test_foreign_directories_and_files_are_never_replaced(tmp_path):
     (tmp_path / "empty").mkdir()
     write(tmp_path / "empty", "one")
     assert names(tmp_path / "empty") == ["content", "marker"]
+
+
+@pytest.mark.parametrize("killed", ["while writing", "between the renames", "before the end"])
+def test_the_next_writer_finishes_what_a_killed_one_began(killed, tmp_path, monkeypatch):
+    write(tmp_path / "b", "one")
+    (tmp_path / "b" / "card.json").write_text("card")
+    (tmp_path / "b" / "deep").mkdir()
+    left = {"while writing": ".partial", "between the renames": ".old", "before the end": ".old"}
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # no clean-up: the process is gone
+        if killed == "while writing":
+            with pytest.raises(Killed), replace_directory(tmp_path / "b", "marker", ()) as new:
+                (new / "content").write_text("half")
+                raise Killed
+        else:
+            renames = {"between the renames": 1, "before the end": 2}[killed]
+            rename = os.rename
+
+            def rename_or_die(*paths):
+                nonlocal renames
+                renames -= 1
+                rename(*paths) if renames >= 0 else die()
+
+            patch.setattr(os, "rename", rename_or_die)
+            with pytest.raises(Killed):
+                write(tmp_path / "b", "two")
+    assert any(name.endswith(left[killed]) for name in names(tmp_path))
+    assert (tmp_path / "b").exists() == (killed != "between the renames")
+    with pytest.raises(OSError, match="disk full"):
+        write(tmp_path / "b", "three", fail=True)
+    assert names(tmp_path) == ["b"]
+    assert names(tmp_path / "b") == ["card.json", "content", "deep", "marker"]
+    content = {"before the end": "two"}.get(killed, "one")
+    assert (tmp_path / "b" / "content").read_text() == content
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    with replace_directory(tmp_path / "b", "marker", ("content",)) as first:
+        (first / "content").write_text("first")
+        write(tmp_path / "b", "second")
+        assert first.exists()
+        (first / "marker").touch()
+    assert (tmp_path / "b" / "content").read_text() == "first" and names(tmp_path) == ["b"]

@@ -85,3 +85,12 @@ def test_errors_of_a_command_are_one_line():
     with pytest.raises(SystemExit, match="^interrupted; the same command goes on at step 3$"):
         with short_errors(resumable=lambda: "at step 3"):
             raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 10**5, '{"a": ' + "9" * 5000 + "}"])
+def test_damaged_settings_are_refused_and_stay(content, tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="Invalid `work_dir`: received `.*recipe.json`.*Fix: "):
+        claim_folder(path, {"name": "digits", "seed": 0})
+    assert path.read_text() == content

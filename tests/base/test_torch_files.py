@@ -1,81 +1,157 @@
+import os
+import struct
 import sys
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
 
-from keras_bld.base.torch_files import read_arrays, read_torch
+from keras_bld.base.torch_files import Unsupported, read_arrays, read_torch
 
+torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.once
 
+GRID = torch.arange(12.0).reshape(3, 4)
+PLAIN = {
+    "double": GRID.double(),
+    "half": GRID.half(),
+    "transposed": GRID.T,
+    "row": GRID[1:, 2],
+    "number": torch.tensor(7),
+    "flags": torch.tensor([True, False]),
+    "bytes": torch.arange(3, dtype=torch.uint8),
+    "empty": torch.zeros(0, 3),
+    "parameter": torch.nn.Parameter(torch.ones(2)),
+}
+both_formats = pytest.mark.parametrize("is_zip", [True, False])
 
-def save(content, path, zip_format=True):
-    torch = pytest.importorskip("torch")
-    torch.save(content, path, _use_new_zipfile_serialization=zip_format)
-    return path
+
+def save(content, path, is_zip=True, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of quantised tensors, which torch gives up
+        torch.save(content, path, _use_new_zipfile_serialization=is_zip, **options)
 
 
-@pytest.mark.parametrize("content", ["foreign", "list", "bfloat16"])
+@both_formats
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_tensors_have_their_values_without_torch(is_zip, protocol, tmp_path, monkeypatch):
+    save(PLAIN, tmp_path / "x.pth", is_zip, pickle_protocol=protocol)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    arrays = read_arrays(tmp_path / "x.pth", "heads", "fetch it there")
+    assert list(arrays) == list(PLAIN)
+    for name, tensor in PLAIN.items():
+        np.testing.assert_array_equal(arrays[name], tensor.detach().numpy(), strict=True)
+
+
+@both_formats
+def test_what_else_stands_in_a_training_checkpoint(is_zip, tmp_path):
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    optimizer = torch.optim.Adam(network.parameters())
+    network(torch.ones(4, 3)).sum().backward()
+    optimizer.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sparse = GRID.to_sparse()
+    content = {
+        "model": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "numbers": [1, -2.5, 2**70, None, True, torch.Size([3, 2]), ("a", b"b")],
+        "others": [torch.device("cpu"), torch.float32, {1, 2}, sparse, GRID.to(torch.complex64)],
+        "last": torch.ones(3),
+    }
+    save(content, tmp_path / "x.pth", is_zip)
+    found = read_torch(tmp_path / "x.pth")
+    for name, tensor in network.state_dict().items():
+        np.testing.assert_array_equal(found["model"][name], tensor.numpy())
+    assert found["numbers"][:6] == [1, -2.5, 2**70, None, True, (3, 2)]
+    assert all(isinstance(other, Unsupported) for other in found["others"])
+    assert found["optimizer"]["state"][0]["step"] == 1
+    np.testing.assert_array_equal(found["last"], np.ones(3))
+
+
+@pytest.mark.parametrize("content", ["foreign", "list", "complex", "bfloat16", "empty"])
 def test_what_holds_no_plain_weights_is_refused(content, tmp_path):
-    torch = pytest.importorskip("torch")
     path = tmp_path / "weights.pth"
-    if content == "foreign":
-        path.write_bytes(b"not weights")
-        message = "cut short or of another format"
+    if content in ("foreign", "empty"):
+        path.write_bytes({"foreign": b"not weights", "empty": b""}[content])
+        message = "cannot be read as plain weights"
     else:
-        tensor = torch.zeros(2, dtype=torch.bfloat16)  # NumPy has no such type
-        save([tensor] if content == "list" else {"kernel": tensor}, path)
+        dtype = torch.complex64 if content == "complex" else torch.bfloat16
+        save([GRID] if content == "list" else {"kernel": GRID.to(dtype)}, path)
         message = "holds no mapping of names to plain tensors"
     with pytest.raises(ValueError, match=f"`heads`: received .*{message}.*Fix: fetch it there"):
         read_arrays(path, "heads", "fetch it there")
 
 
-@pytest.mark.parametrize("zip_format", [True, False])
-def test_weights_become_arrays_without_torch(zip_format, tmp_path, monkeypatch):
-    torch = pytest.importorskip("torch")
-    model = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 2), torch.nn.BatchNorm2d(3))
-    shared = torch.arange(12).reshape(3, 4)
-    content = {
-        **model.state_dict(),
-        "transposed": shared.T,
-        "part": shared[1:, 2:],
-        "none": torch.zeros(0, 3),
-        "parameter": torch.nn.Parameter(torch.ones(2, dtype=torch.float64)),
-    }
-    path = save(content, tmp_path / "weights.pth", zip_format)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    arrays = read_arrays(path, "heads", "fetch it there")
-    assert list(arrays) == list(content)
-    for name, tensor in content.items():
-        expected = tensor.detach().numpy()
-        assert arrays[name].dtype == expected.dtype
-        np.testing.assert_array_equal(arrays[name], expected)
+class Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.reduced = (function, arguments)
+
+    def __reduce__(self):
+        return self.reduced
 
 
-def test_containers_and_numbers_stay(tmp_path):
-    torch = pytest.importorskip("torch")
-    content = {"step": 3, "shape": torch.Size([2, 1]), "parts": [torch.ones(1), (None, "text")]}
-    found = read_torch(save(content, tmp_path / "run.pth"))
-    assert found == {"step": 3, "shape": (2, 1), "parts": [np.ones(1), (None, "text")]}
+LIES = {
+    "stride 0": lambda: GRID[0, :1].expand(10**5, 10**5),
+    "a tensor of the class": lambda: Call(torch.Tensor, 10**12),
+    "an array of bytes": lambda: Call(bytearray, 10**12),
+    "beyond the storage": lambda: Call(
+        torch._utils._rebuild_tensor_v2, torch.zeros(4)._typed_storage(), 0, (5,), (1,), False, {}
+    ),
+    "code": lambda: Call(os.mkdir, "never"),
+    "eval": lambda: Call(eval, "1"),
+}
 
 
-@pytest.mark.parametrize("zip_format", [True, False])
-def test_a_tensor_larger_than_its_numbers_is_refused(zip_format, tmp_path):
-    """A stride of 0 would make a terabyte of four bytes."""
-    torch = pytest.importorskip("torch")
-    tensor = torch.zeros(1).expand(1 << 40)
-    path = save({"kernel": tensor}, tmp_path / "weights.pth", zip_format)
-    with pytest.raises(ValueError, match="a tensor of shape .* in 1 numbers"):
+@both_formats
+@pytest.mark.parametrize("lie", LIES)
+def test_files_that_claim_more_than_they_hold(lie, is_zip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save({"x": LIES[lie](), "y": GRID}, "x.pth", is_zip)
+    if lie == "a tensor of the class":
+        assert isinstance(read_torch("x.pth")["x"], Unsupported)
+        return
+    with pytest.raises(ValueError, match="Invalid `path`.*Fix: fetch"):
+        read_torch("x.pth")
+    assert os.listdir() == ["x.pth"]
+
+
+def test_compressed_archives_are_refused_before_they_grow(tmp_path):
+    path = tmp_path / "x.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/data.pkl", bytes(10**7))
+    assert path.stat().st_size < 20_000
+    with pytest.raises(ValueError, match="a compressed archive.*Fix: "):
         read_torch(path)
 
 
-def test_compressed_numbers_are_refused(tmp_path):
-    torch = pytest.importorskip("torch")
-    plain = save({"kernel": torch.zeros(1 << 16)}, tmp_path / "plain.pth")
-    path = tmp_path / "weights.pth"
-    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            kind = zipfile.ZIP_DEFLATED if "/data/" in name else zipfile.ZIP_STORED
-            new.writestr(name, old.read(name), kind)
-    with pytest.raises(ValueError, match="bytes of numbers in a file of|compressed"):
-        read_torch(path)
+def test_a_storage_that_claims_other_sizes_than_its_bytes(tmp_path):
+    save({"x": GRID}, tmp_path / "x.pth", is_zip=False)
+    content = (tmp_path / "x.pth").read_bytes()
+    for number in (11, 2**40):
+        changed = content[: -12 * 4 - 8] + struct.pack("<q", number) + content[-12 * 4 :]
+        (tmp_path / "y.pth").write_bytes(changed)
+        with pytest.raises(ValueError, match="numbers, claimed to be 12.*Fix: "):
+            read_torch(tmp_path / "y.pth")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x02" + b"]q\x00" + b"h\x00a" * 3 + b".",  # a list that holds itself
+        b"\x80\x02)" + b"\x85" * 10**5 + b".",  # nested 100,000 deep
+        b"\x80\x02)" + b"2\x86" * 10**3 + b".",  # two of itself, a thousand times
+        b"\x80\x02" + b"r\xff\xff\xff\x7f" + b".",  # keeps nothing, under a large number
+        b"\x80\x02}(" + b")" * 3 + b"u.",  # tuples as keys
+        b"\x80\x02X\xff\xff\xff\x7fx.",  # a text of two gigabytes
+    ],
+)
+def test_strange_programs_end(program, tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
+        archive.writestr("x/data.pkl", program)
+    with pytest.raises(ValueError, match="Invalid `path`.*Fix: "):
+        read_torch(tmp_path / "x.pth")
+        read_arrays(tmp_path / "x.pth", "path", "fetch it there")

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -27,6 +28,17 @@ def test_every_row_fits_80_columns():
     imagenet = next(line for line in text.splitlines() if "bld_imagenet_256" in line)
     assert imagenet.split() == ["bld_imagenet_256", "256", "/", "16", "24x768x12,", "64", "235.4",
                                 "M", "no"]  # fmt: skip
+
+
+def test_texts_of_files_are_shown_as_they_are():
+    row = dataclasses.replace(CATALOGUE[0], metric="[bold]a\x1b[31mb\n\u202ec :smile: [/nope]")
+    lines = text_of([row], 200)
+    assert r"[bold]a\x1b[31mb\n\u202ec :smile: [/nope]" in lines and "\x1b" not in lines
+
+
+def test_a_damaged_one_says_why():
+    row = dataclasses.replace(CATALOGUE[0], damage="no `format`")
+    assert "damaged: no `format`" in text_of([row], 200)
 
 
 def test_an_empty_table_prints():

@@ -1,5 +1,7 @@
+import json
 import os
 import pickle
+import struct
 import sys
 
 import numpy as np
@@ -132,6 +134,17 @@ def test_no_file_and_unknown_format(tmp_path):
     (tmp_path / "model.h5").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a name ending in \.th, \.pt"):
         read_checkpoint(tmp_path / "model.h5")
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "F4", "C64"])
+def test_safetensors_of_other_types_are_refused(dtype, tmp_path):
+    size = {"C64": 8, "F4": 0.5}.get(dtype, 1)
+    tensor = {"dtype": dtype, "shape": [4], "data_offsets": [0, int(4 * size)]}
+    header = json.dumps({"x": tensor}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(int(4 * size)))
+    with pytest.raises(ValueError, match="Invalid `path`.*Fix: "):
+        read_checkpoint(path)
 
 
 def test_missing_package_is_named(tmp_path, monkeypatch):

@@ -214,7 +214,26 @@ def added(**arrays):
 
 
 BLOCK = "_denoise_fn.blocks.0."
+
+
+def renumbered(state, number):
+    return {name.replace("blocks.0.ln1", f"blocks.{number}.ln1"): x for name, x in state.items()}
+
+
 REFUSED = {
+    "a block of a large number": (
+        lambda state: state | renumbered(state, 999_999),
+        "without `_denoise_fn.blocks.1.ln1.weight`",
+    ),
+    "a number that is none": (lambda state: renumbered(state, "²"), "blocks.0.ln1.weight"),
+    "a width that no data shows": (
+        lambda state: state | {"_denoise_fn.tok_emb.weight": np.zeros((0, 10**9), "float32")},
+        "none of them empty",
+    ),
+    "a width that the rest cannot have": (
+        lambda state: state | {"_denoise_fn.tok_emb.weight": np.zeros((3, 10**6), "float32")},
+        "a far larger network",
+    ),
     "missing tensor": (without(BLOCK + "mlp.2.bias"), "without `_denoise_fn.blocks.0.mlp.2.bias`"),
     "missing start": (without("_denoise_fn.tok_emb.weight"), "`_denoise_fn.tok_emb.weight` among"),
     "missing positions": (without("_denoise_fn.pos_emb"), "without `_denoise_fn.pos_emb`"),

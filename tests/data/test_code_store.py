@@ -143,7 +143,6 @@ def test_an_interrupted_encoding_resumes(tmp_path):
     kept = (tmp_path / files[0]).stat()
     with pytest.raises(FileNotFoundError, match="not finished. Fix: run what wrote it again"):
         CodeStore(tmp_path)
-    (tmp_path / "partial.1.codes-00001-of-00004.array_record").write_bytes(b"of a killed run")
     progress = []
     # Without num_shards the count of the interrupted run stands.
     store = write_code_store(
@@ -158,7 +157,6 @@ def test_an_interrupted_encoding_resumes(tmp_path):
     assert progress == [(9, 23), (11, 23), (15, 23), (17, 23), (21, 23), (23, 23)]
     again = (tmp_path / files[0]).stat()
     assert (again.st_ino, again.st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
-    assert not list(tmp_path.glob("partial.*"))
     whole = write(tmp_path / "whole")
     np.testing.assert_equal(list(store), list(whole))
 
@@ -247,6 +245,50 @@ def test_a_damaged_store_is_refused(tmp_path, damage):
         shard.write_bytes(shard.read_bytes()[:-100])
     with pytest.raises(ValueError, match="codes-00002-of-00004.array_record`, which is missing or"):
         CodeStore(tmp_path)
+
+
+@once
+@pytest.mark.parametrize(
+    "changes, received",
+    [
+        ({"num_shards": 10**9}, "`num_shards` 1000000000, not an integer"),
+        ({"num_shards": 5, "num_images": 10**12}, "5 shards and 4 sizes"),
+        ({"num_images": 10**9}, "1,000,000,000 codes of .* bytes in shards of"),
+        ({"code_shape": [2, 2]}, r"`code_shape` \[2, 2\], not a list of 3 items"),
+        ({"code_shape": [2**20, 2**20, 8]}, "codes of .* bytes in shards of"),
+        ({"num_classes": 2}, "numbers that contradict each other"),
+        ({"shard_bytes": None}, "`shard_bytes` None, not a list"),
+        ({"class_names": [1, 2, 3]}, "`class_names` .*, not a list of a text"),
+        ({"has_flips": 1}, "`has_flips` 1, not true or false"),
+    ],
+)
+def test_a_header_that_claims_what_the_shards_cannot_hold_is_refused(tmp_path, changes, received):
+    write(tmp_path)
+    header = json.loads((tmp_path / "header.json").read_text())
+    (tmp_path / "header.json").write_text(json.dumps(header | changes))
+    with pytest.raises(ValueError, match=f"Invalid `path`.*header.json`.*{received}.*Fix: "):
+        CodeStore(tmp_path)
+
+
+@once
+@pytest.mark.parametrize("damage", ["bytes", "swapped", "labels"])
+def test_a_shard_that_is_damaged_inside_is_named(tmp_path, damage):
+    write(tmp_path, flip=False)
+    header = json.loads((tmp_path / "header.json").read_text())
+    shard = tmp_path / "codes-00002-of-00004.array_record"
+    if damage == "labels":
+        header |= {"class_names": ["a", "b"], "num_classes": 2}
+    elif damage == "swapped":
+        shard.write_bytes((tmp_path / "codes-00000-of-00004.array_record").read_bytes())
+        header["shard_bytes"][2] = shard.stat().st_size
+    else:
+        content = bytearray(shard.read_bytes())
+        content[: len(content) // 2] = bytes(len(content) // 2)
+        shard.write_bytes(content)
+    (tmp_path / "header.json").write_text(json.dumps(header))
+    store = CodeStore(tmp_path)
+    with pytest.raises(ValueError, match="Invalid `path`.*codes-0000.*, which is damaged.*Fix: "):
+        store.read(np.arange(23))
 
 
 @once

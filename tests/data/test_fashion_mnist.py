@@ -83,3 +83,14 @@ def test_damaged_files_are_refused(tmp_path, content, received):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=received):
         read_idx(path)
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    header = struct.pack(">BBBB3I", 0, 0, 8, 3, 10**6, 28, 28)
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header)
+        for _ in range(70):
+            file.write(bytes(2**20))
+    with pytest.raises(ValueError, match="Invalid `path`.*more than 67,108,864 bytes.*Fix: "):
+        read_idx(path)

@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -73,6 +75,47 @@ def test_load_names_the_missing_array(tmp_path):
     np.savez(tmp_path / "other.npz", mu=np.zeros(3))
     with pytest.raises(ValueError, match="`mu` and `sigma`"):
         StreamingStatistics.load(tmp_path / "other.npz")
+
+
+ONES = np.ones((6, 6))
+DAMAGED = {
+    "no archive": b"text",
+    "an array alone": "npy",
+    "objects": {"mu": np.array([{}] * 6), "sigma": ONES},
+    "complex": {"mu": np.ones(6) * 1j, "sigma": ONES},
+    "not finite": {"mu": np.full(6, np.nan), "sigma": ONES},
+    "too large for sums": {"mu": np.ones(6), "sigma": ONES * 1e305, "count": 10**6},
+    "shapes": {"mu": np.ones(5), "sigma": ONES},
+    "count": {"mu": np.ones(6), "sigma": ONES, "count": np.ones(3)},
+    "negative count": {"mu": np.ones(6), "sigma": ONES, "count": -3},
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_files_are_refused(kind, tmp_path):
+    path, content = tmp_path / "fid.npz", DAMAGED[kind]
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == "npy":
+        np.save(tmp_path / "fid.npy", ONES)
+        (tmp_path / "fid.npy").rename(path)
+    else:
+        np.savez(path, **content)
+    with pytest.raises(ValueError, match="Invalid `.*Fix: "):
+        StreamingStatistics.load(path)
+
+
+@pytest.mark.parametrize("shape", [(10**5, 10**5), (2**40, 2**40)])
+def test_sizes_that_the_file_cannot_hold_are_refused_before_they_are_read(shape, tmp_path):
+    with zipfile.ZipFile(tmp_path / "fid.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("sigma.npy", "w") as file:
+            header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.write(bytes(10**6))
+        with archive.open("mu.npy", "w") as file:
+            np.save(file, np.ones(6))
+    with pytest.raises(ValueError, match="`sigma` of shape .* bytes.*Fix: "):
+        StreamingStatistics.load(tmp_path / "fid.npz")
 
 
 def test_bad_input_is_refused():

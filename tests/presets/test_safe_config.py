@@ -44,6 +44,9 @@ def test_models_of_the_library_and_of_keras_pass(make_autoencoder, make_diffusio
             "registered_name": "keras_bld>None",
         },
         {"class_name": ["Dense"], "module": "keras.layers", "config": {}},
+        {"class_name": "TFSMLayer", "module": "keras.layers", "registered_name": None},
+        {"class_name": "StringLookup", "module": "keras.layers", "registered_name": None},
+        {"class_name": "MelSpectrogram", "module": "keras.layers", "registered_name": None},
         {"class_name": "Adam", "module": "keras.optimizers", "config": {}, "registered_name": None},
     ],
 )

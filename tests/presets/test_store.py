@@ -124,6 +124,10 @@ def flip_last_byte(content):
     return content[:-1] + bytes([content[-1] ^ 1])
 
 
+def instead(old, new):
+    return lambda content: content.replace(old, new)
+
+
 @pytest.mark.parametrize(
     "name, damage, received",
     [
@@ -133,8 +137,10 @@ def flip_last_byte(content):
         ("config.json", flip_last_byte, "a sha256 that differs"),
         ("metadata.json", truncate, "a file that is not JSON"),
         ("metadata.json", lambda content: b"[]", "JSON that is not a dictionary"),
-        ("metadata.json", lambda content: b"{}", "format None, not 1"),
-        ("metadata.json", lambda content: b'{"format": 1, "files": {}}', "no sha256 and size"),
+        ("metadata.json", lambda content: b"{}", "no `format`"),
+        ("metadata.json", instead(b'"format": 1', b'"format": 2'), "`format` 2, not 1"),
+        ("metadata.json", instead(b'"bytes"', b'"size"'), "`files` .*, not the sha256 and size"),
+        ("metadata.json", instead(b'"CC0-1.0"', b"[7]"), r"`licence` \[7\], not a text, or null"),
     ],
 )
 def test_a_damaged_file_is_refused(preset, name, damage, received):
@@ -156,7 +162,10 @@ def replace_file(path, name, content):
 @pytest.mark.parametrize(
     "old, new, received",
     [
-        ('"width": 16', '"width": 32', "weights for a model of"),
+        ('"width": 16', '"width": 20', "weights for a model of"),
+        # A few bytes that would take terabytes, or for ever.
+        ('"width": 16', '"width": 1600000', "it makes more weights than its file of"),
+        ('"depth": 1', '"depth": 1000000000', "it makes more weights than its file of"),
         ('"num_classes": 3', '"num_classes": null', "weights for a model of"),
         # As many weights, 3 * 16 in both cases, but a kernel and a bias in place of a table.
         ('"num_classes": 3', '"text_width": 2', "weights of other shapes or names"),
@@ -169,7 +178,7 @@ def test_config_and_weights_must_fit(preset, old, new, received):
     if "text_width" in new:
         config = config.replace('"text_width": null', '"num_classes": null')
     replace_file(path, "config.json", config.replace(old, new).encode())
-    with pytest.raises(ValueError, match=f"Invalid `model.weights.h5`.*{received}.* Fix: "):
+    with pytest.raises(ValueError, match=f"Invalid `.*{received}.* Fix: "):
         zoo.load_preset(path)
 
 

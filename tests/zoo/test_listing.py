@@ -80,3 +80,23 @@ def test_weights_for_a_name_of_the_catalogue(folder, make_diffusion):
     original = {row.name: row for row in CATALOGUE}["bld_ffhq_256"]
     expected = dataclasses.replace(original, has_weights=True, metric="FID 7", licence="X")
     assert rows["bld_ffhq_256"] == expected
+
+
+def test_a_damaged_preset_is_a_row_that_says_so(folder, make_diffusion):
+    for name in ("cut", "odd", "lost", "whole", "bld_ffhq_256"):
+        zoo.save_preset(make_diffusion(), folder / name)
+    cut = folder / "cut" / "model.weights.h5"
+    cut.write_bytes(cut.read_bytes()[:-1])
+    odd = folder / "odd" / "config.json"
+    text = odd.read_text()
+    odd.write_text(text.replace('"depth": 1', '"depth": 0'))
+    (folder / "lost" / "config.json").unlink()
+    (folder / "bld_ffhq_256" / "metadata.json").write_text("[" * 10**5)
+    rows = {row.name: row for row in zoo.list_presets()}
+    assert "bytes where metadata.json says" in rows["cut"].damage
+    assert rows["odd"].damage == "`depth` 0, not an integer in [1, 9007199254740992], or null"
+    assert "without config.json" in rows["lost"].damage
+    assert "a file that is not JSON" in rows["bld_ffhq_256"].damage
+    assert rows["bld_ffhq_256"].depth == 24
+    assert [row.name for row in rows.values() if row.has_weights] == ["whole"]
+    assert rows["whole"].damage is None
