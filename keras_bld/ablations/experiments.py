@@ -1,4 +1,4 @@
-"""What each table compares, row by row, and what the paper printed beside it."""
+"""Experiments: what each table compares, row by row, and what the paper printed beside it."""
 
 from dataclasses import dataclass, field
 

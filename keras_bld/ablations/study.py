@@ -1,4 +1,4 @@
-"""Trains what a table needs, evaluates it, and writes the table; what is done is not redone."""
+"""A study: trains what a table needs, measures it, writes the table; what is done is not redone."""
 
 import dataclasses
 import functools

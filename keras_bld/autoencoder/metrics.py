@@ -1,4 +1,4 @@
-"""What `fit` shows about reconstructions and about the use of the bits."""
+"""Metrics that `fit` shows: of reconstructions, and of the use of the bits."""
 
 import math
 

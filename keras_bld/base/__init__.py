@@ -1,1 +1,1 @@
-"""What every room may use and what knows no model."""
+"""The base: what every room may use and what knows no model."""

@@ -1,4 +1,4 @@
-"""Run a compiled function over any number of items in chunks of few different sizes."""
+"""Batches: a compiled function over any number of items, in chunks of few different sizes."""
 
 import numpy as np
 from keras import ops

@@ -1,4 +1,4 @@
-"""What the processor is, what it computes itself, and oneDNN's kernels for TensorFlow."""
+"""The processor: its name, what it computes itself, and oneDNN's kernels for TensorFlow."""
 
 import os
 import platform

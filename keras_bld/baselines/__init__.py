@@ -1,4 +1,4 @@
-"""What the paper compares with: other bottlenecks (Table 4), other priors (Table 5)."""
+"""Baselines that the paper compares with: other bottlenecks (Table 4) and priors (Table 5)."""
 
 from keras_bld.baselines.absorbing import AbsorbingDiffusion
 from keras_bld.baselines.autoregressive import AutoregressivePrior, CausalTransformer

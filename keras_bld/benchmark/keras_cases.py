@@ -1,4 +1,4 @@
-"""What is timed of ours, on the backend that KERAS_BACKEND names or through an engine."""
+"""Cases of ours to be timed, on the backend that KERAS_BACKEND names or through an engine."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the machine can do: the fastest matrix products, at the shapes of a denoiser's layers."""
+"""The machine's limit: the fastest matrix products, at the shapes of a denoiser's layers."""
 
 import importlib.util
 

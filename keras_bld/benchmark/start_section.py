@@ -1,4 +1,4 @@
-"""What comes before the first image: import, first call, memory, traces."""
+"""The start section: what comes before the first image (import, first call, memory, traces)."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What the commands around trained models share."""
+"""Tools that the commands around trained models share."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""Reads checkpoint files into name -> array."""
+"""Checkpoint files, read into name -> array."""
 
 from collections.abc import Mapping
 from pathlib import Path

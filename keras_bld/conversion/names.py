@@ -1,4 +1,4 @@
-"""Which published name goes where: the tables of the conversion, as data.
+"""Names: which published one goes where, as the tables of the conversion.
 
 A row is (published name, attribute path in our model, layout). Rows are expanded from layers: a
 torch Linear or Conv2d has `weight` and `bias`, a Keras Dense or Conv2D `kernel` and `bias`, and

@@ -1,4 +1,4 @@
-"""Checks that every variable has its tensor, then assigns all of them."""
+"""Placement: every variable is seen to have its tensor, then all are assigned."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What went where in a conversion, for people and for tests."""
+"""The report of a conversion: what went where, for people and for tests."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Which files below a folder are images, and which are passed over, with the reason."""
+"""File listing: the images below a folder, and what is passed over, with the reason."""
 
 import collections
 import dataclasses

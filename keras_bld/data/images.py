@@ -1,4 +1,4 @@
-"""Reading one image file, whatever it is, as 8-bit RGB or grayscale, upright.
+"""Image files, read one at a time as 8-bit RGB or grayscale, upright, whatever they are.
 
 Pillow decodes; this file settles what Pillow leaves open: orientation, transparency, 16 bits,
 damaged metadata, how large an image may be, and one kind of error for a file that cannot be read.

@@ -1,4 +1,4 @@
-"""From a data source to batches for `fit`: shuffled, flipped, repeated, resumable (grain)."""
+"""The loader: batches of a data source for `fit`: shuffled, flipped, repeated, resumable (grain)."""
 
 import functools
 import os

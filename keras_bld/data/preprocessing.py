@@ -1,4 +1,4 @@
-"""From any image to the model's size: one preprocessing, the same at training and evaluation."""
+"""Preprocessing: any image to the model's size, the same at training and evaluation."""
 
 import dataclasses
 import hashlib

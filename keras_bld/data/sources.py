@@ -1,4 +1,4 @@
-"""What a data source is: random access to uint8 images with labels.
+"""Data sources: random access to uint8 images with labels.
 
 Every source has `len(source)`, `source[i] -> {"image": uint8 (height, width, channels), "label":
 int}`, `num_classes`, `class_names` and `fingerprint()`. A source without labels has `num_classes`

@@ -1,4 +1,4 @@
-"""Which folders of a data set hold its training and its held-out images, by their names."""
+"""Split folders: those of training and of held-out images, known by their names."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""Begin the training of a denoiser with the weights of another one."""
+"""A warm start: a denoiser begins with the weights of another one."""
 
 from keras_bld.base import checks
 

@@ -1,4 +1,4 @@
-"""Are the predicted flip probabilities right? Calibration of the denoiser for each time step."""
+"""Calibration of the denoiser for each time step: are its flip probabilities right?"""
 
 import numpy as np
 from keras import ops

@@ -1,4 +1,4 @@
-"""Does the model repeat its training images? Nearest neighbours, beside those of held-out ones."""
+"""Memorisation: nearest training images of generated ones, beside those of held-out ones."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Are the real images fit to be compared with: enough of them, and their classes numbered alike."""
+"""Real images: are they fit to be compared with, enough of them and numbered alike?"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What every metric does with its arguments first: to NumPy float64, shape and values checked."""
+"""Arguments of metrics: as NumPy float64, their shape and values checked."""
 
 import numpy as np
 from keras import ops

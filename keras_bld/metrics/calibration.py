@@ -1,4 +1,4 @@
-"""Do predicted probabilities mean what they say: reliability of the flip probabilities."""
+"""Calibration: do predicted probabilities mean what they say?"""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How close a reconstruction is to its image: PSNR, SSIM, and a perceptual distance."""
+"""Image quality of a reconstruction: PSNR, SSIM, and a perceptual distance."""
 
 import numpy as np
 

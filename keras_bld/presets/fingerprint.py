@@ -1,4 +1,4 @@
-"""What identifies trained networks, so that a store of codes knows whose codes it holds."""
+"""Fingerprints of trained networks, so that a store of codes knows whose codes it holds."""
 
 import hashlib
 import json

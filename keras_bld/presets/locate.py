@@ -1,4 +1,4 @@
-"""Where presets are: names that come with weights, and directories."""
+"""Places of presets: names that come with weights, and directories."""
 
 import difflib
 import os

@@ -1,4 +1,4 @@
-"""What both models can do with presets, as a mixin."""
+"""Methods of models around presets, as a mixin."""
 
 from keras_bld.presets.store import load_preset, save_preset
 

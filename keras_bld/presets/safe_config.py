@@ -1,4 +1,4 @@
-"""Which classes a preset's config may name: those of Keras and of this library, and no code."""
+"""Safe configs: a preset may name classes of Keras and of this library, and no code."""
 
 import importlib
 

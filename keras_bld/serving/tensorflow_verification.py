@@ -1,4 +1,4 @@
-"""Compare an exported model with the model that it came from."""
+"""Verification of a SavedModel against the model that it came from."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""What stands for the classes of a data set in a model's condition: their numbers, or texts."""
+"""Label conditions: what stands for the classes of a data set, their numbers or texts."""
 
 import numpy as np
 

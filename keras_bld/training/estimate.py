@@ -1,4 +1,4 @@
-"""What a run will need, before it starts."""
+"""An estimate of what a run will need, before it starts."""
 
 import dataclasses
 

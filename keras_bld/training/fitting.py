@@ -1,4 +1,4 @@
-"""Fitting one model so that an interrupted run goes on where it stopped."""
+"""Fits of one model that go on where an interrupted run stopped."""
 
 import os
 import pathlib

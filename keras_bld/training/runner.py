@@ -1,4 +1,4 @@
-"""Runs a recipe: stage 1, stage 2, samples, evaluation; each stage once."""
+"""The runner of a recipe: stage 1, stage 2, samples, evaluation; each stage once."""
 
 import dataclasses
 import functools

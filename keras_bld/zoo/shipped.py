@@ -1,4 +1,4 @@
-"""Where the weights lie that come with the library."""
+"""The folder of the weights that come with the library."""
 
 import pathlib
 

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from keras_bld.base.runs import claim_folder, command_line, on_command_line, option, short_errors
+from keras_bld.base.runs import claim_folder, command_line, option, short_errors
 from keras_bld.training.recipe import Recipe
 
 pytestmark = pytest.mark.once
@@ -74,7 +74,7 @@ def test_a_folder_belongs_to_the_run_that_was_there_first(tmp_path):
 )
 def test_an_option_as_it_is_typed(value, in_python, in_a_shell):
     assert option("on_error", value) == in_python
-    with on_command_line():
+    with short_errors():
         assert option("on_error", value) == in_a_shell
     assert option("on_error", value) == in_python
 

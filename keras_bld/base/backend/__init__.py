@@ -1,4 +1,4 @@
-"""What differs between TensorFlow, JAX and torch, in one file per backend.
+"""Backends: what differs between TensorFlow, JAX and torch, in one file for each.
 
 Everything else in the library is written once with `keras.ops`.
 """

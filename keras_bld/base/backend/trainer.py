@@ -1,4 +1,4 @@
-"""What Keras's trainer leaves to be done on single backends."""
+"""The trainer's repairs: what Keras leaves to be done on single backends."""
 
 
 class RepairedTraining:

@@ -1,4 +1,4 @@
-"""What is timed of the peer; the counterpart of `keras_bld.benchmark.keras_cases`."""
+"""Cases of the peer to be timed; the counterpart of `keras_bld.benchmark.keras_cases`."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What stage 1 trains against: patch critic, its augmentation, and a VGG16 distance."""
+"""The opponents of stage 1: patch critic, its augmentation, and a VGG16 distance."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""How fast torch multiplies matrices."""
+"""Matrix products of torch, timed."""
 
 import torch
 
