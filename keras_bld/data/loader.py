@@ -1,4 +1,4 @@
-"""The loader: batches of a data source for `fit`: shuffled, flipped, repeated, resumable (grain)."""
+"""The loader: batches of a data source for `fit`, shuffled, flipped, repeated, resumable."""
 
 import functools
 import os
