@@ -69,10 +69,9 @@ def check(recipe, tmp_path, data=None):
     sources = {split: recipe.source(split) for split in SPLITS}
     evaluated, encoded = open_again(recipe, sources, tmp_path / "out", data)
     for split, source in sources.items():
-        assert encoded[split].fingerprint() == source.fingerprint()
-        by_folder = getattr(source, "folder", source)  # of captions
-        assert evaluated[split].fingerprint() == by_folder.fingerprint()
-        assert evaluated[split].class_names == by_folder.class_names
+        for opened in (evaluated[split], encoded[split]):
+            assert opened.fingerprint() == source.fingerprint()
+            assert opened.class_names == source.class_names
     return sources
 
 
