@@ -1,0 +1,78 @@
+"""The tests mirror the library: a module of a room has its tests in a file of its own."""
+
+import ast
+
+import pytest
+from harness import PROJECT_ROOT
+
+pytestmark = pytest.mark.once
+MAX_LINES = 450
+# Parts of another module, and the tests through which they are seen.
+ELSEWHERE = {
+    "ablations/command.py": "ablations/test_study.py",
+    "ablations/experiments.py": "ablations/test_tables.py",
+    "base/backend/jax_backend.py": "base/test_backend.py",
+    "base/backend/tensorflow_backend.py": "base/test_backend.py",
+    "base/backend/torch_backend.py": "base/test_backend.py",
+    "base/backend/trainer.py": "base/test_backend.py",
+    "base/optional.py": "test_imports.py",
+    "base/version.py": "test_public_names.py",
+    "benchmark/data_section.py": "benchmark/test_command.py",
+    "benchmark/layers.py": "benchmark/test_flops.py",
+    "benchmark/models.py": "benchmark/test_flops.py",
+    "benchmark/settings.py": "benchmark/test_keras_cases.py",
+    "benchmark/start_section.py": "benchmark/test_benchmarks.py",
+    "benchmark/torch_peer/gemm.py": "benchmark/test_machine_limit.py",
+    "benchmark/torch_peer/inference.py": "benchmark/torch_peer/test_cases.py",
+    "benchmark/torch_peer/loading.py": "benchmark/torch_peer/test_cases.py",
+    "commands/sampler_options.py": "commands/test_generate.py",
+    "commands/tools.py": "commands/test_generate.py",
+    "conversion/safetensors_checkpoint.py": "conversion/test_checkpoint.py",
+    "data/code_store_writer.py": "data/test_code_store.py",
+    "diffusion/conditioning.py": "diffusion/test_code_prior.py",
+    "diffusion/weights.py": "diffusion/test_denoiser.py",
+    "evaluation/card_files.py": "evaluation/test_card.py",
+    "evaluation/plots.py": "evaluation/test_card.py",
+    "metrics/arrays.py": "metrics/test_frechet.py",
+    "presets/fields.py": "fuzz/test_damaged_files.py",
+    "presets/methods.py": "presets/test_store.py",
+    "serving/openvino_codec.py": "serving/test_openvino_autoencoder.py",
+    "serving/openvino_graph.py": "serving/test_openvino_denoiser.py",
+    "training/estimate.py": "training/test_runner.py",
+    "training/pictures.py": "training/test_runner.py",
+    "zoo/catalogue.py": "zoo/test_listing.py",
+}
+
+
+def python_files(*folders):
+    listed = [path for folder in folders for path in (PROJECT_ROOT / folder).rglob("*.py")]
+    assert listed
+    return sorted(path.relative_to(PROJECT_ROOT) for path in listed)
+
+
+def has_code(path):
+    """Whether a module defines something: a function, a class or a value."""
+    nodes = ast.parse((PROJECT_ROOT / path).read_text()).body
+    return any(isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign) for node in nodes)
+
+
+def test_no_file_is_too_long():
+    lengths = {
+        str(path): len((PROJECT_ROOT / path).read_text().splitlines())
+        for path in python_files("keras_bld", "recipes", "tests")
+    }
+    assert {path: length for path, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_every_module_has_its_tests():
+    untested = {
+        module
+        for path in python_files("keras_bld")
+        for module in [path.relative_to("keras_bld")]
+        if not path.name.startswith("__") and has_code(path)
+        if not (PROJECT_ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+    }
+    assert sorted(map(str, untested)) == sorted(ELSEWHERE)
+    assert [
+        test for test in ELSEWHERE.values() if not (PROJECT_ROOT / "tests" / test).exists()
+    ] == []
