@@ -13,7 +13,7 @@ from keras_bld.autoencoder import Bottleneck, straight_through
 
 @keras.saving.register_keras_serializable("keras_bld")
 class Ternary(Bottleneck):
-    """Each channel becomes -1, 0 or +1; two bits say whether it is above -0.5 and above 0.5."""
+    """Each channel becomes -1, 0 or +1; two bits say whether it is above -0.1 and above 0.1."""
 
     def __init__(self, channels, **kwargs):
         super().__init__(**kwargs)
@@ -25,7 +25,7 @@ class Ternary(Bottleneck):
         return straight_through(levels, inputs), 0.25 * ops.mean(ops.square(inputs - levels))
 
     def to_codes(self, inputs, noise=None):
-        above = ops.concatenate([inputs > -0.5, inputs > 0.5], axis=-1)
+        above = ops.concatenate([inputs > -0.1, inputs > 0.1], axis=-1)
         return ops.cast(above, "float32")
 
     def from_codes(self, codes):

@@ -53,7 +53,9 @@ def test_arrays_in_arrays_out(model):
     if model.has_binary_codes:
         assert set(np.unique(codes)) == {0.0, 1.0}
         assert model.bits_per_image <= np.prod(model.code_shape)
-    np.testing.assert_allclose(model.encode(IMAGES.tolist(), batch_size=2), codes, atol=1e-5)
+    np.testing.assert_allclose(
+        model.encode(IMAGES.tolist(), batch_size=2), codes, rtol=1e-5, atol=1e-5
+    )
     images = model.decode(codes)
     assert isinstance(images, np.ndarray) and images.dtype == np.float32
     assert images.shape == IMAGES.shape and images.min() >= 0 and images.max() <= 1
@@ -78,16 +80,16 @@ def test_tensors_in_tensors_out(model):
 
     compiled = compile_function(use, lambda: model.variables)
     codes, sampled, images = to_numpy(compiled(BYTES, 7))
-    np.testing.assert_allclose(codes, model.encode(BYTES), atol=1e-5)
+    np.testing.assert_allclose(codes, model.encode(BYTES), rtol=1e-5, atol=1e-5)
     expected = model.encode(BYTES, deterministic=False, seed=7)
-    np.testing.assert_allclose(sampled, expected, atol=1e-4)
+    np.testing.assert_allclose(sampled, expected, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(images, model.reconstruct(BYTES), atol=1e-5)
 
 
 def test_samples_depend_on_the_seed_alone(model):
     codes = model.encode(IMAGES, deterministic=False, seed=3)
     again = model.encode(IMAGES, deterministic=False, seed=3, batch_size=2)
-    np.testing.assert_allclose(again, codes, atol=1e-4)
+    np.testing.assert_allclose(again, codes, rtol=1e-5, atol=1e-4)
     other = model.encode(IMAGES, deterministic=False, seed=4)
     assert (codes != other).any() == (model.kind in STOCHASTIC)
 
@@ -137,7 +139,7 @@ def test_new_weights_are_used_by_compiled_functions():
     model = make("real_valued")
     before = model.encode(IMAGES)
     model.code_logits.bias.assign(np.full(model.code_logits.bias.shape, 1.0))
-    np.testing.assert_allclose(model.encode(IMAGES), before + 1.0, atol=1e-5)
+    np.testing.assert_allclose(model.encode(IMAGES), before + 1.0, rtol=1e-5, atol=1e-5)
 
 
 class Unfinished(Bottleneck):
