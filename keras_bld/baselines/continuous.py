@@ -53,7 +53,10 @@ class GaussianBottleneck(Bottleneck):
         if noise is None:
             return mean
         # Uniforms are multiples of 2**-24; half of one more keeps the result finite.
-        normal = 2.0**0.5 * ops.erfinv(2.0 * noise - (1.0 - 2.0**-24))
+        # TensorFlow halves what is inverted plus one: nearer to 1 than this it would round to 1.
+        most = 1.0 - 2.0**-23
+        centred = ops.clip(2.0 * noise - (1.0 - 2.0**-24), -most, most)
+        normal = 2.0**0.5 * ops.erfinv(centred)
         return mean + ops.exp(0.5 * log_variance) * normal
 
     def get_config(self):
