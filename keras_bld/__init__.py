@@ -11,6 +11,7 @@ processor.turn_on_onednn()  # before Keras imports TensorFlow
 # These rooms register the Keras classes that `.keras` files and presets name.
 from keras_bld import baselines, metrics
 from keras_bld.autoencoder import BernoulliStraightThrough, BinaryAutoencoder
+from keras_bld.base.pictures import image_grid, show
 from keras_bld.diffusion import (
     BernoulliDenoiser,
     BernoulliNoiseSchedule,
@@ -31,9 +32,11 @@ __all__ = [
     "Sampling",
     "__version__",
     "baselines",
+    "image_grid",
     "list_presets",
     "load_preset",
     "metrics",
+    "show",
     *_ROOMS,
 ]
 

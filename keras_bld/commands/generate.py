@@ -12,13 +12,11 @@ from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
 from keras_bld.base.images import to_uint8
 from keras_bld.base.json_files import read_json
+from keras_bld.base.pictures import save_image_grid, save_picture
 from keras_bld.base.random import resolve_seed, uniforms
 from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
 from keras_bld.commands.tools import images_written, progress_bar
-from keras_bld.evaluation.plots import visible_scale
-from keras_bld.metrics import save_image_grid
-from keras_bld.metrics.pictures import save_picture
 from keras_bld.text.label_conditions import condition_cycle
 from keras_bld.zoo import load_preset, read_metadata
 
@@ -115,7 +113,7 @@ def _make_sheet(model, out, num_images, conditions, seed, batch_size, columns):
         columns = len(conditions)
     made = np.stack(made)
     pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
-    save_image_grid(out, made, columns, scale=visible_scale(made))
+    save_image_grid(out, made, columns=columns)
     _report(num_images, begun, out)
 
 

@@ -5,9 +5,8 @@ import os
 import numpy as np
 
 from keras_bld.base.files import replacing
-from keras_bld.metrics import neighbor_sheet, save_image_grid
+from keras_bld.base.pictures import neighbor_sheet, save_image_grid
 
-_SMALLEST_VISIBLE_SIZE = 48
 _MOST_SAMPLES = 100
 _MOST_COLUMNS = 20
 _RECONSTRUCTIONS = "reconstructions.png"
@@ -57,7 +56,7 @@ def reconstruction_sheet(images, reconstructions, path, columns=10):
     both = np.stack([images[:whole].astype("float32") / 255.0, reconstructions[:whole]])
     rows = both.reshape(2, -1, columns, *images.shape[1:]).swapaxes(0, 1)
     sheet = rows.reshape(-1, *images.shape[1:])
-    save_image_grid(path, sheet, columns=columns, scale=visible_scale(images))
+    save_image_grid(path, sheet, columns=columns)
 
 
 def likelihood_plot(profile, path):
@@ -178,7 +177,7 @@ def _sample_sheet(made, path):
         height = min(_MOST_SAMPLES // columns, *map(len, members))
         rows = np.stack([member[:height] for member in members], axis=1).ravel()
     images = made.images[rows[: len(rows) // columns * columns]]
-    save_image_grid(path, images, columns, scale=visible_scale(images))
+    save_image_grid(path, images, columns=columns)
 
 
 def _nearest_sheet(sets, space, path):
@@ -192,14 +191,8 @@ def _nearest_sheet(sets, space, path):
         sets["made"].images[nearest],
         {index: sets["train"][index]["image"] for index in indices.tolist()},
         indices[:, None],
-        scale=visible_scale(sets["made"].images),
         row_labels=labels,
     )
-
-
-def visible_scale(images):
-    """Whole factor by which small images are enlarged in a sheet."""
-    return max(1, _SMALLEST_VISIBLE_SIZE // images.shape[2])
 
 
 def _figure(columns=1):

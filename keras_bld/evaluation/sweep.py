@@ -10,10 +10,10 @@ import numpy as np
 from keras_bld.base import checks
 from keras_bld.base.files import write_json, write_text
 from keras_bld.base.json_files import RECORD, Kind, list_of, number, read_json
-from keras_bld.evaluation.plots import heat_map, steps_plot, visible_scale
+from keras_bld.base.pictures import save_image_grid
+from keras_bld.evaluation.plots import heat_map, steps_plot
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import real_features, score_samples
-from keras_bld.metrics import save_image_grid
 from keras_bld.metrics.features import hash_weights
 from keras_bld.text import LabelConditions
 
@@ -181,8 +181,7 @@ def sweep_sheet(model, rows, settings, path, conditions=None):
         ]
     )
     texts = [", ".join(f"{axis} {row[axis]}" for axis in swept) for row in rows]
-    scale = visible_scale(images)
-    save_image_grid(path, images, _SHEET_COLUMNS, scale=scale, row_labels=texts)
+    save_image_grid(path, images, columns=_SHEET_COLUMNS, row_labels=texts)
 
 
 def _heat_map(rows, row_axis, column_axis, metric, path):

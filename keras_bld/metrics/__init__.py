@@ -33,7 +33,6 @@ from keras_bld.metrics.neighbors import (
     hamming_nearest_neighbors,
     nearest_neighbors,
 )
-from keras_bld.metrics.pictures import image_grid, neighbor_sheet, save_image_grid
 from keras_bld.metrics.statistics import StreamingStatistics
 
 __all__ = [
@@ -55,17 +54,14 @@ __all__ = [
     "frechet_distance",
     "frechet_distance_error",
     "hamming_nearest_neighbors",
-    "image_grid",
     "inception_fid",
     "inception_score",
     "kernel_distance",
     "lpips",
     "mean_and_error",
     "nearest_neighbors",
-    "neighbor_sheet",
     "precision_recall",
     "psnr",
-    "save_image_grid",
     "ssim",
     "train_classifier",
 ]

@@ -4,8 +4,8 @@ import csv
 
 import numpy as np
 
-from keras_bld.evaluation.plots import loss_plot, visible_scale
-from keras_bld.metrics import save_image_grid
+from keras_bld.base.pictures import save_image_grid
+from keras_bld.evaluation.plots import loss_plot
 
 _NUM_FRAMES = 9
 _MOST_ROWS = 10
@@ -16,7 +16,7 @@ def sample_sheet(model, recipe, conditions, path):
     columns = recipe.sheet_columns
     labels = sheet_labels(conditions, columns)
     images = model.generate(len(labels), **sampling(recipe, conditions, labels))
-    save_image_grid(path, images, columns=columns, scale=visible_scale(images))
+    save_image_grid(path, images, columns=columns)
 
 
 def denoising_filmstrip(model, recipe, conditions, path, num_rows=6):
@@ -28,7 +28,7 @@ def denoising_filmstrip(model, recipe, conditions, path, num_rows=6):
     frames = np.unique(np.linspace(0, len(states) - 1, _NUM_FRAMES).round().astype(int))
     images = np.stack([model.autoencoder.decode(states[frame]) for frame in frames], axis=1)
     sheet = images.reshape(-1, *images.shape[2:])
-    save_image_grid(path, sheet, columns=len(frames), scale=visible_scale(sheet))
+    save_image_grid(path, sheet, columns=len(frames))
 
 
 def inpainting_sheet(model, recipe, conditions, images, labels, path, num_rows=6, num_results=5):
@@ -42,7 +42,7 @@ def inpainting_sheet(model, recipe, conditions, images, labels, path, num_rows=6
     holes = np.where(mask[None, :, :, None], 0.5, images)
     sheet = np.concatenate([images[:, None], holes[:, None], results], axis=1)
     sheet = sheet.reshape(-1, *images.shape[1:])
-    save_image_grid(path, sheet, columns=num_results + 2, scale=visible_scale(images))
+    save_image_grid(path, sheet, columns=num_results + 2)
 
 
 def loss_curves(folder, path):
