@@ -1,5 +1,6 @@
 """The `.weights.h5` file of a preset: Keras's layout, weights alone, optionally in float16."""
 
+import functools
 import math
 import pathlib
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ def write_weights(model, path, dtype=None):
     """
     checks.check_choice("dtype", dtype, DTYPES)
     path = pathlib.Path(path)
-    weight = first_not_finite(model)
+    weight = first_not_finite(model.weights)
     if weight is not None:
         raise checks.error(
             "model",
@@ -55,23 +56,28 @@ def write_weights(model, path, dtype=None):
         everything.unlink()
 
 
-def inspect_weights(path):
-    """Return the `Contents` of a file of `write_weights`, after a look at its structure alone.
+def inspect_weights(path, damaged=None):
+    """Return the `Contents` of a file of weights, after a look at its structure alone.
 
     Every array must be a plain one that lies in the file in full: no size is only claimed, and
     nothing is read from elsewhere.
+
+    Args:
+        path: of the file.
+        damaged: callable (what is wrong) that returns the exception; None speaks of a preset.
 
     Raises:
         ValueError: the file is damaged, or holds anything else.
     """
     path = pathlib.Path(path)
-    with checks.as_error(lambda reason: _mismatch(path, f"a damaged HDF5 file ({reason})")):
+    damaged = damaged or functools.partial(_mismatch, path)
+    with checks.as_error(lambda reason: damaged(f"a damaged HDF5 file ({reason})")):
         with h5py.File(path, "r") as file:
             sizes, wrong = _sizes(file)
     if wrong is None and sum(size for _, size in sizes) > path.stat().st_size:
         wrong = "arrays that share their bytes"
     if wrong is not None:
-        raise _mismatch(path, wrong)
+        raise damaged(wrong)
     return Contents(sum(count for count, _ in sizes), len(sizes))
 
 
@@ -87,7 +93,7 @@ def read_weights(model, path):
         raise _mismatch(path, f"{in_file:,} weights for a model of {in_model:,}")
     with checks.as_error(lambda reason: _mismatch(path, _other_names(reason))):
         model.load_weights(path)
-    weight = first_not_finite(model)
+    weight = first_not_finite(model.weights)
     if weight is not None:
         raise checks.error(
             path.name,
@@ -97,9 +103,9 @@ def read_weights(model, path):
         )
 
 
-def first_not_finite(model):
-    """Path of the first weight of a model that holds NaN or infinity; None where none does."""
-    for weight in model.weights:
+def first_not_finite(weights):
+    """Path of the first of some variables that holds NaN or infinity; None where none does."""
+    for weight in weights:
         if checks.is_floating(weight) and not np.isfinite(ops.convert_to_numpy(weight)).all():
             return weight.path
     return None

@@ -2,14 +2,19 @@
 
 import os
 import pathlib
+import re
 import sys
+import warnings
 
 import keras
 
 from keras_bld.base import checks
 from keras_bld.base.runs import say
+from keras_bld.presets.weights_file import first_not_finite, inspect_weights
+from keras_bld.training.history import mend_history
 
 _CHECKPOINT = "checkpoint.weights.h5"
+_NUMBERED = re.compile(rf"(\d{{6,12}})\.{re.escape(_CHECKPOINT)}", re.ASCII)
 
 
 def make_optimizer(learning_rate, warmup_steps, total_steps, decay, beta_2, ema_momentum):
@@ -76,8 +81,34 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
 def finished_epochs(folder):
     """Number of epochs that the newest checkpoint in `folder` holds; 0 without one."""
-    names = [path.name for path in pathlib.Path(folder).glob(f"[0-9]*.{_CHECKPOINT}")]
-    return max((int(name.split(".")[0]) for name in names), default=0)
+    names = [path.name for path in pathlib.Path(folder).glob(f"*.{_CHECKPOINT}")]
+    return max((int(match[1]) for match in map(_NUMBERED.fullmatch, names) if match), default=0)
+
+
+def load_checkpoint(model, path):
+    """Give a compiled model, with a built optimizer, the state that a checkpoint holds.
+
+    Raises:
+        ValueError: a checkpoint that is damaged, of another model, or not finite.
+    """
+
+    def damaged(reason):
+        return checks.error(
+            "work_dir",
+            f"`{path}`: {reason}",
+            "the checkpoint as this run wrote it",
+            f"delete the folder {path.parent} and run the same command again; this stage begins "
+            "at its first step",
+        )
+
+    inspect_weights(path, damaged)
+    with checks.as_error(damaged), warnings.catch_warnings():
+        # Keras only warns where there is no state of the optimizer.
+        warnings.filterwarnings("error", "Skipping variable loading")
+        model.load_weights(path)
+    weight = first_not_finite([*model.weights, *model.optimizer.variables])
+    if weight is not None:
+        raise damaged(f"NaN or infinity in `{weight}`")
 
 
 def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation_data=None):
@@ -104,12 +135,15 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
     # Before `load_weights`, which fills the optimizer's variables, too.
     model.optimizer.build(model.trainable_variables)
     if done:
-        model.load_weights(checkpoint / f"{done:06d}.{_CHECKPOINT}")
+        load_checkpoint(model, checkpoint / f"{done:06d}.{_CHECKPOINT}")
         say(f"resumed from step {done * steps_per_epoch} in {checkpoint}")
     if done >= epochs:
         model.optimizer.finalize_variable_values(model.trainable_variables)
         return None
     folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "history.csv"
+    if done and table.is_file():
+        mend_history(table)
     history = model.fit(
         batches(done * steps_per_epoch),
         initial_epoch=done,
@@ -121,7 +155,7 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
         callbacks=[
             # Before the averages take the weights' place at the end of `fit`.
             ResumableCheckpoint(checkpoint),
-            keras.callbacks.CSVLogger(folder / "history.csv", append=done > 0),
+            keras.callbacks.CSVLogger(table, append=done > 0),
             keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
         ],
     )

@@ -1,11 +1,10 @@
 """The pictures that a recipe leaves: samples, reconstructions, film strip, inpainting, losses."""
 
-import csv
-
 import numpy as np
 
 from keras_bld.base.pictures import save_image_grid
 from keras_bld.evaluation.plots import loss_plot
+from keras_bld.training.history import read_history
 
 _NUM_FRAMES = 9
 _MOST_ROWS = 10
@@ -51,8 +50,7 @@ def loss_curves(folder, path):
     for stage in ("autoencoder", "diffusion"):
         history = folder / stage / "history.csv"
         if history.is_file():
-            with open(history, newline="") as file:
-                rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+            rows = read_history(history)
             if rows:
                 histories[stage] = rows
     if histories:

@@ -208,7 +208,7 @@ class Runner:
         name = self._evaluation_network(train, held_out)
         network = open_network(name, train, folder, recipe.evaluation_epochs, recipe.seed)
         card, sets = evaluate_model(model, train, held_out, network, settings, say, conditions)
-        preset = json.loads((self.folder / "preset" / "metadata.json").read_text())
+        preset = self._own(self.folder / "preset", read_metadata)
         card = {
             "preset": {"name": recipe.name, "files": preset["files"]},
             "command": f"{recipe.command} --stage evaluate",
@@ -227,12 +227,12 @@ class Runner:
     def _trained_autoencoder(self):
         path = self.folder / "autoencoder" / "preset"
         self._need(path, "autoencoder")
-        return load_preset(path)
+        return self._own(path, load_preset)
 
     def _trained_model(self):
         path = self.folder / "preset"
         self._need(path, "diffusion")
-        model = load_preset(path)
+        model = self._own(path, load_preset)
         model.sampling = self.recipe.sampling  # may have changed since the training
         return model
 
@@ -359,7 +359,7 @@ class Runner:
         """What samples and scores depend on: the trained preset and the free settings."""
         everything = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
         settings = {name: everything[name] for name in self.recipe.result_fields}
-        files = read_metadata(self.folder / "preset")["files"]
+        files = self._own(self.folder / "preset", read_metadata)["files"]
         return {"preset": files, "settings": settings}
 
     def _has_results(self, stage):
@@ -378,7 +378,7 @@ class Runner:
         path = preset / "metadata.json"
         if not path.is_file():
             return False
-        trained = read_metadata(preset).get("training_steps") or 0
+        trained = self._own(preset, read_metadata).get("training_steps") or 0
         if trained >= num_steps:
             say(f"{preset} is finished ({trained} steps); nothing to train")
         return trained >= num_steps
@@ -411,6 +411,19 @@ class Runner:
         if self.recipe.class_conditional:
             found["class_names"] = list(train.class_names)
         return {key: value for key, value in found.items() if value}
+
+    def _own(self, preset, read):
+        """What `read` makes of a preset of this run; the advice of its errors is for this run."""
+        try:
+            return read(preset)
+        except ValueError as error:
+            raise checks.error(
+                "work_dir",
+                f"{preset}, which is damaged: {getattr(error, 'received', error)}",
+                "the preset as this run wrote it",
+                f"delete the folder {preset} and run the recipe again: it is made from the "
+                "checkpoint beside it, without training",
+            ) from error
 
     def _need(self, path, stage):
         if not (path / "metadata.json").is_file():

@@ -1,5 +1,7 @@
 import csv
+import shutil
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from keras_bld.training.fitting import (
     fit_resumably,
     make_optimizer,
 )
+from keras_bld.training.history import read_history
 
 
 def _model():
@@ -83,3 +86,51 @@ def test_learning_rate_warms_up_and_decays(decay, last):
     schedule = make_optimizer(1e-3, 10, 100, decay, 0.999, 0.0)._learning_rate
     rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in (0, 5, 10, 100)]
     np.testing.assert_allclose(rates, [0.0, 5e-4, 1e-3, last], rtol=1e-4, atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """The folder of a run that was stopped after half of its epochs."""
+    folder = tmp_path_factory.mktemp("begun")
+    fit_resumably(_model(), _batches, folder, 4, 2)
+    return folder
+
+
+def _damage(path, fault):
+    content = path.read_bytes()
+    if fault in ("empty", "half", "text"):
+        path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "text": b"x"}[fault])
+        return
+    with h5py.File(path, "r+") as file:
+        if fault == "without optimizer":
+            del file["optimizer"]
+        else:
+            name = "layers/dense/vars/0" if fault == "nan weight" else "optimizer/vars/2"
+            file[name][...] = np.nan
+
+
+@pytest.mark.parametrize(
+    "fault", ["empty", "half", "text", "without optimizer", "nan weight", "nan optimizer"]
+)
+def test_a_damaged_checkpoint_is_named_and_what_to_do(fault, begun, tmp_path):
+    shutil.copytree(begun, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint" / "000002.checkpoint.weights.h5"
+    _damage(path, fault)
+    message = f"`{path}`: .*Fix: delete the folder {path.parent} and run the same command again"
+    with pytest.raises(ValueError, match=message):
+        fit_resumably(_model(), _batches, tmp_path / "run", 8, 2)
+
+
+def test_a_row_of_the_history_that_was_cut_off_does_not_spoil_the_next(begun, tmp_path):
+    shutil.copytree(begun, tmp_path / "run")
+    with open(tmp_path / "run" / "history.csv", "a") as file:
+        file.write("2,0.")
+    fit_resumably(_model(), _batches, tmp_path / "run", 8, 2)
+    rows = read_history(tmp_path / "run" / "history.csv")
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+
+
+def test_other_files_are_no_checkpoints(tmp_path):
+    for name in ("partial", "1a", "²00000", "000002"):
+        (tmp_path / f"{name}.checkpoint.weights.h5").touch()
+    assert finished_epochs(tmp_path) == 2

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import dataclass, replace
 
 import keras
@@ -246,3 +247,15 @@ def test_dry_run_describes_and_writes_nothing(tmp_path, capsys):
     for part in ("code_channels = 16", "8 x 8 x 16 = 1024 bits", "denoiser: ", "GiB"):
         assert part in printed
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "diffusion", "sample", "evaluate"])
+def test_a_damaged_preset_of_the_run_is_named_and_what_to_do(stage, finished, tmp_path):
+    name = "autoencoder/preset" if stage == "autoencoder" else "preset"
+    shutil.copytree(finished / name, tmp_path / name)
+    shutil.copy(finished / "recipe.json", tmp_path)
+    file = "metadata.json" if stage in ("autoencoder", "diffusion") else "model.weights.h5"
+    (tmp_path / name / file).write_bytes(b"")
+    message = f"{tmp_path / name}, which is damaged.*Fix: delete the folder {tmp_path / name}"
+    with pytest.raises(ValueError, match=message):
+        Runner(Squares(work_dir=str(tmp_path), stage=stage)).run()
