@@ -116,7 +116,15 @@ def read_json(path, argument, expected, fix, required=None, optional=None):
 
 def _parse(path):
     with open(path, "rb") as file:
-        content = file.read(LARGEST_BYTES + 1)
+        return parse_json(file.read(LARGEST_BYTES + 1))
+
+
+def parse_json(content):
+    """Return what the bytes of a JSON file say.
+
+    Raises:
+        ValueError, RecursionError: no JSON, too large, or too deep.
+    """
     if len(content) > LARGEST_BYTES:
         raise ValueError(f"more than {LARGEST_BYTES:,} bytes")
     # Every value follows one of these.

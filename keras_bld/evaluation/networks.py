@@ -3,11 +3,10 @@
 import importlib.util
 import pathlib
 
-import keras
-
 from keras_bld.base import checks
 from keras_bld.base.files import replacing
 from keras_bld.data import random_subset
+from keras_bld.evaluation.classifier_file import load_classifier
 from keras_bld.evaluation.image_arrays import to_arrays
 from keras_bld.metrics import (
     FeatureNetwork,
@@ -69,7 +68,8 @@ def open_network(network, train, folder, epochs=5, seed=0):
             raise checks.error(
                 "network", f"{network!r}, which is no file", "a .keras file", "check the path"
             )
-        return FeatureNetwork.from_classifier(keras.saving.load_model(path), path.stem)
+        classifier = load_classifier(path, "save a classifier of train_classifier there again")
+        return FeatureNetwork.from_classifier(classifier, path.stem)
     return application_network(network)
 
 
@@ -115,7 +115,7 @@ def domain_network(train, folder, epochs=5, seed=0):
     key = f"{train.fingerprint()[:12]}-{epochs}-{seed}"
     path = pathlib.Path(folder) / f"{_FILE_STEM}-{key}.keras"
     if path.is_file():
-        classifier = keras.saving.load_model(path)
+        classifier = load_classifier(path, "delete it and run again: it is trained anew")
     else:
         images, labels = to_arrays(train)
         labels = train.shown_classes[labels]

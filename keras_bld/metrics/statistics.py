@@ -2,12 +2,12 @@
 
 import math
 import pathlib
-import zipfile
 
 import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.files import replacing
+from keras_bld.base.zip_files import open_archive
 from keras_bld.metrics.arrays import check_features, to_float64
 
 # A covariance hardly compresses; small ones of toys may do so well.
@@ -171,7 +171,7 @@ def _read_moments(path):
     """{name: array} of an .npz file: real numbers, and no larger than such a file can be."""
     size = pathlib.Path(path).stat().st_size
     arrays = {}
-    with zipfile.ZipFile(path) as archive:
+    with open(path, "rb") as opened, open_archive(opened, may_compress=True) as archive:
         for name in ("mu", "sigma", "count"):
             if f"{name}.npy" not in archive.namelist():
                 continue

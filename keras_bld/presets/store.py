@@ -80,7 +80,7 @@ def save_preset(model, directory, metadata=None, dtype=None, training_parts=True
     config = {
         "keras_bld_version": __version__,
         "keras_version": keras.__version__,
-        "model": _without_compile_config(keras.saving.serialize_keras_object(model)),
+        "model": without_compile_config(keras.saving.serialize_keras_object(model)),
     }
     check_safe(config["model"], "model")
     denoiser = getattr(model, "denoiser", None)
@@ -262,17 +262,15 @@ def _check_class(directory, config, expected_class):
         )
 
 
-def _without_compile_config(config):
+def without_compile_config(config):
     """A serialised object without the compile settings of it and its parts."""
     if isinstance(config, dict):
         return {
-            key: _without_compile_config(value)
+            key: without_compile_config(value)
             for key, value in config.items()
             if key != "compile_config"
         }
-    return (
-        [_without_compile_config(item) for item in config] if isinstance(config, list) else config
-    )
+    return [without_compile_config(item) for item in config] if isinstance(config, list) else config
 
 
 def _set_dtype(config, name):

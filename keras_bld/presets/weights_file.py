@@ -56,25 +56,25 @@ def write_weights(model, path, dtype=None):
         everything.unlink()
 
 
-def inspect_weights(path, damaged=None):
+def inspect_weights(file, damaged=None):
     """Return the `Contents` of a file of weights, after a look at its structure alone.
 
     Every array must be a plain one that lies in the file in full: no size is only claimed, and
     nothing is read from elsewhere.
 
     Args:
-        path: of the file.
+        file: path, or open binary file.
         damaged: callable (what is wrong) that returns the exception; None speaks of a preset.
 
     Raises:
         ValueError: the file is damaged, or holds anything else.
     """
-    path = pathlib.Path(path)
-    damaged = damaged or functools.partial(_mismatch, path)
+    damaged = damaged or functools.partial(_mismatch, pathlib.Path(file))
     with checks.as_error(lambda reason: damaged(f"a damaged HDF5 file ({reason})")):
-        with h5py.File(path, "r") as file:
-            sizes, wrong = _sizes(file)
-    if wrong is None and sum(size for _, size in sizes) > path.stat().st_size:
+        with h5py.File(file, "r") as opened:
+            sizes, wrong = _sizes(opened)
+            length = opened.id.get_filesize()
+    if wrong is None and sum(size for _, size in sizes) > length:
         wrong = "arrays that share their bytes"
     if wrong is not None:
         raise damaged(wrong)

@@ -7,7 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from keras_bld.base.torch_files import Unsupported, read_arrays, read_torch
+from keras_bld.base.torch_files import read_arrays, read_torch
+from keras_bld.base.torch_pickle import Unsupported
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.once
@@ -155,3 +156,14 @@ def test_strange_programs_end(program, tmp_path):
     with pytest.raises(ValueError, match="Invalid `path`.*Fix: "):
         read_torch(tmp_path / "x.pth")
         read_arrays(tmp_path / "x.pth", "path", "fetch it there")
+
+
+@both_formats
+def test_views_of_one_storage_may_not_multiply(is_zip, tmp_path):
+    """10,000 names for the same million numbers: 40 GB to whoever copies them."""
+    big, tied = torch.zeros(10**6), torch.ones(10**6)
+    save({"a": tied, "b": tied, "c": tied.reshape(10**3, 10**3)}, tmp_path / "tied.pth", is_zip)
+    assert len(read_torch(tmp_path / "tied.pth")) == 3
+    save({str(i): big for i in range(10_000)}, tmp_path / "x.pth", is_zip)
+    with pytest.raises(ValueError, match="bytes of tensors.*Fix: "):
+        read_torch(tmp_path / "x.pth")
