@@ -68,6 +68,29 @@ def _fresh_session():
 
 
 @pytest.fixture
+def progress_seen(monkeypatch):
+    """What a person in front of a slow computer would see: "what of how many", then the counts."""
+    from keras_bld.base import progress
+
+    seen = []
+
+    class Bar:
+        def __init__(self, description, total):
+            seen.append(f"{description} of {total}")
+
+        def start(self):
+            pass
+
+        stop = start
+
+        def update(self, done):
+            seen.append(done)
+
+    monkeypatch.setattr(progress, "_kind_of_bar", lambda: Bar)
+    return seen
+
+
+@pytest.fixture
 def make_autoencoder():
     """Callable that builds a small `BinaryAutoencoder`."""
     from small_models import small_autoencoder

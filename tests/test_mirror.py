@@ -30,6 +30,7 @@ ELSEWHERE = {
     "conversion/safetensors_checkpoint.py": "conversion/test_checkpoint.py",
     "data/code_store_writer.py": "data/test_code_store.py",
     "diffusion/conditioning.py": "diffusion/test_code_prior.py",
+    "diffusion/generation.py": "diffusion/test_code_prior.py",
     "diffusion/weights.py": "diffusion/test_denoiser.py",
     "evaluation/card_files.py": "evaluation/test_card.py",
     "evaluation/plots.py": "evaluation/test_card.py",

@@ -39,18 +39,18 @@ class BinaryAutoencoder(CodeAutoencoder):
             lambda _, images: self._probabilities(self._logits(images))
         )
 
-    def encode_probabilities(self, images, batch_size=None):
+    def encode_probabilities(self, images, batch_size=None, progress=True):
         """P(bit = 1) for every bit: float32 (batch, *code_shape).
 
         Args:
-            images, batch_size: as for `encode`.
+            images, batch_size, progress: as for `encode`.
 
         Raises:
             ValueError: wrong shape, empty batch, or values outside [0, 1].
         """
         if ops.is_tensor(images):
             return self._probabilities(self._logits(self._check_images(images)))
-        return self._batched_probabilities(images, batch_size)
+        return self._batched_probabilities(images, batch_size, progress=progress)
 
     def _probabilities(self, logits):
         return self.bottleneck.probabilities(logits)

@@ -12,6 +12,7 @@ from keras_bld.autoencoder.objective import AutoencoderObjective
 from keras_bld.base import checks, random
 from keras_bld.base.backend import compile_function
 from keras_bld.base.batching import BatchedFunction, comfortable_batch_size
+from keras_bld.base.progress import progress_bar
 from keras_bld.presets.methods import PresetMethods
 
 
@@ -161,7 +162,7 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
 
     # Coding --------------------------------------------------------------------------------
 
-    def encode(self, images, deterministic=True, seed=None, batch_size=None):
+    def encode(self, images, deterministic=True, seed=None, batch_size=None, progress=True):
         """Images -> codes: float32 (batch, *code_shape), {0, 1} where `has_binary_codes`.
 
         Args:
@@ -174,6 +175,7 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
                 With tensors it may be an int32 scalar tensor.
             batch_size: images in one compiled batch; for arrays only. None: 32, fewer above
                 256 x 256 pixels, so that memory stays bounded.
+            progress: show a progress bar once it takes over 2 seconds; for arrays only.
 
         Raises:
             ValueError: wrong shape, empty batch, values outside [0, 1], or a bad seed.
@@ -182,33 +184,35 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
             seed = random.resolve_seed(seed)
         if not ops.is_tensor(images):
             if deterministic:
-                return self._batched_encode(images, batch_size)
-            return self._batched_sample(images, batch_size, seed)
+                return self._batched_encode(images, batch_size, progress=progress)
+            return self._batched_sample(images, batch_size, seed, progress=progress)
         logits = self._logits(self._check_images(images))
         if deterministic:
             return self._codes(logits)
         return self._codes(logits, seed, ops.arange(ops.shape(logits)[0], dtype="int32"))
 
-    def decode(self, codes, batch_size=None):
+    def decode(self, codes, batch_size=None, progress=True):
         """Codes -> images: float32 in [0, 1] of shape (batch, *image_shape).
 
         Args:
             codes: as `encode` gives them; arrays or tensors. Bits that name no codeword of the
                 bottleneck decode as the nearest ones that do.
             batch_size: codes in one compiled batch; for arrays only.
+            progress: as in `encode`.
 
         Raises:
             ValueError: wrong shape, empty batch, or values that are no code.
         """
         if ops.is_tensor(codes):
             return self._images(self._check_codes(codes))
-        return self._batched_decode(codes, batch_size)
+        return self._batched_decode(codes, batch_size, progress=progress)
 
-    def reconstruct(self, images, batch_size=None):
+    def reconstruct(self, images, batch_size=None, progress=True):
         """Decode the likeliest codes of `images`; arguments and result as in `encode`."""
-        return self.decode(self.encode(images, batch_size=batch_size), batch_size=batch_size)
+        options = {"batch_size": batch_size, "progress": progress}
+        return self.decode(self.encode(images, **options), **options)
 
-    def compile_for_inference(self, target="openvino", precision="bfloat16"):
+    def compile_for_inference(self, target="openvino", precision="bfloat16", progress=True):
         """Encode and decode arrays on a faster path of the processor; same arguments as before.
 
         The weights are compiled in. Weights that change afterwards are noticed at the next call
@@ -218,6 +222,7 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
         Args:
             target: "openvino", or None to go back to the plain path.
             precision: "bfloat16" (the bottleneck computes in float32), or "float32".
+            progress: show that it works, once it takes over 2 seconds.
 
         Returns:
             Whether the fast path is on. Where OpenVINO is not installed or cannot run the model,
@@ -228,7 +233,8 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
         """
         from keras_bld.serving.inference import inference_engine
 
-        engine = inference_engine(self, target, precision)
+        with progress_bar("compile for inference", None, progress):
+            engine = inference_engine(self, target, precision)
         self._inference_engine = engine
         for function, substitute in self._substitutes(engine):
             function.substitute = None if engine is None else substitute
@@ -284,6 +290,7 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
             self._check_codes,
             comfortable_batch_size(self.image_shape),
             lambda codes: checks.check_batch_shape("codes", codes, self.code_shape),
+            "decode",
         )
         self._inference_engine = None
 
@@ -299,6 +306,7 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
             self._check_images,
             comfortable_batch_size(self.image_shape),
             lambda images: checks.check_batch_shape("images", images, self.image_shape),
+            "encode",
         )
 
     def _substitutes(self, engine):

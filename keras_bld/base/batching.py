@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_bld.base import checks
 from keras_bld.base.backend import compile_function
+from keras_bld.base.progress import progress_bar
 
 # 32 images of 256 x 256: some gigabytes of activations in the paper's autoencoder.
 _PIXELS_IN_A_BATCH = 32 * 256 * 256
@@ -32,18 +33,28 @@ class BatchedFunction:
         default_batch_size: items in a chunk where the caller does not say.
         check_shape: optional; called with the whole array, before its length is relied on; raises
             where the shape is wrong.
+        purpose: what the progress bar calls it.
 
     Attributes:
         substitute: None, or a function on arrays that runs in place of `function`: called with
             (sample_indices, chunk, *scalars), any number of items, it returns an array.
     """
 
-    def __init__(self, function, variables, check, default_batch_size=32, check_shape=None):
+    def __init__(
+        self,
+        function,
+        variables,
+        check,
+        default_batch_size=32,
+        check_shape=None,
+        purpose="compute",
+    ):
         self._function = function
         self._variables = variables
         self._check = check
         self._default_batch_size = default_batch_size
         self._check_shape = check_shape
+        self._purpose = purpose
         self._compiled = None
         self.substitute = None
 
@@ -52,8 +63,11 @@ class BatchedFunction:
         """Number of compiled programs so far (on torch always 0)."""
         return 0 if self._compiled is None else self._compiled.num_traces
 
-    def __call__(self, array, batch_size, *scalars):
-        """Return a float32 NumPy array with a result for each item of `array`."""
+    def __call__(self, array, batch_size, *scalars, progress=True):
+        """Return a float32 NumPy array with a result for each item of `array`.
+
+        `progress`: show a progress bar where there are several batches and they take long.
+        """
         if batch_size is None:
             batch_size = self._default_batch_size
         batch_size = checks.check_integer("batch_size", batch_size, 1)
@@ -68,11 +82,13 @@ class BatchedFunction:
         else:
             run, chunk_size = self.substitute, min(batch_size, num_items)
         results = []
-        for start in range(0, num_items, chunk_size):
-            indices = np.arange(start, start + chunk_size, dtype="int32")
-            if self.substitute is not None:
-                indices = indices[: num_items - start]
-            chunk = self._check(array[np.minimum(indices, num_items - 1)])
-            result = run(indices, chunk, *scalars)
-            results.append(ops.convert_to_numpy(result)[: num_items - start])
+        with progress_bar(self._purpose, num_items, progress and chunk_size < num_items) as show:
+            for start in range(0, num_items, chunk_size):
+                show(start)
+                indices = np.arange(start, start + chunk_size, dtype="int32")
+                if self.substitute is not None:
+                    indices = indices[: num_items - start]
+                chunk = self._check(array[np.minimum(indices, num_items - 1)])
+                result = run(indices, chunk, *scalars)
+                results.append(ops.convert_to_numpy(result)[: num_items - start])
         return np.concatenate(results).astype("float32", copy=False)

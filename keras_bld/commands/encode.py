@@ -8,8 +8,9 @@ from typing import Literal
 from keras_bld.autoencoder import CodeAutoencoder
 from keras_bld.base import checks
 from keras_bld.base.batching import comfortable_batch_size
+from keras_bld.base.progress import progress_bar
 from keras_bld.base.runs import short_errors
-from keras_bld.commands.tools import images_written, progress_bar
+from keras_bld.commands.tools import images_written
 from keras_bld.commands.trained_on import data_set_of
 from keras_bld.data import write_code_store
 from keras_bld.data.unreadable import UNREADABLE_LIST
@@ -70,7 +71,7 @@ def encode_command(
             batch_size = comfortable_batch_size(image_shape, _LARGEST_BATCH)
         there = {path.name for path in pathlib.Path(out).glob("*.array_record")}
         begun = time.monotonic()
-        with progress_bar("encoding", len(source)) as show:
+        with progress_bar("encode", len(source)) as show:
             store = write_code_store(
                 out,
                 source,

@@ -13,10 +13,11 @@ from keras_bld.base.files import write_json
 from keras_bld.base.images import to_uint8
 from keras_bld.base.json_files import read_json
 from keras_bld.base.pictures import save_image_grid, save_picture
+from keras_bld.base.progress import progress_bar
 from keras_bld.base.random import resolve_seed, uniforms
 from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
-from keras_bld.commands.tools import images_written, progress_bar
+from keras_bld.commands.tools import images_written
 from keras_bld.text.label_conditions import condition_cycle
 from keras_bld.zoo import load_preset, read_metadata
 
@@ -105,7 +106,7 @@ def _make_sheet(model, out, num_images, conditions, seed, batch_size, columns):
     made = []
     asked = conditions.of(np.arange(num_images))
     batches = model.generate_batches(num_images, **asked, seed=seed, batch_size=batch_size)
-    with progress_bar("generating", num_images) as show:
+    with progress_bar("generate", num_images) as show:
         for images in batches:
             made.extend(to_uint8(images))
             show(len(made))
@@ -122,7 +123,7 @@ def _make_files(model, folder, num_images, conditions, seed, batch_size):
     paths = [folder / f"{index:06d}.png" for index in range(num_images)]
     missing = [index for index, path in enumerate(paths) if not _is_whole(path)]
     done = num_images - len(missing)
-    with progress_bar("generating", num_images) as show:
+    with progress_bar("generate", num_images) as show:
         show(done)
         for start in range(0, len(missing), batch_size):
             indices = np.array(missing[start : start + batch_size])
@@ -139,7 +140,7 @@ def _make_files(model, folder, num_images, conditions, seed, batch_size):
 def _make_store(model, folder, num_images, conditions, seed, batch_size):
     begun = time.monotonic()
     there = {path.name for path in folder.glob("*.array_record")}
-    with progress_bar("generating", num_images) as show:
+    with progress_bar("generate", num_images) as show:
         store = model.generate_to_store(
             folder,
             num_images,

@@ -1,25 +1,18 @@
 """Code prior: what every distribution over codes can do: train, and make codes and images."""
 
-import types
-
 import keras
 import numpy as np
-from keras import ops
 
 from keras_bld.base import checks
-from keras_bld.base import random as bld_random
-from keras_bld.base.backend import compile_function
 from keras_bld.base.backend.trainer import RepairedTraining
 from keras_bld.diffusion.conditioning import check_class_names
-from keras_bld.diffusion.generation_store import write_generated_codes
-from keras_bld.diffusion.method_options import takes_sampling_options
+from keras_bld.diffusion.generation import CodeGeneration
 from keras_bld.diffusion.prior_training import PriorTraining
-from keras_bld.diffusion.sampler import guided_logits, run_chain
-from keras_bld.diffusion.sampling import Sampling, plan_sampling, uniform_grid
+from keras_bld.diffusion.sampling import Sampling, uniform_grid
 from keras_bld.presets.methods import PresetMethods
 
 
-class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
+class CodePrior(CodeGeneration, PresetMethods, PriorTraining, RepairedTraining, keras.Model):
     """A distribution over the codes of an autoencoder: `fit`, `generate`, presets.
 
     A subclass says how codes are corrupted (`corrupt`), what a prediction costs (`loss_terms`) and
@@ -175,217 +168,6 @@ class CodePrior(PresetMethods, PriorTraining, RepairedTraining, keras.Model):
                 " BinaryLatentDiffusion with another target",
             )
         return grid
-
-    # Sampling ------------------------------------------------------------------------------
-
-    @takes_sampling_options
-    def generate(self, num_images, labels=None, **options):
-        """Make new images (Algorithm 2).
-
-        Args:
-            num_images: how many, >= 1.
-            labels: for a class-conditional model, one class for each image, or one for all; numbers
-                or, where the model has `class_names`, names.
-            **options: the options below.
-
-        Returns:
-            float32 array in [0, 1] of shape (num_images, height, width, channels).
-
-        Raises:
-            ValueError: an argument outside its range, or labels that do not fit the model.
-            TypeError: an option that does not exist.
-        """
-        return np.concatenate(list(self.generate_batches(num_images, labels, **options)))
-
-    @takes_sampling_options
-    def generate_batches(self, num_images, labels=None, **options):
-        """Like `generate`, but an iterator of image batches: constant memory for any number.
-
-        Args:
-            num_images: how many.
-            labels: as in `generate`.
-            **options: the options below.
-        """
-        self._need_autoencoder("generate")
-        # Planned now, so that bad arguments raise here and not at the first `next`.
-        plan = plan_sampling(self, num_images, labels, **options)
-        return (self.autoencoder.decode(codes) for codes in self.code_batches(plan))
-
-    @takes_sampling_options
-    def generate_codes(self, num_images, labels=None, **options):
-        """Make new codes.
-
-        Args:
-            num_images: how many.
-            labels: as in `generate`.
-            **options: the options below.
-
-        Returns:
-            float32 array {0, 1} of shape (num_images, h, w, c).
-
-        Raises:
-            ValueError: as `generate`.
-        """
-        return np.concatenate(list(self.code_batches(plan_sampling(
-            self, num_images, labels, **options
-        ))))  # fmt: skip
-
-    @takes_sampling_options
-    def generate_to_store(
-        self, directory, num_images, labels=None, num_shards=None, on_progress=None, **options
-    ):
-        """Make codes of any number of images straight into a sharded store on disk.
-
-        The store holds bit-packed codes and labels: 2 KB an image at 16 x 16 x 64 bits. After an
-        interruption the same call goes on behind the last finished shard, and ends with the very
-        same bits. A finished store is returned as it is. Memory grows by the labels alone.
-
-        Args:
-            directory: folder of the store.
-            num_images: how many.
-            labels: as in `generate`.
-            num_shards: number of files; by default one for each 512 images, the most that an
-                interruption costs.
-            on_progress: callable of (images done, images in all), called after each batch.
-            **options: the options below. `seed` is 0 where none is given, or an interrupted run
-                could not go on; `batch_size` may differ between the calls.
-
-        Returns:
-            The finished `keras_bld.data.CodeStore`; its method
-            `decoded_batches(model.autoencoder.decode)` gives the images, batch by batch.
-
-        Raises:
-            ValueError: as `generate`; a folder with codes of another model or other settings.
-            ImportError: array_record is not installed.
-        """
-        return write_generated_codes(
-            self, directory, num_images, labels, num_shards, on_progress, {"seed": 0, **options}
-        )
-
-    def sampler_function(self, sampling, batch_size, return_trajectory=False):
-        """The pure sampling function, to be compiled here or exported.
-
-        Args:
-            sampling: a `Sampling`.
-            batch_size: images of a call.
-            return_trajectory: return all states.
-
-        Returns:
-            Callable of tensors by name -> codes: `seed`, `first_index`, the traced fields of
-            `sampling` (`temperature`, `guidance_scale`) and, where wanted, `condition`, `noise`,
-            `known_codes` and `known_mask`.
-        """
-        fixed, traced = sampling.split()
-        fixed["time_steps"] = self.time_grid(sampling)
-
-        def sample(
-            seed,
-            first_index,
-            condition=None,
-            noise=None,
-            known_codes=None,
-            known_mask=None,
-            **inputs,
-        ):
-            settings = types.SimpleNamespace(**{**fixed, **traced, **inputs})
-            indices = first_index + ops.arange(batch_size, dtype="int32")
-
-            def draw(number):
-                if noise is not None:
-                    return ops.take(noise, number, axis=0)
-                return bld_random.uniforms(seed, indices, number, self.code_shape)
-
-            logits_of = guided_logits(self.denoiser, settings.guidance_scale, condition)
-            known = None if known_codes is None else (known_codes, known_mask)
-            step = self.make_step(settings, logits_of, draw, known)
-            num_steps = len(settings.time_steps)
-            return run_chain(step, self.start(draw, batch_size), num_steps, return_trajectory)
-
-        return sample
-
-    def compiled_sampler(self, sampling, batch_size, return_trajectory=False):
-        """The compiled `sampler_function`, made once, or the inference engine's."""
-        if self._inference_engine is not None:
-            return self._inference_engine.sampler(sampling, batch_size, return_trajectory)
-        key = (tuple(sampling.split()[0].values()), batch_size, return_trajectory)
-        if key not in self._compiled_samplers:
-            self._compiled_samplers[key] = compile_function(
-                self.sampler_function(sampling, batch_size, return_trajectory),
-                lambda: self.denoiser.variables,
-            )
-        return self._compiled_samplers[key]
-
-    @property
-    def num_traces(self):
-        """How many times sampling was traced (TensorFlow, JAX) since the model was made."""
-        traces = sum(sampler.num_traces for sampler in self._compiled_samplers.values())
-        return traces + getattr(self._inference_engine, "num_traces", 0)
-
-    def code_batches(self, plan, start=0, stop=None):
-        """Yield the codes of images start ... stop - 1 of a `SamplingPlan`, batch by batch.
-
-        Code i depends on the plan and on i alone; the last batch is filled up and cut.
-
-        Yields:
-            float32 {0, 1} of shape (batch, h, w, c); (num_steps + 1, batch, h, w, c) where the plan
-            returns trajectories.
-        """
-        sampler = self.compiled_sampler(plan.sampling, plan.batch_size, plan.return_trajectory)
-        stop = plan.num_images if stop is None else stop
-        traced = {name: np.float32(value) for name, value in plan.sampling.split()[1].items()}
-        bar = keras.utils.Progbar(stop - start, unit_name="image") if plan.progress else None
-        for first in range(start, stop, plan.batch_size):
-            rows = np.minimum(np.arange(first, first + plan.batch_size), stop - 1)
-            inputs = {
-                name: np.take(array, rows, axis=axis) for name, (array, axis) in plan.inputs.items()
-            }
-            codes = sampler(
-                seed=np.int32(plan.seed), first_index=np.int32(first), **traced, **inputs
-            )
-            count = min(plan.batch_size, stop - first)
-            codes = ops.convert_to_numpy(codes)
-            if bar:
-                bar.add(count)
-            yield codes[:, :count] if plan.return_trajectory else codes[:count]
-
-    def _need_autoencoder(self, purpose):
-        if self.autoencoder is None:
-            raise checks.error(
-                "autoencoder",
-                f"{purpose} on a model without an autoencoder",
-                "a model with one",
-                "pass autoencoder=... when building the model, or call generate_codes",
-            )
-
-    def compile_for_inference(self, target="openvino", precision="bfloat16"):
-        """Sample on a faster path of the processor: same calls, arguments, seeds and noise.
-
-        `generate`, `generate_batches`, `generate_codes` and `inpaint` take it, and the
-        autoencoder's `encode` and `decode` of arrays (see its own `compile_for_inference`).
-        Codes differ from the plain path's where rounding moves a probability across its noise:
-        docs/inference.md says how often. The weights are compiled in. Weights that change
-        afterwards are noticed at the next call and compiled again. Training, `likelihood` and
-        `export` stay on the backend's own path.
-
-        Args:
-            target: "openvino", or None to go back to the plain path.
-            precision: "bfloat16" (probabilities and posterior are float32), or "float32".
-
-        Returns:
-            Whether the fast path is on, for the denoiser and for the autoencoder, if there is
-            one. Where OpenVINO is not installed or cannot run a part, a warning says so and the
-            plain path stays for it.
-
-        Raises:
-            ValueError: an unknown target or precision.
-        """
-        from keras_bld.serving.inference import inference_engine
-
-        self._inference_engine = inference_engine(self, target, precision)
-        fast = self._inference_engine is not None
-        if hasattr(self.autoencoder, "compile_for_inference"):
-            fast = self.autoencoder.compile_for_inference(target, precision) and fast
-        return fast
 
     # Saving --------------------------------------------------------------------------------
 

@@ -1,13 +1,12 @@
 """Many generated images as a store of codes on disk: sharded, resumable, in constant memory."""
 
-import dataclasses
 import hashlib
 
-import keras
 import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base import random as bld_random
+from keras_bld.base.progress import progress_bar
 from keras_bld.data.code_shards import store_header, write_code_shards
 from keras_bld.diffusion.sampling import check_batch_size, plan_sampling
 from keras_bld.presets.fingerprint import autoencoder_fingerprint, generator_fingerprint
@@ -26,7 +25,6 @@ def write_generated_codes(model, directory, num_images, labels, num_shards, on_p
         options = {**options, "batch_size": check_batch_size(None, largest_shard)}
     checks.check_integer("seed", options["seed"], 0, bld_random.MAX_SEED)
     plan = plan_sampling(model, num_images, labels, **options)
-    show_progress, plan = plan.progress, dataclasses.replace(plan, progress=False)  # one bar
     labels = np.full(num_images, _NO_LABEL, "int32")
     class_names = []
     if plan.condition is not None and model.denoiser.condition_kind == "class":
@@ -47,15 +45,14 @@ def write_generated_codes(model, directory, num_images, labels, num_shards, on_p
             yield labels[first : first + len(codes)], [codes]
             first += len(codes)
 
-    bar = keras.utils.Progbar(num_images, unit_name="image") if show_progress else None
+    with progress_bar("generate", num_images, plan.progress) as show:
 
-    def report(done, total):
-        if bar:
-            bar.update(done)
-        if on_progress is not None:
-            on_progress(done, total)
+        def report(done, total):
+            show(done)
+            if on_progress is not None:
+                on_progress(done, total)
 
-    return write_code_shards(directory, header, batches_of, num_shards is None, report)
+        return write_code_shards(directory, header, batches_of, num_shards is None, report)
 
 
 def _what_decides_the_codes(model, plan):

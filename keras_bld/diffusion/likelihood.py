@@ -1,10 +1,13 @@
 """The variational bound of given codes, term by term (paper, Eq. 7)."""
 
+import itertools
+
 import numpy as np
 from keras import ops
 
 from keras_bld.base import random as bld_random
 from keras_bld.base.backend import compile_function
+from keras_bld.base.progress import progress_bar
 from keras_bld.diffusion.objective import NATS_PER_BIT, diffusion_losses
 from keras_bld.diffusion.posterior import transition_tables
 
@@ -17,7 +20,7 @@ class Likelihood:
         steps = np.arange(1, model.num_training_steps + 1)
         self._tables = transition_tables(model.schedule.k, steps, steps - 1)
 
-    def __call__(self, codes, condition, num_samples, seed, batch_size):
+    def __call__(self, codes, condition, num_samples, seed, batch_size, progress=False):
         model = self.model
         key = ("likelihood", condition is not None)
         if key not in model._compiled_samplers:
@@ -26,11 +29,16 @@ class Likelihood:
             )
         term = model._compiled_samplers[key]
         total = np.zeros((model.num_training_steps, len(codes)))
-        for first in range(0, len(codes), batch_size):
-            rows = np.minimum(np.arange(first, first + batch_size), len(codes) - 1)
-            count = min(batch_size, len(codes) - first)
-            rest = [] if condition is None else [condition[rows]]
-            for t in range(1, model.num_training_steps + 1):
+        starts = range(0, len(codes), batch_size)
+        num_terms = len(starts) * model.num_training_steps
+        with progress_bar("likelihood", num_terms, progress) as show:
+            for done, (first, t) in enumerate(
+                itertools.product(starts, range(1, model.num_training_steps + 1))
+            ):
+                show(done)
+                rows = np.minimum(np.arange(first, first + batch_size), len(codes) - 1)
+                count = min(batch_size, len(codes) - first)
+                rest = [] if condition is None else [condition[rows]]
                 for draw in range(num_samples):
                     # Every (sample, t, draw) has its own uniforms.
                     step = np.int32((t - 1) * num_samples + draw)

@@ -16,8 +16,11 @@ def takes_sampling_options(method):
     """
     signature = inspect.signature(method)
     parameters = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
+    own = {each.name for each in parameters}
     for kind in _KINDS:
         for entry in dataclasses.fields(kind):
+            if entry.name in own:
+                continue
             default = None if kind is Sampling else entry.default
             parameters.append(
                 inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=default)
@@ -25,7 +28,9 @@ def takes_sampling_options(method):
     method.__signature__ = signature.replace(parameters=parameters)
     method.__doc__ = inspect.cleandoc(method.__doc__) + (
         "\n\nOptions (those of sampling are the model's own, `model.sampling`, where left out):\n"
-        + "\n".join(f"    {name}: {text}" for name, text in option_descriptions().items())
+        + "\n".join(
+            f"    {name}: {text}" for name, text in option_descriptions().items() if name not in own
+        )
         + "\n"
     )
     return method

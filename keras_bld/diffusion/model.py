@@ -176,7 +176,7 @@ class BinaryLatentDiffusion(CodePrior):
         plan = plan_sampling(
             self, num_images, labels, noise=noise, return_trajectory=return_trajectory, **options
         )
-        return np.concatenate(list(self.code_batches(plan)), axis=1 if return_trajectory else 0)
+        return self.code_array(plan)
 
     @takes_sampling_options
     def inpaint(self, images, mask, labels=None, num_results=None, **options):
@@ -215,10 +215,10 @@ class BinaryLatentDiffusion(CodePrior):
             condition=None if condition is None else np.repeat(condition, repeats, axis=0),
             known=[np.repeat(part, repeats, axis=0) for part in known],
             drop_condition=condition is None,
+            purpose="inpaint",
             **options,
         )
-        made = np.concatenate([self.autoencoder.decode(part) for part in self.code_batches(plan)])
-        made = made.reshape(len(images), repeats, *image_shape)
+        made = self.image_array(plan).reshape(len(images), repeats, *image_shape)
         results = composite(images[:, None], made, pixels[:, None])
         return results[:, 0] if num_results is None else results
 
@@ -231,6 +231,7 @@ class BinaryLatentDiffusion(CodePrior):
         batch_size=None,
         text_embeddings=None,
         drop_condition=False,
+        progress=True,
     ):
         """The full variational bound of codes (Eq. 7), every t visited.
 
@@ -242,6 +243,7 @@ class BinaryLatentDiffusion(CodePrior):
             batch_size: codes in one compiled batch.
             text_embeddings: condition of a text-conditional model.
             drop_condition: measure a conditional model without its condition.
+            progress: show a progress bar once it takes over 2 seconds.
 
         Returns:
             Dictionary: `bits_per_dimension` (batch,), an upper bound on -log2 p(code) / number of
@@ -258,6 +260,7 @@ class BinaryLatentDiffusion(CodePrior):
             checks.check_integer("num_samples", num_samples, 1),
             bld_random.resolve_seed(seed),
             check_batch_size(batch_size, len(codes)),
+            progress,
         )
 
     # Saving and serving --------------------------------------------------------------------

@@ -161,7 +161,7 @@ class CallOptions:
         seed: int in [0, 2**31); the same seed gives the same images on every backend, image i
             whatever the batch size. None draws one.
         batch_size: images in one compiled batch; None: at most 32.
-        progress: show a progress bar.
+        progress: show a progress bar, in a terminal or a notebook, once it takes over 2 seconds.
         text_embeddings: for a text-conditional model, (num_images, text_width) or
             (num_images, length, text_width).
         drop_condition: sample a conditional model without its condition.
@@ -170,7 +170,7 @@ class CallOptions:
     sampling: Sampling | None = None
     seed: int | None = None
     batch_size: int | None = None
-    progress: bool = False
+    progress: bool = True
     text_embeddings: object = None
     drop_condition: bool = False
 
@@ -187,6 +187,8 @@ class SamplingPlan:
     """Name -> (array, the axis along which images lie) of what the loop gets beside scalars."""
     progress: bool = False
     return_trajectory: bool = False
+    purpose: str = "generate"
+    """What the progress bar calls it."""
 
     @property
     def condition(self):
@@ -202,6 +204,7 @@ def plan_sampling(
     noise=None,
     known=None,
     return_trajectory=False,
+    purpose="generate",
     **options,
 ):
     """Check everything that a call asks for and return its `SamplingPlan`.
@@ -214,6 +217,7 @@ def plan_sampling(
         noise: explicit uniforms, see `generate_codes`.
         known: pair (codes, mask), each with one row an image, see `reverse_step`.
         return_trajectory: whether all states come back.
+        purpose: what the progress bar calls it.
         options: fields of `CallOptions` and of the model's `Sampling`.
 
     Raises:
@@ -252,6 +256,7 @@ def plan_sampling(
         inputs=inputs,
         progress=call.progress,
         return_trajectory=bool(return_trajectory),
+        purpose=purpose,
     )
 
 

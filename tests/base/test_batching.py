@@ -82,3 +82,14 @@ def test_large_images_go_few_at_a_time():
     function.substitute = lambda indices, chunk, scalar: seen.append(len(chunk)) or chunk
     function(np.zeros((5, 2), "float32"), None, 0.5)
     assert seen == [2, 2, 1]
+
+
+@pytest.mark.once
+def test_several_batches_show_their_progress(progress_seen):
+    function = BatchedFunction(lambda _, chunk: chunk, list, lambda chunk: chunk, purpose="decode")
+    array = np.zeros((5, 1), "float32")
+    function(array, 8)
+    function(array, 2, progress=False)
+    assert progress_seen == []
+    function(array, 2)
+    assert progress_seen == ["decode of 5", 0, 2, 4]

@@ -222,12 +222,24 @@ def test_generate_batches_works_only_when_asked(monkeypatch):
         model.generate_batches(2, temperature=0.0)
 
 
-def test_progress_is_shown_where_asked(capsys):
-    model, _ = recorded_model()
+@pytest.mark.once
+def test_progress_is_shown_by_default(progress_seen, capsys):
+    model, _ = recorded_model(autoencoder=PixelAutoencoder())
     model.generate_codes(4, batch_size=2)
-    assert capsys.readouterr().out == ""
-    model.generate_codes(4, batch_size=2, progress=True)
-    assert "4/4" in capsys.readouterr().out
+    assert progress_seen == ["generate of 4", 2, 4]
+    model.generate(3, batch_size=2)
+    assert progress_seen[3:] == ["generate of 3", 2, 3]
+    model.inpaint(np.zeros((2, *IMAGE_SHAPE)), np.ones(IMAGE_SHAPE[:2]))
+    assert progress_seen[6:] == ["inpaint of 2", 2]
+    codes = model.likelihood(model.generate_codes(2, progress=False))
+    assert progress_seen[8] == "likelihood of 8" and codes
+    del progress_seen[:]
+    model.generate(3, batch_size=2, progress=False)
+    list(model.generate_batches(2))  # what happens between batches is the caller's
+    assert progress_seen == []
+    list(model.generate_batches(2, progress=True))
+    assert progress_seen == ["generate of 2", 2]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_conditions_reach_their_samples():
