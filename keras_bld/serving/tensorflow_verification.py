@@ -1,16 +1,26 @@
 """Verification of a SavedModel against the model that it came from."""
 
-import json
+import math
 import pathlib
 
 import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.images import to_uint8
+from keras_bld.base.json_files import TEXT, Kind, list_of, read_json, whole
 from keras_bld.serving.saved_model import MARKER, SETTINGS
 
 _TEMPERATURE = 0.9
 _GUIDANCE_SCALE = 1.5
+_OF_THE_AUTOENCODER = ("encode", "decode")
+_LARGEST_INPUT = 2**28  # numbers
+_WHAT_IT_SHOULD_BE = ("a directory that export_saved_model wrote", "export the model again")
+_SIGNATURES = Kind(
+    "a list of inputs for each signature",
+    lambda signatures: (
+        isinstance(signatures, dict) and all(map(list_of(TEXT).holds, signatures.values()))
+    ),
+)
 
 
 def verify_saved_model(path, model, seed=0):
@@ -26,7 +36,8 @@ def verify_saved_model(path, model, seed=0):
         where rounding breaks a tie the other way: at most about one in a thousand.
 
     Raises:
-        ValueError: `path` holds no such SavedModel, or one of another kind of model.
+        ValueError: `path` holds no such SavedModel, a damaged one, or one of another kind of
+            model.
 
     Example:
 
@@ -40,17 +51,18 @@ def verify_saved_model(path, model, seed=0):
         raise checks.error(
             "path",
             f"{path}, which holds no {MARKER} and {SETTINGS}",
-            "a directory that export_saved_model wrote",
-            "export the model again",
+            *_WHAT_IT_SHOULD_BE,
         )
-    settings = json.loads((path / SETTINGS).read_text())
-    served = tf.saved_model.load(str(path))
+    settings = _read_settings(path, model)
+    with checks.as_error(lambda reason: _damaged(path, reason)):
+        served = tf.saved_model.load(str(path))
     shares = {}
     for name, names in settings["signatures"].items():
-        function = served.signatures[name]
-        inputs = _inputs(function, names, model, seed)
-        outputs = function(**{key: tf.constant(value) for key, value in inputs.items()})
-        (received,) = [value.numpy() for value in outputs.values()]
+        with checks.as_error(lambda reason: _damaged(path, reason)):
+            function = served.signatures[name]
+            inputs = _inputs(function, names, model, seed)
+            outputs = function(**{key: tf.constant(value) for key, value in inputs.items()})
+            (received,) = [value.numpy() for value in outputs.values()]
         expected = _expected(model, name, inputs, settings)
         if received.shape != expected.shape:
             raise checks.error(
@@ -63,6 +75,31 @@ def verify_saved_model(path, model, seed=0):
     return shares
 
 
+def _damaged(path, reason):
+    return checks.error(
+        "path", f"{path}, a SavedModel that is damaged ({reason})", *_WHAT_IT_SHOULD_BE
+    )
+
+
+def _read_settings(path, model):
+    """The settings beside a SavedModel, with all that `_expected` wants to know of them."""
+    words = (path / SETTINGS, "path", *_WHAT_IT_SHOULD_BE)
+    signatures = read_json(*words, {"signatures": _SIGNATURES})["signatures"]
+    needed = {}
+    if not set(signatures).issubset(_OF_THE_AUTOENCODER):
+        if not hasattr(model, "sampling"):
+            raise checks.error(
+                "model",
+                f"a {type(model).__name__} for a SavedModel with {', '.join(signatures)}",
+                "the model that was exported",
+                "pass the diffusion model",
+            )
+        anything = Kind("a setting of the sampler", lambda value: True)
+        needed = dict.fromkeys(model.sampling.split()[0], anything)
+        needed["batch_size"] = whole(1, 2**16)
+    return read_json(*words, needed)
+
+
 def _inputs(function, names, model, seed):
     """Random inputs of the shapes and types that a signature asks for."""
     specifications = function.structured_input_signature[1]
@@ -70,6 +107,8 @@ def _inputs(function, names, model, seed):
     inputs = {}
     for name in names:
         shape = [2 if size is None else size for size in specifications[name].shape]
+        if math.prod(shape) > _LARGEST_INPUT:
+            raise ValueError(f"an input `{name}` of shape {shape}")
         if name == "seed":
             value = np.int32(seed)
         elif name == "labels":

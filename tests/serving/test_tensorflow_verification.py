@@ -1,3 +1,5 @@
+import shutil
+
 import keras
 import pytest
 
@@ -6,6 +8,17 @@ from keras_bld.serving import export_saved_model, verify_saved_model
 pytestmark = pytest.mark.skipif(
     keras.config.backend() == "torch", reason="Keras exports from TensorFlow and JAX"
 )
+
+
+SETTINGS = "assets.extra/keras_bld.json"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    from small_models import small_autoencoder
+
+    model = small_autoencoder()
+    return model, model.export(tmp_path_factory.mktemp("export") / "served")
 
 
 def test_codes_of_the_exported_model_agree_and_those_of_another_do_not(make_diffusion, tmp_path):
@@ -28,9 +41,9 @@ def test_every_signature_of_a_cross_attention_model(make_autoencoder, make_diffu
     assert max(shares.values()) <= 1e-3
 
 
-def test_an_autoencoder_alone(make_autoencoder, tmp_path):
-    model = make_autoencoder()
-    shares = verify_saved_model(model.export(tmp_path / "served"), model)
+def test_an_autoencoder_alone(served):
+    model, path = served
+    shares = verify_saved_model(path, model)
     assert shares.keys() == {"encode", "decode"}
     assert max(shares.values()) <= 1e-3
 
@@ -38,3 +51,32 @@ def test_an_autoencoder_alone(make_autoencoder, tmp_path):
 def test_a_directory_without_an_export_is_refused(make_diffusion, tmp_path):
     with pytest.raises(ValueError, match="Invalid `path`.*which holds no saved_model.pb"):
         verify_saved_model(tmp_path, make_diffusion())
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (SETTINGS, b""),
+        (SETTINGS, b"{}"),
+        (SETTINGS, b'{"signatures": {"encode": "images"}}'),
+        (SETTINGS, b'{"signatures": {"encode": ["nothing"]}}'),
+        (SETTINGS, b'{"signatures": {"decode": []}}'),
+        (SETTINGS, b'{"signatures": {"generate": ["seed"]}}'),
+        ("saved_model.pb", b""),
+        ("saved_model.pb", b"x" * 100),
+        ("variables/variables.index", b""),
+    ],
+)
+def test_damaged_files_of_an_export_are_refused(file, content, served, tmp_path):
+    model, path = served
+    shutil.copytree(path, tmp_path / "served")
+    (tmp_path / "served" / file).write_bytes(content)
+    with pytest.raises(ValueError, match="Invalid `(path|model)`.*Fix: (export|pass the diff)"):
+        verify_saved_model(tmp_path / "served", model)
+
+
+def test_settings_of_a_sampler_are_all_there(make_diffusion, served, tmp_path):
+    shutil.copytree(served[1], tmp_path / "served")
+    (tmp_path / "served" / SETTINGS).write_text('{"signatures": {"generate": ["seed"]}}')
+    with pytest.raises(ValueError, match="no `num_steps`.*Fix: export"):
+        verify_saved_model(tmp_path / "served", make_diffusion())
