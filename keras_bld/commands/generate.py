@@ -182,7 +182,9 @@ def _claim(folder, model_files, settings):
     """Note what the folder's images are made with, or refuse a folder of others."""
     wanted = {**settings, "model": model_files}
     path = folder / _SETTINGS
-    if path.is_file() and any(folder.glob("*.png")):
+    # Not what a killed program left: hidden, or half an image.
+    images = (image for image in folder.glob("*.png") if not image.name.startswith("."))
+    if path.is_file() and any(map(_is_whole, images)):
         there = read_json(path, "out_dir", "the settings of these images", "pass another --out-dir")
         different = [key for key in wanted if there.get(key) != wanted[key]]
         if different:

@@ -31,6 +31,9 @@ _LEFT_OUT = (
     "sampling", "sampling_steps", "temperature", "guidance_scale",
 )  # fmt: skip
 
+# Options of recipes whose values are always folders.
+_FOLDERS = ("--data-dir", "--work-dir")
+
 
 def publish_command(
     preset: str,
@@ -105,23 +108,62 @@ def publish_command(
 
 
 def without_places(metadata):
-    """Metadata without the folders of the machine that trained, those of its origins too.
+    """Metadata without the paths of the machine that trained, those of its origins too.
 
     Args:
         metadata: of a preset.
     """
-    kept = dict(metadata)
-    if "trained_on" in kept:
-        kept["trained_on"] = {key: of for key, of in kept["trained_on"].items() if key != "place"}
+    kept = {key: value for key, value in metadata.items() if not _is_place(value)}
+    for key in ("trained_on", "settings"):
+        if isinstance(kept.get(key), dict):
+            kept[key] = {
+                name: value
+                for name, value in kept[key].items()
+                if not (name == "place" or _is_place(value) or _is_elsewhere(name, value))
+            }
     if kept.get("command"):
-        words = shlex.split(kept["command"])
-        for flag, word in enumerate(words[:-1]):
-            if word == "--data-dir":
-                words[flag + 1] = "FOLDER"
-        kept["command"] = shlex.join(words)
-    if "origins" in kept:
+        kept["command"] = _command_without_places(kept["command"])
+    if _is_elsewhere("preset", kept.get("preset")):
+        del kept["preset"]
+    if kept.get("origins"):
         kept["origins"] = {key: without_places(of) for key, of in kept["origins"].items()}
     return kept
+
+
+def _command_without_places(command):
+    try:
+        words = shlex.split(command)
+    except ValueError:  # not as a shell takes it
+        words = command.split()
+    option = None
+    for number, word in enumerate(words):
+        value, is_flag = word, word.startswith("--")
+        if is_flag:
+            option, has_value, value = word.partition("=")
+            if not has_value:
+                continue  # its values follow
+        if option is None and _is_place(value):
+            words[number] = pathlib.PurePath(value).name  # the program
+        elif option in _FOLDERS or _is_place(value) or _is_elsewhere(option, value):
+            words[number] = f"{option}=FOLDER" if is_flag else "FOLDER"
+    return shlex.join(words)
+
+
+def _is_place(value):
+    """Whether a value is a path from the root, the home or the folder of somebody's machine."""
+    if not isinstance(value, str) or "\n" in value:
+        return False
+    return (
+        value.startswith(("/", "~", "./", "../", ".\\", "..\\"))
+        or pathlib.PureWindowsPath(value).is_absolute()
+    )
+
+
+def _is_elsewhere(name, value):
+    """Whether a field or an option names a preset by a path."""
+    if not isinstance(value, str) or name is None or not name.endswith("preset"):
+        return False
+    return not re.fullmatch(r"[\w.-]+", value)
 
 
 def _at(record, data_name):

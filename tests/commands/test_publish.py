@@ -5,6 +5,7 @@ import pytest
 from harness import to_numpy
 
 from keras_bld.__main__ import main
+from keras_bld.commands.publish import without_places
 from keras_bld.diffusion import Sampling
 from keras_bld.presets import locate
 from keras_bld.zoo import list_presets, load_preset, read_metadata, save_preset
@@ -97,6 +98,38 @@ def test_the_folder_of_the_data_is_not_published(model, tmp_path):
     assert "/home" not in json.dumps(published)
     assert published["trained_on"] == {"name": "folder", "held_out": "validation"}
     assert published["command"] == "python recipes/photos.py --data-dir FOLDER --seed 1"
+
+
+@pytest.mark.once
+def test_no_path_of_the_machine_that_trained_is_published():
+    command = (
+        "python /home/me/recipes/photos.py --data-dir photos --work-dir=/home/me/run --seed 1 "
+        "--autoencoder-preset runs/secret/preset --denoiser-preset bld_older --codes store "
+        "--evaluation-network ~/nets/x.keras --smoke"
+    )
+    told = {
+        "command": command,
+        "text_encoder": "/home/me/encoder",
+        "class_names": ["a/b"],
+        "trained_on": {
+            "name": "tfds:lsun/bedroom",
+            "place": "photos",
+            "captions": "/home/me/c.csv",
+        },
+        "settings": {"denoiser_preset": "../secret", "codes": "store", "captions": "C:\\me\\c.csv"},
+    }
+    origin = {"preset": "/home/me/runs/secret/preset", "training_steps": 5, **told}
+    published = without_places({**told, "origins": {"autoencoder_preset": origin}})
+    told = {key: value for key, value in published.items() if key != "origins"}
+    assert told == {
+        "command": "python photos.py --data-dir FOLDER --work-dir=FOLDER --seed 1 "
+        "--autoencoder-preset FOLDER --denoiser-preset bld_older --codes store "
+        "--evaluation-network FOLDER --smoke",
+        "class_names": ["a/b"],
+        "trained_on": {"name": "tfds:lsun/bedroom"},
+        "settings": {"codes": "store"},
+    }
+    assert published["origins"] == {"autoencoder_preset": {"training_steps": 5, **told}}
 
 
 def test_a_name_of_other_data_is_refused(trained):
