@@ -9,9 +9,13 @@ from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base import checks
 from keras_bld.base.runs import say, short_errors
 from keras_bld.baselines import BottleneckAutoencoder
-from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
+from keras_bld.commands.sampler_options import (
+    SamplerArguments,
+    SamplerOptions,
+    SweepArguments,
+    SweepOptions,
+)
 from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
-from keras_bld.diffusion.posterior import POSTERIORS
 from keras_bld.evaluation import (
     CardSettings,
     check_enough_images,
@@ -47,10 +51,7 @@ def evaluate_command(
     num_training_images: int = 1_000_000,
     classifier_epochs: int = 5,
     classifier_seeds: int = 1,
-    sweep_num_steps: tuple[int, ...] = (),
-    sweep_temperature: tuple[float, ...] = (),
-    sweep_guidance_scale: tuple[float, ...] = (),
-    sweep_posterior: tuple[Literal[*POSTERIORS], ...] = (),
+    sweep: SweepArguments = SweepOptions(),  # noqa: B008 (frozen)
     sweep_against: Literal["held_out", "train"] = "held_out",
 ):
     """Measure a trained model on held-out images: an evaluation card, or a sweep of samplers.
@@ -91,10 +92,7 @@ def evaluate_command(
             two sets (the generated images, the training images); both classifiers take as many
             steps. 0 leaves it out.
         classifier_seeds: trainings of each of its classifiers.
-        sweep_num_steps: numbers of steps to try.
-        sweep_temperature: temperatures to try.
-        sweep_guidance_scale: guidance scales to try.
-        sweep_posterior: posteriors to try.
+        sweep: values to try of the fields of `Sampling`.
         sweep_against: real images of a sweep; train keeps the held-out ones unseen for the card
             when settings are chosen.
     """
@@ -108,11 +106,11 @@ def evaluate_command(
             classifier_epochs=classifier_epochs,
             classifier_seeds=classifier_seeds,
         )
-        sweep = (sweep_num_steps, sweep_temperature, sweep_guidance_scale, sweep_posterior)
+        axes = sweep.given()
         name = _name(preset)
         folder = pathlib.Path(out or f"runs/evaluation/{name}")
         data_set = data_set_of(metadata, data, data_dir)
-        model, autoencoder = _load(preset, metadata, any(sweep) or bool(sampler.given()))
+        model, autoencoder = _load(preset, metadata, bool(axes or sampler.given()))
         if model is not None:
             model.sampling = model.sampling.replace(**sampler.given())
         sources = open_splits(data_set, metadata, autoencoder.image_shape, folder)
@@ -122,8 +120,8 @@ def evaluate_command(
             conditions = conditions_for(model, metadata, sources["train"], seed)
         check_enough_images(*sources.values(), None if network == "none" else network)
         features = open_network(network, sources["train"], folder, network_epochs, seed)
-        if any(sweep):
-            _sweep(model, sources, sweep_against, features, settings, sweep, folder, conditions)
+        if axes:
+            _sweep(model, sources, sweep_against, features, settings, axes, folder, conditions)
             return
         if model is None:
             card, sets = evaluate_autoencoder(
@@ -181,7 +179,7 @@ def _load(preset, metadata, samples):
     return model, model.autoencoder
 
 
-def _sweep(model, sources, against, features, settings, sweep, folder, conditions):
+def _sweep(model, sources, against, features, settings, axes, folder, conditions):
     compared = sources.pop(against)
     (other,) = sources.values()
     rows = sweep_samplers(
@@ -190,10 +188,10 @@ def _sweep(model, sources, against, features, settings, sweep, folder, condition
         compared,
         features,
         settings,
-        *sweep,
         folder=folder,
         say=say,
         conditions=conditions,
+        **axes,
     )
     sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET, conditions)
     names = [*write_sweep(rows, folder), _SWEEP_SHEET]

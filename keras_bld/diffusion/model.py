@@ -141,7 +141,9 @@ class BinaryLatentDiffusion(CodePrior):
     def make_step(self, sampling, logits_of, draw, known=None):
         """The reverse step (Eq. 8-9); `known` is a pair (codes, mask), see `reverse_step`."""
         return reverse_chain(
-            flip_predictor(logits_of, self.target, self.schedule, sampling.temperature),
+            flip_predictor(
+                logits_of, self.target, self.schedule, sampling.temperature, sampling.tempering
+            ),
             draw,
             self.schedule,
             sampling.time_steps,

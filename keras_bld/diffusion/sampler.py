@@ -137,21 +137,28 @@ def guided_logits(denoiser, guidance_scale, condition):
     return logits_of
 
 
-def flip_predictor(logits_of, target, schedule, temperature=1.0):
-    """Build `predict_flip` for `reverse_chain`: sigmoid of the flip's logits over the temperature.
+def flip_predictor(logits_of, target, schedule, temperature=1.0, tempering="logits"):
+    """Build `predict_flip` for `reverse_chain`: sigmoid of the flip's tempered logits.
 
     Args:
         logits_of: callable (codes, time_steps) -> logits of the target.
         target: a name of `TARGETS`.
         schedule: a `BernoulliNoiseSchedule`, for what z^t says by itself.
         temperature: float32 scalar (may be traced).
+        tempering: what the temperature divides, see `Sampling`. A target that predicts no z^0 has
+            no part of its own: there it is always the whole logits.
     """
     row = find_target(target)
+    spares_channel = tempering == "extrinsic" and row.predicts_code
 
     def predict_flip(codes, time_steps):
         channel = schedule.channel_log_odds(time_steps)[:, None, None, None]
         logits = ops.cast(logits_of(codes, time_steps), "float32")
-        return ops.sigmoid(row.to_flip_logits(logits, codes, channel) / temperature)
+        # Log odds of a flip: the network's part, less what z^t says by itself.
+        flip = row.to_flip_logits(logits, codes, channel)
+        if spares_channel:
+            return ops.sigmoid((flip + channel) / temperature - channel)
+        return ops.sigmoid(flip / temperature)
 
     return predict_flip
 

@@ -15,6 +15,7 @@ from keras_bld.diffusion.conditioning import check_condition
 from keras_bld.diffusion.posterior import POSTERIORS
 
 FINALS = ("threshold", "sample")
+TEMPERINGS = ("logits", "extrinsic")
 _DEFAULT_BATCH_SIZE = 32
 # Of a field that compiled samplers take as an input: a new value never traces again.
 _TRACED = {"traced": True}
@@ -32,7 +33,10 @@ class Sampling:
         time_steps: the time steps to visit, falling, in place of the uniform grid of `num_steps`;
             to replay a published grid. The chain begins with coin flips, so the first is normally
             T.
-        temperature: divides the logits, > 0; lower means less diverse.
+        temperature: > 0; lower means less diverse.
+        tempering: what the temperature divides: "logits", the whole prediction (published), or
+            "extrinsic", only what the network adds to it: what a bit's own z^t says of it is
+            known exactly and stays as it is, which comes nearer to sampling p^(1 / temperature).
         guidance_scale: w >= 0 of classifier-free guidance; above 0, a step costs one call on a
             doubled batch.
         posterior: "exact" (Eq. 8) or "plug_in" (the published code's).
@@ -53,6 +57,7 @@ class Sampling:
     guidance_scale: float = field(default=0.0, metadata=_TRACED)
     posterior: Literal[*POSTERIORS] = "exact"
     final: Literal[*FINALS] = "threshold"
+    tempering: Literal[*TEMPERINGS] = "logits"
 
     def __post_init__(self):
         checked = {
@@ -63,6 +68,7 @@ class Sampling:
         }
         checks.check_choice("posterior", self.posterior, POSTERIORS)
         checks.check_choice("final", self.final, FINALS)
+        checks.check_choice("tempering", self.tempering, TEMPERINGS)
         if self.num_steps is not None:
             checked["num_steps"] = checks.check_integer("num_steps", self.num_steps, 1)
         if self.time_steps is not None:

@@ -1,6 +1,7 @@
-"""The same scores for many samplers: steps x temperature x guidance x posterior."""
+"""The same scores for many samplers: every combination of values of the fields of `Sampling`."""
 
 import csv
+import dataclasses
 import io
 import itertools
 import pathlib
@@ -11,13 +12,15 @@ from keras_bld.base import checks
 from keras_bld.base.files import write_json, write_text
 from keras_bld.base.json_files import RECORD, Kind, list_of, number, read_json
 from keras_bld.base.pictures import save_image_grid
+from keras_bld.diffusion.sampling import Sampling
 from keras_bld.evaluation.plots import heat_map, steps_plot
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import real_features, score_samples
 from keras_bld.metrics.features import hash_weights
 from keras_bld.text import LabelConditions
 
-AXES = ("num_steps", "temperature", "guidance_scale", "posterior")
+# time_steps takes the place of num_steps: a list of values would be a list of grids.
+AXES = tuple(entry.name for entry in dataclasses.fields(Sampling) if entry.name != "time_steps")
 _SHEET_COLUMNS = 10
 _ROWS = list_of(
     Kind(
@@ -42,37 +45,35 @@ def sweep_samplers(
     held_out,
     network,
     settings,
-    num_steps=(),
-    temperature=(),
-    guidance_scale=(),
-    posterior=(),
     folder=None,
     say=lambda message: None,
     conditions=None,
+    **axes,
 ):
     """Score every combination of sampler settings on the same held-out images and noise.
 
     Args:
         model, train, held_out, network, settings, say, conditions: as in `evaluate_model`;
             `settings` holds the values of axes that are not swept.
-        num_steps, temperature, guidance_scale, posterior: values to try; none tries the one
-            of `settings`.
         folder: where finished combinations are kept (sweep.json), so that an interrupted sweep
             goes on; None keeps nothing.
+        **axes: names of `AXES` with the values to try; left out or empty, the one of `settings`.
 
     Returns:
-        List of dictionaries: the four settings and `metrics`, one for each combination.
+        List of dictionaries: the settings of `AXES` and `metrics`, one for each combination.
 
     Raises:
-        ValueError: values that the sampler does not take.
+        ValueError: an axis that does not exist, or values that the sampler does not take.
     """
-    given = (num_steps, temperature, guidance_scale, posterior)
-    for steps in num_steps:
-        checks.check_integer("num_steps", steps, 1, model.num_training_steps)
-    base = base_sampling(model, settings)
-    grid = [
-        tuple(values) or (getattr(base, axis),) for axis, values in zip(AXES, given, strict=True)
-    ]
+    for axis in axes:
+        checks.check_choice("axes", axis, AXES)
+    base = settings.sampling or model.sampling
+    axes = {axis: values for axis, values in axes.items() if len(values)}
+    for axis, values in axes.items():
+        for value in values:  # before anything is measured
+            model.time_grid(base.replace(**{axis: value}))
+    own = {**base.to_dict(), "num_steps": len(model.time_grid(base))}
+    grid = [tuple(axes.get(axis, (own[axis],))) for axis in AXES]
     if network is None:
         raise checks.error(
             "network",
@@ -104,7 +105,7 @@ def sweep_samplers(
             model,
             network,
             settings.num_images,
-            base.replace(**choice),
+            _sampling_of(model, base, choice),
             settings.seed,
             real,
             known,
@@ -119,10 +120,12 @@ def sweep_samplers(
     return sorted(chosen, key=lambda row: order[tuple(row[axis] for axis in AXES)])
 
 
-def base_sampling(model, settings):
-    """The `Sampling` of axes that are not swept, with its number of steps said."""
-    sampling = settings.sampling or model.sampling
-    return sampling.replace(num_steps=len(model.time_grid(sampling)))
+def _sampling_of(model, base, row):
+    """The `Sampling` of a combination; explicit time steps stay where their number is not swept."""
+    chosen = {axis: row[axis] for axis in AXES}
+    if row["num_steps"] == len(model.time_grid(base)):
+        del chosen["num_steps"]
+    return base.replace(**chosen)
 
 
 def write_sweep(rows, folder):
@@ -165,7 +168,7 @@ def sweep_sheet(model, rows, settings, path, conditions=None):
         path: picture file.
     """
     swept = [axis for axis in AXES if len({row[axis] for row in rows}) > 1]
-    base = base_sampling(model, settings)
+    base = settings.sampling or model.sampling
     conditions = conditions or LabelConditions(model)
     classes = conditions.num_classes
     asked = conditions.asked(None if classes is None else np.arange(_SHEET_COLUMNS) % classes)
@@ -174,7 +177,7 @@ def sweep_sheet(model, rows, settings, path, conditions=None):
             model.generate(
                 _SHEET_COLUMNS,
                 **asked,
-                sampling=base.replace(**{axis: row[axis] for axis in AXES}),
+                sampling=_sampling_of(model, base, row),
                 seed=settings.seed,
             )
             for row in rows

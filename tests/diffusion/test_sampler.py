@@ -10,11 +10,10 @@ from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
 from keras_bld.diffusion.sampler import flip_predictor, guided_logits, reverse_chain, run_chain
-from keras_bld.diffusion.sampling import uniform_grid
+from keras_bld.diffusion.sampling import FINALS, TEMPERINGS, uniform_grid
 from keras_bld.diffusion.targets import TARGETS
 
 POSTERIORS = ("exact", "plug_in")
-FINALS = ("threshold", "sample")
 T = 8
 
 
@@ -135,6 +134,58 @@ def test_exact_chain_samples_the_prior_of_independent_bits(num_steps):
     if num_steps == T:  # the plug-in posterior pulls the bits towards fair coins
         settings = {"final": "sample", "posterior": "plug_in"}
         assert sample(bayes(prior, schedule), noise, schedule, **settings).mean() < 0.75
+
+
+ATOMS = np.array([[0, 0, 0], [1, 1, 1], [1, 1, 0], [0, 0, 1]], "float32")
+
+
+def extrinsic_oracle(shares, schedule):
+    """Log odds of each of three bits given the other two's z^t, for codes that are `ATOMS`."""
+
+    def logits_of(noisy, time_steps):
+        level = 1.0 - ops.take(ops.convert_to_tensor(schedule.b, "float32"), time_steps)
+        keep = level[:, None, None]  # P(z^t = z^0)
+        differ = ops.abs(
+            noisy[:, 0, 0, None, :] - ops.convert_to_tensor(ATOMS)
+        )  # (batch, atom, bit)
+        fits = differ * (1.0 - keep) + (1.0 - differ) * keep
+        columns = []
+        for bit in range(3):
+            others = [each for each in range(3) if each != bit]
+            weight = ops.convert_to_tensor(shares) * fits[:, :, others[0]] * fits[:, :, others[1]]
+            one = ops.sum(weight * ops.convert_to_tensor(ATOMS[:, bit]), axis=1)
+            columns.append(ops.log(one) - ops.log(ops.sum(weight, axis=1) - one))
+        return ops.stack(columns, axis=-1)[:, None, None, :]
+
+    return logits_of
+
+
+def test_tempering_what_the_network_adds_comes_nearer_to_the_tempered_distribution():
+    """Against p^(1 / temperature) of a code of three bits that can be enumerated."""
+    shares, temperature, count = np.array([0.4, 0.3, 0.2, 0.1], "float32"), 0.5, 20000
+    schedule = BernoulliNoiseSchedule(64)
+    wanted = shares ** (1 / temperature) / np.sum(shares ** (1 / temperature))
+    far = {}
+    for tempering in TEMPERINGS:
+        oracle = extrinsic_oracle(shares, schedule)
+        predict = flip_predictor(oracle, "extrinsic", schedule, temperature, tempering)
+        made = sample(predict, uniforms(64, (count, 1, 1, 3)), schedule, final="sample")
+        found = np.all(made[:, 0, 0, None, :] == ATOMS, axis=-1).mean(axis=0)
+        far[tempering] = (np.abs(found - wanted).sum() + 1.0 - found.sum()) / 2.0
+    assert far["extrinsic"] < 0.6 * far["logits"], far
+
+
+def test_at_temperature_1_nothing_is_tempered():
+    schedule, noisy = BernoulliNoiseSchedule(T), ops.convert_to_tensor(random_codes(4))
+    time_steps = ops.convert_to_tensor(np.array([1, 3, 5, T], "int32"))
+    for target in TARGETS:
+        plain, tempered = (
+            flip_predictor(lambda codes, time: 2.0 * codes - 0.7, target, schedule, 1.0, tempering)
+            for tempering in TEMPERINGS
+        )
+        np.testing.assert_allclose(
+            to_numpy(plain(noisy, time_steps)), to_numpy(tempered(noisy, time_steps)), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("final", FINALS)

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -43,6 +44,25 @@ def test_a_sweep_has_every_combination_once_and_goes_on(sweep, tmp_path):
     assert float(table[0]["frechet_distance"]) == pytest.approx(value, rel=1e-5)
 
 
+def test_every_field_of_the_sampler_can_be_swept(sweep):
+    rows, _ = sweep(final=("threshold", "sample"), tempering=("logits", "extrinsic"))
+    assert len({row["metrics"]["frechet_distance"]["value"] for row in rows}) == 4
+    with pytest.raises(ValueError, match="`axes`: received 'steps'; expected one of 'num_steps'"):
+        sweep(steps=(2,))
+
+
+def test_a_sweep_keeps_time_steps_whose_number_it_does_not_change(model, train, held_out, network):
+    def distance(**axes):
+        settings = dataclasses.replace(SETTINGS, sampling=Sampling(time_steps=(4, 2)))
+        (row,) = sweep_samplers(model, train, held_out, network, settings, **axes)
+        assert row["num_steps"] == 2
+        return row["metrics"]["frechet_distance"]["value"]
+
+    assert distance(temperature=(0.9,)) == distance()
+    other = sweep_samplers(model, train, held_out, network, SETTINGS)  # the uniform grid (4, 1)
+    assert distance() != other[0]["metrics"]["frechet_distance"]["value"]
+
+
 def test_a_sweep_scores_as_the_card_does(sweep, model, train, held_out, network):
     card, _ = evaluate_model(model, train, held_out, network, SETTINGS)
     (row,), _ = sweep(num_steps=(2,))
@@ -61,10 +81,8 @@ def test_more_steps_than_the_model_has(sweep):
 
 
 def test_the_sheet_has_a_row_for_each_combination(model, tmp_path):
-    rows = [
-        {"num_steps": 2, "temperature": temperature, "guidance_scale": 0.0, "posterior": "exact"}
-        for temperature in (0.5, 2.0)
-    ]
+    own = SETTINGS.sampling.to_dict()
+    rows = [{**own, "temperature": temperature} for temperature in (0.5, 2.0)]
     sweep_sheet(model, rows, SETTINGS, tmp_path / "sheet.png")
     picture = np.asarray(Image.open(tmp_path / "sheet.png"), "float32")
     size, scale = model.autoencoder.image_shape[0], 48 // model.autoencoder.image_shape[0]
