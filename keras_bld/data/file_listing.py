@@ -43,11 +43,14 @@ class FileListing:
             last change in ns)}, sorted by path; zeros for a link that leads nowhere.
         passed_over: Counter of what is no image by its name or kind, in words.
         unreadable_folders: list of (path, reason) of folders that may not be listed.
+        identities: {path: which file it leads to}; links to one file have one identity. Without
+            paths that lead nowhere, or where the system does not say.
     """
 
     files: dict
     passed_over: collections.Counter
     unreadable_folders: list
+    identities: dict
 
     def describe_passed_over(self):
         """Return what was passed over as a text such as "3 .heic, 1 named pipe"; "" for nothing."""
@@ -78,7 +81,7 @@ def list_images(root):
             "root", quoted(root), "a folder with images", "check the path (--data-dir)"
         )
     suffixes = frozenset(image_suffixes())
-    listing = FileListing({}, collections.Counter(), [])
+    listing = FileListing({}, collections.Counter(), [], {})
     num_paths = collections.Counter()
     waiting = [("", frozenset())]
     while waiting:
@@ -133,6 +136,8 @@ def _add_file(listing, entry, path, suffixes):
             return
         if stat.S_ISREG(state.st_mode):
             listing.files[path] = (state.st_size, state.st_mtime_ns)
+            if state.st_ino:
+                listing.identities[path] = (state.st_dev << 64) + state.st_ino
         else:
             listing.passed_over["named pipe, socket or device"] += 1
 

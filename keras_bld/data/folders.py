@@ -13,6 +13,7 @@ from keras_bld.base import checks
 from keras_bld.base.checks import quoted
 from keras_bld.base.runs import option
 from keras_bld.data.file_listing import list_images
+from keras_bld.data.held_out import hold_out, name_bytes, without_held_out
 from keras_bld.data.images import image_suffixes
 from keras_bld.data.sources import NO_LABEL, ImageSource
 from keras_bld.data.split_folders import check_below, find_split_folders
@@ -30,7 +31,8 @@ class ImageFolder(ImageSource):
     `Training_Set` and the like for training; `val`, `valid`, `dev`, `eval` and the like for
     validation, or, where there is none of these, `test`. Otherwise a share of each class, at least
     one image where it has two, is held out; a hash of seed and path chooses it, so that adding
-    files moves few others between the splits.
+    files moves few others between the splits. Several links to one file are one image: held out
+    under all of their paths, or under none.
 
     Files that the installed Pillow does not read by their names, named pipes and what an
     interrupted program left are passed over, and counted in the log; hidden files in silence.
@@ -106,7 +108,9 @@ class ImageFolder(ImageSource):
             files = {path: state for path, state in files.items() if path not in left_out}
             self.unreadable += listing.unreadable_folders
         classes = _classes(self.root, files, folders, class_folders)
-        chosen = _choose(self.root, classes, split, folders, validation_fraction, seed)
+        chosen = _choose(
+            self.root, classes, split, folders, listing.identities, validation_fraction, seed
+        )
         _check_training_images(self.root, classes, folders)
         self.paths = chosen
         self._sizes = [files[path][0] for path in chosen]
@@ -125,7 +129,7 @@ class ImageFolder(ImageSource):
         # Sizes stand for the content: hashing 150 GB at each start would cost half an hour.
         listing = hashlib.sha256()
         for path, size, label in zip(self.paths, self._sizes, self.labels, strict=True):
-            listing.update(_to_bytes(f"{path}\t{size}\t{label}\n"))
+            listing.update(name_bytes(f"{path}\t{size}\t{label}\n"))
         return {
             "listing": listing.hexdigest(),
             "class_names": list(self.class_names),
@@ -209,15 +213,18 @@ def _classes(root, paths, folders, class_folders):
     return classes
 
 
-def _choose(root, classes, split, folders, validation_fraction, seed):
+def _choose(root, classes, split, folders, identities, validation_fraction, seed):
     """Return the paths of one split, in the order of the listing; ValueError if there are none."""
     if split == "all":
         chosen = list(classes)
     elif folders and folders.validation:
         folder = getattr(folders, split)
         chosen = [path for path in classes if folder and path.startswith(folder + "/")]
+        if split == "train":
+            held_out = (folders.validation, *folders.untouched)
+            chosen = without_held_out(root, chosen, held_out, identities)
     else:
-        held_out = _hold_out(classes, validation_fraction, seed)
+        held_out = hold_out(classes, identities, validation_fraction, seed)
         chosen = [path for path in classes if (path in held_out) == (split == "validation")]
     if not chosen:
         raise checks.error(
@@ -228,22 +235,6 @@ def _choose(root, classes, split, folders, validation_fraction, seed):
             "and a folder `val`",
         )
     return chosen
-
-
-def _hold_out(classes, validation_fraction, seed):
-    """Return the set of paths that are held out of those that the classes have."""
-    members = {}
-    for path, name in classes.items():
-        members.setdefault(name, []).append(path)
-    held_out = set()
-    for paths in members.values():
-        by_hash = sorted(
-            paths, key=lambda path: hashlib.sha256(_to_bytes(f"{seed}/{path}")).digest()
-        )
-        # Of a small class one image, and never all.
-        number = max(1, round(validation_fraction * len(paths)))
-        held_out.update(by_hash[: min(number, len(paths) - 1)])
-    return held_out
 
 
 def _check_training_images(root, classes, folders):
@@ -260,8 +251,3 @@ def _check_training_images(root, classes, folders):
             "will be learnt of them. Fix: give a class the same folder name in both.",
             stacklevel=3,
         )
-
-
-def _to_bytes(text):
-    # Names that are not UTF-8 hold surrogates.
-    return text.encode("utf-8", "surrogatepass")

@@ -31,10 +31,12 @@ class SplitFolders:
     Attributes:
         train: path below the root, or None where there is only held-out data.
         validation: path below the root, or None where a share of `train` is to be held out.
+        untouched: paths of what else is held out by its name (`test` beside `val`), and not read.
     """
 
     train: str | None
     validation: str | None
+    untouched: tuple[str, ...] = ()
 
     def inside(self, path):
         """Return the folders between a split and a file, or None for a file of no split."""
@@ -93,8 +95,9 @@ def find_split_folders(root, paths):
             return None
         depth += 1
     prefix = "".join(f"{name}/" for name in next(p for p in parts if len(p) > depth)[:depth])
+    untouched = tuple(prefix + name for name in found.pop("untouched"))
     folders = {key: name and _unwrap(prefix + name, parts) for key, name in found.items()}
-    return SplitFolders(**folders)
+    return SplitFolders(**folders, untouched=untouched)
 
 
 def check_below(root, folders, paths):
@@ -148,7 +151,10 @@ def _rank_of(word):
 
 
 def _match(root, names, roles):
-    """Return {"train": name or None, "validation": name or None} for one level, or None."""
+    """Return {"train": name or None, "validation": same, "untouched": names} of a level, or None.
+
+    "untouched" are other names of what is held out.
+    """
     groups = collections.defaultdict(list)
     for role in roles:
         groups[role.rest].append(role)
@@ -170,6 +176,7 @@ def _match(root, names, roles):
     train = [role for role in group if role.is_train]
     held_out = [role for role in group if not role.is_train]
     best = min((role.rank for role in held_out), default=None)
+    untouched = [role.name for role in held_out if role.rank != best]
     held_out = [role for role in held_out if role.rank == best]
     for several in (train, held_out):
         if len(several) > 1:
@@ -177,6 +184,7 @@ def _match(root, names, roles):
     return {
         "train": train[0].name if train else None,
         "validation": held_out[0].name if held_out else None,
+        "untouched": untouched,
     }
 
 
