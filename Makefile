@@ -19,14 +19,17 @@ PYTEST := $(RUN) -m pytest --quiet $(PYTEST_OPTIONS)
 
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help quickstart test test-tensorflow test-jax test-torch test-slow lint format hooks \
-    constraints clean
+.PHONY: help quickstart test test-tensorflow test-jax test-torch test-slow lint format types \
+    pages docs docs-serve hooks constraints clean
 
 help:
 	@echo "make quickstart  train, sample and export on handwritten digits (recipes/digits.py)"
 	@echo "make test        run the fast tests on TensorFlow, JAX and torch (-j2: side by side)"
 	@echo "make test-slow   run the slow tests with KERAS_BACKEND (tensorflow by default)"
 	@echo "make lint        check style and formatting;  make format  repairs both"
+	@echo "make types       check the public API against its annotations"
+	@echo "make docs        build the manual in site/;  make docs-serve  shows it while you write"
+	@echo "make pages       write the generated parts of the manual anew"
 	@echo "make hooks       let git check the style at every commit"
 	@echo "make constraints write the installed versions to constraints.txt"
 	@echo "make clean       remove .venv and caches (never runs/)"
@@ -59,17 +62,30 @@ format: .venv/.installed-all
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+types: .venv/.installed-docs
+	.venv/bin/basedpyright
+
+pages: .venv/.installed-all
+	$(RUN) docs/pages.py
+
+# Material's word on a successor of its own is not ours to follow at each build.
+docs: .venv/.installed-docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+docs-serve: .venv/.installed-docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs serve
+
 hooks: .venv/.installed-all
 	.venv/bin/pre-commit install
 
-constraints: .venv/.installed-all
+constraints: .venv/.installed-docs
 	( head -n 2 constraints.txt; \
 	  .venv/bin/pip freeze --exclude-editable | grep '==' | sed 's/+[a-z0-9.]*$$//' \
 	  | tr 'A-Z_' 'a-z-' | sort ) > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache build dist
+	rm -rf .venv .pytest_cache .ruff_cache build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Some distributions ship Python without ensurepip: then pip installs itself from outside.
@@ -88,4 +104,8 @@ clean:
 .venv/.installed-all: .venv/.installed-recipes
 	$(PIP) $(TORCH_OPTIONS) torch
 	$(PIP) --editable ".[dev,jax,torch,serve,text]"
+	touch $@
+
+.venv/.installed-docs: .venv/.installed-all
+	$(PIP) --editable ".[docs]"
 	touch $@

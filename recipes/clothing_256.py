@@ -5,7 +5,7 @@ CC0), a folder for each class below train/ and val/. The paper's code of 16 x 16
 with smaller networks: an eighth of the channels at full resolution, a quarter on the coarsest
 level, one block a level. Stage 1 trains on random crops of 128 x 128, its convolutions then read
 whole images. On one core without bfloat16 its 5,000 steps took an hour and are not enough:
-reconstructions of 19.6 dB, blurred and pale (docs/results.md). Take a GPU, or a night.
+reconstructions of 19.6 dB, blurred and pale (docs/experiments.md). Take a GPU, or a night.
 
     python recipes/clothing_256.py --data-dir FOLDER
     python recipes/clothing_256.py --data-dir FOLDER --smoke
@@ -46,7 +46,7 @@ class Clothing256(Recipe):
     depth: int = 6
     width: int = 192
     num_heads: int = 3
-    target: str = "extrinsic"  # learns faster than the residual (docs/results.md)
+    target: str = "extrinsic"  # learns faster than the residual (docs/experiments.md)
     diffusion_steps: int = 5000
     diffusion_learning_rate: float = 7e-4
     diffusion_warmup_steps: int = 300

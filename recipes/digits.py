@@ -44,7 +44,7 @@ class Digits(Recipe):
     width: int = 128
     num_heads: int = 4
     num_training_steps: int = 64
-    target: str = "extrinsic"  # learns faster than the residual (docs/results.md)
+    target: str = "extrinsic"  # learns faster than the residual (docs/experiments.md)
     codes: str = "on_the_fly"  # new bits for every batch: more to learn from than 1,437 codes
     diffusion_steps: int = 1200
     diffusion_batch_size: int = 128

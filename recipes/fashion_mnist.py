@@ -44,7 +44,7 @@ class FashionMnist(Recipe):
     depth: int = 4
     width: int = 128
     num_heads: int = 4
-    target: str = "extrinsic"  # learns faster than the residual (docs/results.md)
+    target: str = "extrinsic"  # learns faster than the residual (docs/experiments.md)
     diffusion_steps: int = 10_000
     diffusion_batch_size: int = 32
     diffusion_learning_rate: float = 1e-3

@@ -43,7 +43,7 @@ class Grocery64(Recipe):
     depth: int = 6
     width: int = 192
     num_heads: int = 3
-    target: str = "z0"  # learns faster than the residual on small data (docs/results.md)
+    target: str = "z0"  # learns faster than the residual on small data (docs/experiments.md)
     diffusion_steps: int = 5000
     diffusion_batch_size: int = 32
     diffusion_learning_rate: float = 7e-4

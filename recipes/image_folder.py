@@ -11,7 +11,7 @@ a CPU or a small GPU: f = 8, a code of 8 x 8 x 32 = 2,048 bits, a transformer of
     python recipes/image_folder.py --data-dir photos --on-error skip --smoke
 
 With a GPU and more images take the paper's sizes: `--base-width 128 --num-blocks 2 --depth 24
---width 512 --num-heads 8 --perceptual lpips`. docs/results.md shows what the defaults reached.
+--width 512 --num-heads 8 --perceptual lpips`. docs/experiments.md shows what the defaults reached.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class ImageFolderRecipe(Recipe):
     depth: int = 6
     width: int = 256
     num_heads: int = 4
-    target: str = "extrinsic"  # learns faster than the residual (docs/results.md)
+    target: str = "extrinsic"  # learns faster than the residual (docs/experiments.md)
     diffusion_steps: int = 20_000
     diffusion_batch_size: int = 64
     diffusion_learning_rate: float = 3e-4
