@@ -25,9 +25,11 @@ def convolution(filters, kernel_size=3, strides=1, padding="same", dtype=None, *
     )
 
 
-def pointwise(channels, dtype=None):
+def pointwise(channels, dtype=None, name=None):
     """A 1x1 convolution, written as a Dense over the channels."""
-    return keras.layers.Dense(channels, kernel_initializer=torch_default_initializer(), dtype=dtype)
+    return keras.layers.Dense(
+        channels, kernel_initializer=torch_default_initializer(), dtype=dtype, name=name
+    )
 
 
 @keras.saving.register_keras_serializable("keras_bld")

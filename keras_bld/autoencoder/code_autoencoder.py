@@ -12,11 +12,12 @@ from keras_bld.autoencoder.objective import AutoencoderObjective
 from keras_bld.base import checks, random
 from keras_bld.base.backend import compile_function
 from keras_bld.base.batching import BatchedFunction, comfortable_batch_size
+from keras_bld.base.description import Described
 from keras_bld.base.progress import progress_bar
 from keras_bld.presets.methods import PresetMethods
 
 
-class CodeAutoencoder(PresetMethods, AutoencoderObjective):
+class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
     """Image <-> code: encoder, bottleneck, decoder, and the objective that trains them.
 
     Trained with `compile(optimizer=...)` and `fit(images)` alone; the objective (paper, Eq. 2) is
@@ -134,7 +135,9 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
         }
         self.encoder = Encoder(num_blocks=self.num_blocks, name="encoder", **shared)
         # What the bottleneck computes is float32 whatever the networks run in.
-        self.code_logits = pointwise(self.bottleneck.num_inputs, dtype="float32")
+        self.code_logits = pointwise(
+            self.bottleneck.num_inputs, dtype="float32", name="code_logits"
+        )
         self.decoder = Decoder(
             self.image_shape[-1],
             num_blocks=self.decoder_num_blocks or self.num_blocks,
@@ -148,6 +151,20 @@ class CodeAutoencoder(PresetMethods, AutoencoderObjective):
         if not self.bottleneck.built:
             self.bottleneck.build((*cells, self.bottleneck.num_inputs))
         self.decoder.build((None, *self.latent_shape))
+
+    def facts(self):
+        return [
+            f"images {self.image_shape}",
+            f"codes {self.code_shape}",
+            f"f = {self.downsampling_factor}",
+            *([f"{self.bits_per_image:,.0f} bits an image"] if self.has_binary_codes else []),
+        ]
+
+    def output_shapes(self):
+        shapes = [(self.bottleneck, (None, *self.latent_shape))]
+        if self.perceptual is not None:
+            shapes.append((self.perceptual, (None,)))
+        return shapes
 
     @property
     def has_binary_codes(self):

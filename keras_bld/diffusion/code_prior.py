@@ -5,14 +5,17 @@ import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.diffusion.conditioning import check_class_names
+from keras_bld.base.description import Described
+from keras_bld.diffusion.conditioning import check_class_names, condition_facts
 from keras_bld.diffusion.generation import CodeGeneration
 from keras_bld.diffusion.prior_training import PriorTraining
 from keras_bld.diffusion.sampling import Sampling, uniform_grid
 from keras_bld.presets.methods import PresetMethods
 
 
-class CodePrior(CodeGeneration, PresetMethods, PriorTraining, RepairedTraining, keras.Model):
+class CodePrior(
+    CodeGeneration, PresetMethods, Described, PriorTraining, RepairedTraining, keras.Model
+):
     """A distribution over the codes of an autoencoder: `fit`, `generate`, presets.
 
     A subclass says how codes are corrupted (`corrupt`), what a prediction costs (`loss_terms`) and
@@ -100,6 +103,19 @@ class CodePrior(CodeGeneration, PresetMethods, PriorTraining, RepairedTraining, 
     def is_conditional(self):
         """Whether samples need labels or text embeddings."""
         return self.denoiser.condition_kind is not None
+
+    def facts(self):
+        facts = []
+        if self.autoencoder is not None:
+            facts.append(f"images {tuple(self.autoencoder.image_shape)}")
+        facts += [f"codes {tuple(self.code_shape)}", f"T = {self.num_training_steps}"]
+        return facts + condition_facts(self.denoiser)
+
+    def output_shapes(self):
+        shapes = [(self.denoiser, (None, *self.code_shape))]
+        if self.autoencoder is not None:
+            shapes.append((self.autoencoder, (None, *self.autoencoder.image_shape)))
+        return shapes
 
     # What a subclass defines ----------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.description import counted
 
 
 def check_condition(denoiser, condition, num_samples):
@@ -103,3 +104,14 @@ def _check_text(embeddings, denoiser, num_samples):
             "text_embeddings", "NaN or infinity", "finite numbers", "check the text encoder"
         )
     return embeddings
+
+
+def condition_facts(denoiser):
+    """What a denoiser is conditioned on, for `Described.facts`."""
+    kind = denoiser.condition_kind
+    if kind is None:
+        return []
+    if kind == "class":
+        return [counted(denoiser.num_classes, "class")]
+    name = {"token": "text as a token", "cross_attention": "text by cross-attention"}[kind]
+    return [f"{name} of width {denoiser.text_width}"]

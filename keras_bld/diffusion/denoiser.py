@@ -6,6 +6,8 @@ import keras
 from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.base.description import Described, counted
+from keras_bld.diffusion.conditioning import condition_facts
 from keras_bld.diffusion.embeddings import TimeEmbedding, sine_position_table
 from keras_bld.diffusion.transformer import TransformerBlock
 from keras_bld.diffusion.weights import dense, layer_normalization
@@ -14,7 +16,7 @@ TEXT_CONDITIONINGS = ("token", "cross_attention")
 
 
 @keras.saving.register_keras_serializable("keras_bld")
-class BernoulliDenoiser(keras.Model):
+class BernoulliDenoiser(Described, keras.Model):
     """A plain transformer T(z^t, t) over the cells of a code (paper, Sec. 5 and appendix B.1).
 
     Tokens are (2z - 1) @ E plus learned positions that start as a 2D sine table; a time token and
@@ -132,6 +134,21 @@ class BernoulliDenoiser(keras.Model):
         ]
         self.output_norm = layer_normalization(self.width, policy, "output_norm")
         self.head = dense(self.width, channels, policy, "head")
+
+    def facts(self):
+        return [
+            f"codes {self.code_shape}",
+            f"{counted(self.depth, 'block')} of width {self.width}",
+            counted(self.num_heads, "head"),
+            f"T = {self.num_training_steps}",
+            *condition_facts(self),
+        ]
+
+    def output_shapes(self):
+        height, columns, _ = self.code_shape
+        tokens = height * columns + 1 + (self.condition_kind in ("class", "token"))
+        shapes = [(block, (None, tokens, self.width)) for block in self.blocks]
+        return [(self.time_embedding, (None, self.width)), *shapes]
 
     @property
     def condition_kind(self):

@@ -115,7 +115,7 @@ class CodeGeneration:
         Returns:
             Callable of tensors by name -> codes: `seed`, `first_index`, the traced fields of
             `sampling` (`temperature`, `guidance_scale`) and, where wanted, `condition`, `noise`,
-            `known_codes` and `known_mask`.
+            `known_codes` and `known_mask`, `start_codes` and `indices` (see `plan_sampling`).
         """
         fixed, traced = sampling.split()
         fixed["time_steps"] = self.time_grid(sampling)
@@ -127,10 +127,13 @@ class CodeGeneration:
             noise=None,
             known_codes=None,
             known_mask=None,
+            start_codes=None,
+            indices=None,
             **inputs,
         ):
             settings = types.SimpleNamespace(**{**fixed, **traced, **inputs})
-            indices = first_index + ops.arange(batch_size, dtype="int32")
+            if indices is None:
+                indices = first_index + ops.arange(batch_size, dtype="int32")
 
             def draw(number):
                 if noise is not None:
@@ -140,8 +143,8 @@ class CodeGeneration:
             logits_of = guided_logits(self.denoiser, settings.guidance_scale, condition)
             known = None if known_codes is None else (known_codes, known_mask)
             step = self.make_step(settings, logits_of, draw, known)
-            num_steps = len(settings.time_steps)
-            return run_chain(step, self.start(draw, batch_size), num_steps, return_trajectory)
+            start = self.start(draw, batch_size) if start_codes is None else start_codes
+            return run_chain(step, start, len(settings.time_steps), return_trajectory)
 
         return sample
 
@@ -186,6 +189,18 @@ class CodeGeneration:
             count = min(plan.batch_size, stop - first)
             codes = ops.convert_to_numpy(codes)
             yield codes[:, :count] if plan.return_trajectory else codes[:count]
+
+    def predict(self, *arguments, **options):
+        """Refused: what `fit` predicts are logits of flips, which are no images."""
+        raise checks.error(
+            "predict",
+            f"a call of {type(self).__name__}.predict",
+            "one of the methods that return images or codes",
+            "call generate(num_images) for new images, autoencoder.reconstruct(images) for"
+            " reconstructions, or model(images) for the logits of training",
+        )
+
+    predict_on_batch = predict
 
     def code_array(self, plan):
         """The codes of all images of a `SamplingPlan`; below a progress bar if they take long."""

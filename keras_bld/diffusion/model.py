@@ -8,12 +8,18 @@ from keras_bld.base import checks
 from keras_bld.base import random as bld_random
 from keras_bld.diffusion.code_prior import CodePrior
 from keras_bld.diffusion.inpainting import code_mask, composite, pixel_mask
+from keras_bld.diffusion.interpolation import check_pairs, falling_from, interpolation
 from keras_bld.diffusion.likelihood import Likelihood
 from keras_bld.diffusion.method_options import takes_sampling_options
 from keras_bld.diffusion.objective import NATS_PER_BIT, diffusion_losses
 from keras_bld.diffusion.posterior import transition_tables
 from keras_bld.diffusion.sampler import flip_predictor, reverse_chain
-from keras_bld.diffusion.sampling import check_batch_size, condition_of, plan_sampling
+from keras_bld.diffusion.sampling import (
+    check_batch_size,
+    condition_of,
+    plan_sampling,
+    sampling_of,
+)
 from keras_bld.diffusion.targets import find_target
 
 LOSS_WEIGHTINGS = ("uniform", "time")
@@ -93,6 +99,12 @@ class BinaryLatentDiffusion(CodePrior):
         self.vlb_weight = checks.check_number("vlb_weight", vlb_weight, 0.0)
         self.loss_weighting = loss_weighting
         self.time_grid(self.sampling)  # raises where it does not fit T and the target
+
+    def facts(self):
+        return [*super().facts(), f"target {self.target}"]
+
+    def output_shapes(self):
+        return [*super().output_shapes(), (self.schedule, (None, *self.code_shape))]
 
     @property
     def can_skip_steps(self):
@@ -223,6 +235,80 @@ class BinaryLatentDiffusion(CodePrior):
         made = self.image_array(plan).reshape(len(images), repeats, *image_shape)
         results = composite(images[:, None], made, pixels[:, None])
         return results[:, 0] if num_results is None else results
+
+    @takes_sampling_options
+    def interpolate(
+        self, images_a, images_b, num_frames=8, noise_level=0.5, labels=None, **options
+    ):
+        """Pictures on the way from images to other images, through their codes.
+
+        The bits in which two codes differ flip one after the other, in an order that the seed
+        draws. As the middle of this way is no code of an image, its frames are diffused to the
+        time step `noise_level` * T and denoised again, all with the same noise: those in the
+        middle wholly, those towards the ends in fewer and fewer bits. First and last frame are
+        the reconstructions of the images.
+
+        Args:
+            images_a, images_b: (batch, height, width, channels), uint8 or floating point in
+                [0, 1].
+            num_frames: pictures for each pair, >= 2, ends included.
+            noise_level: share of T in [0, 1]; 0 flips bits alone, higher values bring the middle
+                closer to what the model makes, and further from the two images.
+            labels: one class for each pair, or one for all; None (and no `text_embeddings`)
+                denoises a conditional model without its condition.
+            **options: the options below.
+
+        Returns:
+            float32 array in [0, 1] of shape (batch, num_frames, height, width, channels).
+
+        Raises:
+            ValueError: bad images, numbers of images that differ, `num_frames` or `noise_level`
+                out of range; a `noise_level` above 0 for a model that can skip no steps.
+
+        Example:
+
+        >>> frames = model.interpolate(images[:1], images[1:2], seed=0)  # doctest: +SKIP
+        >>> keras_bld.show(frames[0], columns=8)  # doctest: +SKIP
+        """
+        self._need_autoencoder("interpolate")
+        image_shape = tuple(self.autoencoder.image_shape)
+        num_frames = checks.check_integer("num_frames", num_frames, 2)
+        noise_level = checks.check_number("noise_level", noise_level, 0.0, maximum=1.0)
+        if noise_level and not self.can_skip_steps:
+            raise checks.error(
+                "noise_level",
+                f"{noise_level} for a model that can skip no steps",
+                "0: bits flip, and nothing is denoised",
+                "pass noise_level=0",
+            )
+        pairs = [
+            self.autoencoder.encode(images)
+            for images in check_pairs(images_a, images_b, image_shape)
+        ]
+        num_pairs = len(pairs[0])
+        texts = options.pop("text_embeddings", None)
+        dropped = options.pop("drop_condition", False) or (labels is None and texts is None)
+        condition = condition_of(self, num_pairs, labels, texts, dropped)
+        grid = self.time_grid(sampling_of(self, options))
+        grid = falling_from(grid, noise_level, self.num_training_steps)
+        seed = bld_random.resolve_seed(options.pop("seed", None))
+        frames = interpolation(*pairs, num_frames, seed, self.schedule.k[grid[0]])
+        if not noise_level:
+            made = self.autoencoder.decode(frames["codes"])
+            return made.reshape(num_pairs, num_frames, *image_shape)
+        plan = plan_sampling(
+            self,
+            num_pairs * num_frames,
+            condition=None if condition is None else np.repeat(condition, num_frames, axis=0),
+            known=(frames["codes"], frames["known"]),
+            start_codes=frames["noisy_codes"],
+            indices=np.repeat(np.arange(num_pairs, dtype="int32"), num_frames),
+            drop_condition=condition is None,
+            purpose="interpolate",
+            seed=seed,
+            **{**options, "num_steps": None, "time_steps": grid},
+        )
+        return self.image_array(plan).reshape(num_pairs, num_frames, *image_shape)
 
     def likelihood(
         self,

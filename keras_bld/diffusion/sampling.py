@@ -209,6 +209,8 @@ def plan_sampling(
     condition=None,
     noise=None,
     known=None,
+    start_codes=None,
+    indices=None,
     return_trajectory=False,
     purpose="generate",
     **options,
@@ -222,6 +224,8 @@ def plan_sampling(
         condition: a checked condition with one row an image, in place of the labels or texts.
         noise: explicit uniforms, see `generate_codes`.
         known: pair (codes, mask), each with one row an image, see `reverse_step`.
+        start_codes: the states that the chain begins with, one row an image; None: coin flips.
+        indices: int32, whose noise each image gets; None: its own.
         return_trajectory: whether all states come back.
         purpose: what the progress bar calls it.
         options: fields of `CallOptions` and of the model's `Sampling`.
@@ -231,8 +235,7 @@ def plan_sampling(
         TypeError: an option that does not exist.
     """
     num_images = checks.check_integer("num_images", num_images, 1)
-    call, overrides = _split_options(model, options)
-    sampling = model.sampling_class.of(call.sampling or model.sampling).replace(**overrides)
+    call, sampling, overrides = _read_options(model, options)
     if condition is None:
         condition = condition_of(
             model, num_images, labels, call.text_embeddings, call.drop_condition
@@ -251,6 +254,9 @@ def plan_sampling(
     if noise is not None:
         noise_shape = (num_steps + 1, num_images, *model.code_shape)
         inputs["noise"] = (_check_noise(noise, noise_shape, call.seed), 1)
+    for name, array in (("start_codes", start_codes), ("indices", indices)):
+        if array is not None:
+            inputs[name] = (array, 0)
     if known is not None:
         names = ("known_codes", "known_mask")
         inputs |= {name: (part, 0) for name, part in zip(names, known, strict=True)}
@@ -266,8 +272,13 @@ def plan_sampling(
     )
 
 
-def _split_options(model, options):
-    """(`CallOptions`, the fields of `Sampling` that the call gives)."""
+def sampling_of(model, options):
+    """The `Sampling` of a call with these options of `plan_sampling`."""
+    return _read_options(model, options)[1]
+
+
+def _read_options(model, options):
+    """(`CallOptions`, the `Sampling`, the fields of it that the call gives)."""
     kinds = [
         {entry.name for entry in dataclasses.fields(kind)} for kind in (CallOptions, model.sampling)
     ]
@@ -285,7 +296,9 @@ def _split_options(model, options):
     call, overrides = (
         {name: value for name, value in options.items() if name in kind} for kind in kinds
     )
-    return CallOptions(**call), overrides
+    call = CallOptions(**call)
+    sampling = model.sampling_class.of(call.sampling or model.sampling).replace(**overrides)
+    return call, sampling, overrides
 
 
 def check_batch_size(batch_size, num_images):

@@ -118,6 +118,12 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         odds = np.log1p(-self.b[1:]) - np.log(self.b[1:])
         return ops.take(ops.convert_to_tensor(odds, "float32"), time_steps - 1)
 
+    def __repr__(self):
+        given = "k" if self._custom_k is not None else "beta"
+        is_custom = self._custom_k is not None or self._custom_beta is not None
+        kind = f"custom {given}" if is_custom else self.kind
+        return f"<{type(self).__name__} {self.name}: {kind}, T = {self.num_training_steps}>"
+
     def get_config(self):
         return {
             **super().get_config(),

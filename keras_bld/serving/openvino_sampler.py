@@ -56,10 +56,13 @@ class OpenVinoSampler:
             noise=None,
             known_codes=None,
             known_mask=None,
+            start_codes=None,
+            indices=None,
             **inputs,
         ):
             settings = types.SimpleNamespace(**{**fixed, **traced, **inputs})
-            indices = np.arange(batch_size, dtype="int32") + np.int32(first_index)
+            if indices is None:
+                indices = np.arange(batch_size, dtype="int32") + np.int32(first_index)
 
             def draw(number):
                 if noise is not None:
@@ -71,7 +74,10 @@ class OpenVinoSampler:
             if known_codes is not None:
                 known = tuple(map(ops.convert_to_tensor, (known_codes, known_mask)))
             step = self._model.make_step(settings, logits_of, draw, known)
-            states = [self._model.start(draw, batch_size)]
+            if start_codes is None:
+                states = [self._model.start(draw, batch_size)]
+            else:
+                states = [ops.convert_to_tensor(start_codes)]
             for index in range(len(settings.time_steps)):
                 codes = step(index, states[-1])
                 states = [*states, codes] if return_trajectory else [codes]

@@ -389,3 +389,11 @@ def test_one_seed_gives_the_same_codes_on_every_backend(tmp_path):
     assert 0.1 < made["jax"].mean() < 0.9
     for backend in ("tensorflow", "torch"):
         assert differing(made[backend], made["jax"]) <= TIES, backend
+
+
+@pytest.mark.once
+def test_predict_says_what_gives_images():
+    model, _ = recorded_model()
+    for predict in (model.predict, model.predict_on_batch):
+        with pytest.raises(ValueError, match="call generate"):
+            predict(np.zeros((2, *CODE_SHAPE), "float32"))

@@ -53,11 +53,12 @@ def test_images_and_inpainting():
                 model.generate(4, **settings),
                 np.concatenate(list(model.generate_batches(4, **settings))),
                 model.inpaint(images, mask, **settings, guidance_scale=1.0),
+                model.interpolate(images[:1], images[1:2], 4, 1.0, **settings)[0],
             ]
         )
 
     plain, fast = on_both_paths(model, made)
-    assert plain.shape == fast.shape == (3, 4, *IMAGE_SHAPE)
+    assert plain.shape == fast.shape == (4, 4, *IMAGE_SHAPE)
     np.testing.assert_allclose(fast, plain, atol=1e-5)
     np.testing.assert_array_equal(fast[2, :, 2:], images[:, 2:])
 
