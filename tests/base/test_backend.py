@@ -127,3 +127,12 @@ def test_a_training_step_is_traced_once(stage, make_autoencoder, make_diffusion)
     model.compile(keras.optimizers.Adam(1e-3), jit_compile=QUICK_JIT)
     model.fit(np.zeros((8, *shape), "float32"), batch_size=4, epochs=2, verbose=0)
     assert len(traces) == 1
+
+
+def test_traces_that_are_meant_are_no_reason_to_warn(caplog):
+    compiled = compile_function(lambda x: x + 1.0, list)
+    for size in range(8):
+        compiled(np.ones(size, "float32"))
+        compiled(x=np.ones(size, "float32"))
+    assert compiled.num_traces == 16 * TRACES
+    assert "retracing" not in caplog.text

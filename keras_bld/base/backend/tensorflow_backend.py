@@ -6,23 +6,35 @@ from keras import ops
 
 
 class CompiledFunction:
-    """A graph function; see `keras_bld.base.backend.compile_function`."""
+    """Graph functions; see `keras_bld.base.backend.compile_function`.
+
+    One for each set of shapes and dtypes: where a single one is traced again and again,
+    TensorFlow warns, also of traces that are meant.
+    """
 
     def __init__(self, function, variables):
-        import tensorflow as tf
-
         self.num_traces = 0
+        self._function = function
+        self._graphs = {}
+
+    def __call__(self, *arguments, **named):
+        arguments = [ops.convert_to_tensor(argument) for argument in arguments]
+        named = {name: ops.convert_to_tensor(argument) for name, argument in named.items()}
+        tensors = [*enumerate(arguments), *sorted(named.items())]
+        key = tuple((name, *tensor.shape, tensor.dtype) for name, tensor in tensors)
+        if key not in self._graphs:
+            self._graphs[key] = self._graph()
+        return self._graphs[key](*arguments, **named)
+
+    def _graph(self):
+        import tensorflow as tf
 
         def run(*arguments, **named):
             self.num_traces += 1
-            return function(*arguments, **named)
+            return self._function(*arguments, **named)
 
         has_gpu = bool(tf.config.list_logical_devices("GPU"))
-        self._run = tf.function(run, autograph=False, jit_compile=has_gpu)
-
-    def __call__(self, *arguments, **named):
-        named = {name: ops.convert_to_tensor(argument) for name, argument in named.items()}
-        return self._run(*[ops.convert_to_tensor(argument) for argument in arguments], **named)
+        return tf.function(run, autograph=False, jit_compile=has_gpu)
 
 
 def fuse_with_xla(function):
