@@ -49,6 +49,6 @@ def _shapes_shown(model):
 
 
 def counted(number, noun):
-    """ "1 block", "4 blocks", "10 classes"."""
+    """A number with its noun: "1 block", "4 blocks", "10 classes"."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{number} {noun if number == 1 else plural}"
