@@ -136,12 +136,13 @@ def make_states(folder):
     from PIL import Image
 
     from keras_bld.base.files import write_json
+    from keras_bld.diffusion import Sampling
 
     write_json(folder / "recipe.json", SETTINGS)
     (folder / "images").mkdir()
     Image.new("L", (2, 2)).save(folder / "images" / "000000.png")
     write_json(folder / "images" / "settings.json", {**SETTINGS, "model": {"a": 1}})
-    row = {"num_steps": 1, "temperature": 0.9, "guidance_scale": 0, "posterior": "exact"}
+    row = {**Sampling(1).to_dict(), "num_steps": 1}
     row["metrics"] = {"frechet_distance": {"value": 3.5}}
     write_json(folder / "sweep.json", {"key": {"a": 1}, "rows": [row]})
 

@@ -3,7 +3,7 @@
 import functools
 from dataclasses import dataclass
 
-from fuzz import arrays_and_texts, checkpoints, code_stores, preset_files
+from fuzz import arrays_and_texts, checkpoints, code_stores, preset_files, training_files
 
 
 @dataclass(frozen=True)
@@ -84,5 +84,12 @@ FORMATS = {
         arrays_and_texts.damage_states,
         arrays_and_texts.read_states,
         6,
+    ),
+    "run": Format(training_files.make_run, training_files.damage_run, training_files.read_run, 8),
+    "classifier": Format(
+        training_files.make_classifier,
+        training_files.damage_classifier,
+        training_files.read_classifier,
+        8,
     ),
 }

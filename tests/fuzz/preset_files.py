@@ -48,7 +48,7 @@ def damage_preset(folder, random):
         other = random.choice([path for path in preset.iterdir() if path.name != name])
         shutil.copy(other, preset / name)
     elif name == "model.weights.h5" and random.random() < 0.7:
-        _damage_h5(preset / name, random)
+        damage_h5(preset / name, random)
     elif name.endswith("json"):
         json_file(preset / name, random)
     else:
@@ -97,7 +97,7 @@ def read_listing(folder):
         del os.environ[locate.ENVIRONMENT_VARIABLE]
 
 
-def _damage_h5(path, random):
+def damage_h5(path, random):
     """What h5py can write into a file of weights that no model wrote."""
     with h5py.File(path, "r+") as file:
         names, groups = [], [file]
@@ -109,7 +109,7 @@ def _damage_h5(path, random):
         for _ in range(random.choice((1, 1, 2))):
             name, group = random.choice(names), random.choice(groups)
             fault = random.choice(_H5_FAULTS)
-            with contextlib.suppress(KeyError, ValueError, OSError, TypeError, RuntimeError):
+            with contextlib.suppress(*_H5_ERRORS):
                 fault(file, name, group, random)
 
 
@@ -180,3 +180,5 @@ def _h5_attributes(file, name, group, random):
 
 _H5_FAULTS = (_h5_values, _h5_replace, _h5_replace, _h5_replace, _h5_link, _h5_names,
               _h5_attributes)  # fmt: skip
+# Not every fault can be done to every array.
+_H5_ERRORS = (KeyError, ValueError, OSError, TypeError, RuntimeError, OverflowError)

@@ -1,0 +1,81 @@
+"""Checkpoints and histories of a run, and classifiers of evaluate."""
+
+import io
+import json
+
+import keras
+import numpy as np
+from fuzz import mutations
+from fuzz.arrays_and_texts import damage_text
+from fuzz.mutations import damage_bytes
+from fuzz.preset_files import damage_h5
+
+CHECKPOINT = "checkpoint/000002.checkpoint.weights.h5"
+
+
+def _compiled_model():
+    from keras_bld.training.fitting import make_optimizer
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(make_optimizer(0.1, 1, 4, "constant", 0.999, 0.9), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def make_run(folder):
+    (folder / "checkpoint").mkdir()
+    _compiled_model().save_weights(folder / CHECKPOINT)
+    (folder / "history.csv").write_text("epoch,loss\r\n0,0.5\r\n1,0.25\r\n")
+
+
+def damage_run(folder, random):
+    kind = random.random()
+    if kind < 0.3:
+        damage_text("history.csv", folder, random)
+    elif kind < 0.6:
+        damage_h5(folder / CHECKPOINT, random)
+    else:
+        path = folder / CHECKPOINT
+        path.write_bytes(damage_bytes(path.read_bytes(), random))
+
+
+def read_run(folder):
+    from keras_bld.training.fitting import load_checkpoint
+    from keras_bld.training.history import mend_history
+
+    mend_history(folder / "history.csv")
+    load_checkpoint(_compiled_model(), folder / CHECKPOINT)
+
+
+def make_classifier(folder):
+    from keras_bld.metrics import build_classifier
+
+    build_classifier((4, 4, 1), 2, width=2).save(folder / "network.keras")
+
+
+def damage_classifier(folder, random):
+    path = folder / "network.keras"
+    if random.random() < 0.2:
+        path.write_bytes(damage_bytes(path.read_bytes(), random))
+        return
+    members = dict(mutations.read_zip(path.read_bytes()))
+    kind = random.random()
+    if kind < 0.4:
+        config = json.loads(members["config.json"])
+        members["config.json"] = mutations.damage_json(config, random).encode()
+    elif kind < 0.7:
+        file = io.BytesIO(members["model.weights.h5"])
+        damage_h5(file, random)
+        members["model.weights.h5"] = file.getvalue()
+    else:
+        path.write_bytes(mutations.damage_members(list(members.items()), random, ".json"))
+        return
+    path.write_bytes(mutations.write_zip(list(members.items())))
+
+
+def read_classifier(folder):
+    from keras_bld.evaluation.classifier_file import load_classifier
+
+    classifier = load_classifier(folder / "network.keras", "train it again")
+    for weight in classifier.get_weights():
+        assert np.isfinite(weight).all()
