@@ -1,27 +1,37 @@
-"""Binary Latent Diffusion (Wang et al., CVPR 2023) for Keras 3: the one list of public names."""
+"""Binary Latent Diffusion (Wang et al., CVPR 2023) for Keras 3: the one list of public names.
 
-import importlib
+Each is imported at its first use: `import keras_bld` imports neither Keras nor a backend.
+"""
 
-from keras_bld.base import processor
+from typing import TYPE_CHECKING
+
+from keras_bld.base import start
+from keras_bld.base.lazy_names import lazy_names
 from keras_bld.base.version import __version__
 
-processor.turn_on_onednn()  # before Keras imports TensorFlow
-
-# isort: split
-# These rooms register the Keras classes that `.keras` files and presets name.
-from keras_bld import baselines, metrics
-from keras_bld.autoencoder import BernoulliStraightThrough, BinaryAutoencoder
-from keras_bld.base.pictures import image_grid, show
-from keras_bld.diffusion import (
-    BernoulliDenoiser,
-    BernoulliNoiseSchedule,
-    BinaryLatentDiffusion,
-    Sampling,
-)
-from keras_bld.zoo import list_presets, load_preset
-
-# Resolved at first use, so that `import keras_bld` stays as quick as `import keras`.
-_ROOMS = ("conversion", "data", "evaluation", "presets", "serving", "text", "zoo")
+if TYPE_CHECKING:
+    from keras_bld import (
+        autoencoder,
+        baselines,
+        conversion,
+        data,
+        diffusion,
+        evaluation,
+        metrics,
+        presets,
+        serving,
+        text,
+        zoo,
+    )
+    from keras_bld.autoencoder import BernoulliStraightThrough, BinaryAutoencoder
+    from keras_bld.base.pictures import image_grid, show
+    from keras_bld.diffusion import (
+        BernoulliDenoiser,
+        BernoulliNoiseSchedule,
+        BinaryLatentDiffusion,
+        Sampling,
+    )
+    from keras_bld.zoo import list_presets, load_preset
 
 __all__ = [
     "BernoulliDenoiser",
@@ -31,21 +41,23 @@ __all__ = [
     "BinaryLatentDiffusion",
     "Sampling",
     "__version__",
+    "autoencoder",
     "baselines",
+    "conversion",
+    "data",
+    "diffusion",
+    "evaluation",
     "image_grid",
     "list_presets",
     "load_preset",
     "metrics",
+    "presets",
+    "serving",
     "show",
-    *_ROOMS,
+    "text",
+    "zoo",
 ]
 
+__getattr__, __dir__ = lazy_names(__name__)
 
-def __getattr__(name):
-    if name in _ROOMS:
-        return importlib.import_module(f"keras_bld.{name}")
-    raise AttributeError(f"module 'keras_bld' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+start.prepare()

@@ -1,10 +1,12 @@
-"""`python -m keras_bld COMMAND`: one function for each command, imported when it is called."""
+"""`keras-bld COMMAND`: one function for each command, imported when it is called."""
 
 import importlib
 import sys
 
+from keras_bld.base import start
+
 # Name -> "module:function". The function's arguments are the options, its docstring the help. Its
-# module imports at the top only what is cheap, because `--help` imports all of them.
+# module imports at the top only what needs no Keras, because `--help` imports all of them.
 COMMANDS = {
     "benchmark": "keras_bld.benchmark.command:benchmark_command",
     "convert": "keras_bld.commands.convert:convert_command",
@@ -20,11 +22,12 @@ def main(arguments=None):
     """Run the command that `arguments` (by default the program's own) begin with."""
     import tyro
 
+    start.begin_command()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     chosen = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
     tyro.extras.subcommand_cli_from_dict(
         {name: _function(name) for name in chosen},
-        prog="python -m keras_bld",
+        prog="keras-bld",
         description="Binary Latent Diffusion for Keras 3.",
         args=arguments,
     )

@@ -40,3 +40,40 @@ print(json.dumps(sorted(keras.saving.get_custom_objects())))
     in_source = registered_in_source()
     assert {"keras_bld>BinaryAutoencoder", "keras_bld>BinaryLatentDiffusion"} <= in_source
     assert in_source <= registered
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import keras_bld, keras",
+        "from keras_bld.data import sources",
+        "import keras_bld.baselines.absorbing",
+    ],
+)
+def test_every_class_is_registered_whatever_comes_first(first):
+    """And no module is imported twice, which would make classes of the same name."""
+    code = f"""
+{first}
+import sys, keras
+names = keras.saving.get_custom_objects()
+print(sum(name.startswith("keras_bld>") for name in names))
+from keras_bld.autoencoder.encoder import Encoder
+import keras_bld
+assert Encoder is keras_bld.autoencoder.encoder.Encoder is names["keras_bld>Encoder"]
+for name, module in list(sys.modules.items()):
+    parent, _, last = name.rpartition(".")
+    if parent.split(".")[0] == "keras_bld":
+        found = getattr(sys.modules[parent], last)  # of straight_through the function
+        assert found is module or callable(found), name
+        assert type(module.__spec__.loader).__name__ != "ThereAlready", name
+"""
+    assert int(run_in_new_process(code, backend="torch").split()[-1]) == len(registered_in_source())
+
+
+def test_the_names_of_a_package_are_one_list():
+    """What type checkers read is what is imported; nothing public is missing there."""
+    for package in (keras_bld, keras_bld.diffusion, keras_bld.presets, keras_bld.zoo):
+        for name in package.__all__:
+            assert getattr(package, name) is not None
+        with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute"):
+            _ = package.nothing

@@ -4,7 +4,6 @@ import contextlib
 import unicodedata
 
 import numpy as np
-from keras import ops
 
 # Control characters, halves of surrogate pairs, and separators of lines and paragraphs ...
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
@@ -168,6 +167,8 @@ def check_images(images, image_shape, argument="images"):
     Raises:
         ValueError: wrong rank or size, empty batch, NaN, or values outside [0, 1].
     """
+    from keras import ops  # error messages need no Keras
+
     if ops.is_tensor(images):
         check_batch_shape(argument, images, image_shape)
         integer = not is_floating(images)
@@ -203,6 +204,8 @@ def check_codes(codes, code_shape, argument="codes"):
         ValueError: wrong rank or size, empty batch, or values other than 0 and 1. A backend
             tensor is checked for its shape only.
     """
+    from keras import ops
+
     if ops.is_tensor(codes):
         check_batch_shape(argument, codes, code_shape)
         return ops.cast(codes, "float32")

@@ -1,1 +1,3 @@
-"""The commands of `python -m keras_bld`, one file for each."""
+"""The commands of `keras-bld`, one file for each."""
+
+import keras_bld.zoo  # noqa: F401 (its presets are found by their names, without Keras)

@@ -5,7 +5,7 @@ import pathlib
 from collections import Counter
 from typing import Literal
 
-from keras_bld.diffusion.schedule import KINDS
+from keras_bld.diffusion.signal_levels import KINDS
 from keras_bld.diffusion.targets import TARGETS
 
 

@@ -5,17 +5,8 @@ import pathlib
 import time
 from typing import Literal
 
-from keras_bld.autoencoder import CodeAutoencoder
 from keras_bld.base import checks
-from keras_bld.base.batching import comfortable_batch_size
-from keras_bld.base.progress import progress_bar
 from keras_bld.base.runs import short_errors
-from keras_bld.commands.tools import images_written
-from keras_bld.commands.trained_on import data_set_of
-from keras_bld.data import write_code_store
-from keras_bld.data.unreadable import UNREADABLE_LIST
-from keras_bld.presets.fingerprint import autoencoder_fingerprint
-from keras_bld.zoo import load_preset, read_metadata
 
 _LARGEST_BATCH = 128
 
@@ -60,6 +51,13 @@ def encode_command(
         batch_size: images in one call of the encoder; by default up to 128, fewer if they are big.
         num_threads: threads that read images; by default one for each core.
     """
+    from keras_bld.base.batching import comfortable_batch_size
+    from keras_bld.base.progress import progress_bar
+    from keras_bld.commands.trained_on import data_set_of
+    from keras_bld.data import write_code_store
+    from keras_bld.presets.fingerprint import autoencoder_fingerprint
+    from keras_bld.presets.reading import read_metadata
+
     with short_errors(resumable=True):
         autoencoder = _autoencoder(preset)
         image_shape = tuple(autoencoder.image_shape)
@@ -90,6 +88,9 @@ def encode_command(
 
 def _autoencoder(preset):
     """The autoencoder of a preset, or inside of one."""
+    from keras_bld.autoencoder import CodeAutoencoder
+    from keras_bld.zoo import load_preset
+
     model = load_preset(preset)
     autoencoder = getattr(model, "autoencoder", model)
     if not isinstance(autoencoder, CodeAutoencoder):
@@ -104,6 +105,9 @@ def _autoencoder(preset):
 
 
 def _report(store, source, there, seconds):
+    from keras_bld.commands.tools import images_written
+    from keras_bld.data.unreadable import UNREADABLE_LIST
+
     encoded = images_written(store, there)
     left_out = len(getattr(source, "unreadable", ()))
     if left_out:

@@ -5,34 +5,17 @@ import shlex
 import sys
 from typing import Literal
 
-from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base import checks
 from keras_bld.base.runs import say, short_errors
-from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.commands.sampler_options import (
     SamplerArguments,
     SamplerOptions,
     SweepArguments,
     SweepOptions,
 )
-from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
-from keras_bld.evaluation import (
-    CardSettings,
-    check_enough_images,
-    default_network,
-    evaluate_autoencoder,
-    evaluate_model,
-    open_network,
-    sweep_samplers,
-    sweep_sheet,
-    write_card,
-    write_sweep,
-)
-from keras_bld.evaluation.card_files import say_metrics
-from keras_bld.zoo import load_preset, read_metadata
 
 _SWEEP_SHEET = "sweep_samples.png"
-_AUTOENCODERS = (BinaryAutoencoder.__name__, BottleneckAutoencoder.__name__)
+_AUTOENCODERS = ("BinaryAutoencoder", "BottleneckAutoencoder")
 
 
 def evaluate_command(
@@ -96,6 +79,19 @@ def evaluate_command(
         sweep_against: real images of a sweep; train keeps the held-out ones unseen for the card
             when settings are chosen.
     """
+    from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
+    from keras_bld.evaluation import (
+        CardSettings,
+        check_enough_images,
+        default_network,
+        evaluate_autoencoder,
+        evaluate_model,
+        open_network,
+        write_card,
+    )
+    from keras_bld.evaluation.card_files import say_metrics
+    from keras_bld.presets.reading import read_metadata
+
     with short_errors(resumable=True):
         metadata = read_metadata(preset)
         settings = CardSettings(
@@ -157,6 +153,8 @@ def _load(preset, metadata, samples):
 
     `samples` says that something was asked for that only a model which makes images has.
     """
+    from keras_bld.zoo import load_preset
+
     if metadata["class_name"] in _AUTOENCODERS:
         if samples:
             raise checks.error(
@@ -180,6 +178,8 @@ def _load(preset, metadata, samples):
 
 
 def _sweep(model, sources, against, features, settings, axes, folder, conditions):
+    from keras_bld.evaluation import sweep_samplers, sweep_sheet, write_sweep
+
     compared = sources.pop(against)
     (other,) = sources.values()
     rows = sweep_samplers(

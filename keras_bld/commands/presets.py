@@ -11,7 +11,7 @@ def presets_command(with_weights: bool = False):
     """
     from rich.console import Console
 
-    from keras_bld.zoo import list_presets
+    from keras_bld.zoo.listing import list_presets
 
     rows = [row for row in list_presets() if row.has_weights or not with_weights]
     console = Console()

@@ -7,7 +7,6 @@ import shlex
 from keras_bld.base import checks
 from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
-from keras_bld.data import DataSet, find_data_set
 
 # What training leaves in metadata and a reader of the published preset can check.
 _KEPT = (
@@ -168,6 +167,8 @@ def _is_elsewhere(name, value):
 
 def _at(record, data_name):
     """The record of a data set in the place where others have it."""
+    from keras_bld.data import DataSet, find_data_set
+
     if record is None:
         return find_data_set(data_name).as_dictionary()
     trained = DataSet.from_record(record)

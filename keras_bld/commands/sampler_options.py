@@ -7,8 +7,7 @@ import typing
 import tyro
 
 from keras_bld.diffusion.method_options import descriptions_of
-from keras_bld.diffusion.sampling import Sampling
-from keras_bld.evaluation.sweep import AXES
+from keras_bld.diffusion.sampling import AXES, Sampling
 
 _TEXTS, _KINDS = descriptions_of(Sampling), typing.get_type_hints(Sampling)
 

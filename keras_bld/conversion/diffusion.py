@@ -11,7 +11,7 @@ from keras_bld.conversion.placement import place
 from keras_bld.conversion.published_state import published_state, split_left_over
 from keras_bld.conversion.report import ConversionReport
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
-from keras_bld.diffusion.schedule import KINDS
+from keras_bld.diffusion.signal_levels import KINDS
 
 _NETWORK = "_denoise_fn."
 _SCHEDULE_TOLERANCE = 1e-4  # products of float32 ratios over a thousand steps stay within it

@@ -1,8 +1,15 @@
 """Stage 2: the distribution over codes."""
 
-from keras_bld.diffusion.denoiser import BernoulliDenoiser
-from keras_bld.diffusion.model import BinaryLatentDiffusion
-from keras_bld.diffusion.sampling import Sampling
-from keras_bld.diffusion.schedule import BernoulliNoiseSchedule
+from typing import TYPE_CHECKING
+
+from keras_bld.base.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from keras_bld.diffusion.denoiser import BernoulliDenoiser
+    from keras_bld.diffusion.model import BinaryLatentDiffusion
+    from keras_bld.diffusion.sampling import Sampling
+    from keras_bld.diffusion.schedule import BernoulliNoiseSchedule
 
 __all__ = ["BernoulliDenoiser", "BernoulliNoiseSchedule", "BinaryLatentDiffusion", "Sampling"]
+
+__getattr__, __dir__ = lazy_names(__name__)

@@ -13,7 +13,6 @@ At s = 0 both are r = f.
 """
 
 import numpy as np
-from keras import ops
 
 POSTERIORS = ("exact", "plug_in")
 
@@ -50,6 +49,8 @@ def posterior_flip(flip, transition, posterior="exact"):
     Returns:
         float32 tensor, the shape of `flip`.
     """
+    from keras import ops  # the names above are known without Keras
+
     keep, signal, flip_if_same, flip_if_different = transition
     if posterior == "exact":
         return flip_if_same + (flip_if_different - flip_if_same) * flip

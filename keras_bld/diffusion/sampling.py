@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 
 from keras_bld.base import checks
-from keras_bld.base import random as bld_random
 from keras_bld.base.class_names import labels_of
 from keras_bld.diffusion.conditioning import check_condition
 from keras_bld.diffusion.posterior import POSTERIORS
@@ -133,6 +132,11 @@ class Sampling:
         return fixed, traced
 
 
+# Fields of which a sweep tries several values. time_steps takes the place of num_steps: a list of
+# values would be a list of grids.
+AXES = tuple(entry.name for entry in dataclasses.fields(Sampling) if entry.name != "time_steps")
+
+
 def uniform_grid(num_training_steps, num_steps=None):
     """The falling grid of time steps that a sampler with `num_steps` steps visits.
 
@@ -234,6 +238,8 @@ def plan_sampling(
         ValueError: an argument outside its range, or a condition that does not fit the model.
         TypeError: an option that does not exist.
     """
+    from keras_bld.base.random import resolve_seed  # settings are known without Keras
+
     num_images = checks.check_integer("num_images", num_images, 1)
     call, sampling, overrides = _read_options(model, options)
     if condition is None:
@@ -264,7 +270,7 @@ def plan_sampling(
         sampling=sampling,
         num_images=num_images,
         batch_size=check_batch_size(call.batch_size, num_images),
-        seed=bld_random.resolve_seed(call.seed),
+        seed=resolve_seed(call.seed),
         inputs=inputs,
         progress=call.progress,
         return_trajectory=bool(return_trajectory),

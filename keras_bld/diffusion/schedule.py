@@ -5,8 +5,8 @@ import numpy as np
 from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.diffusion.signal_levels import KINDS, SIGNAL_LEVELS
 
-KINDS = ("linear", "cos", "sigmoid")
 _LARGEST_FINAL_SIGNAL = 0.01
 _MOST_STEPS = 1_000_000  # for there are tables of T + 1 numbers
 
@@ -85,12 +85,7 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
                 )
             return _check_signal(np.concatenate([[1.0], np.cumprod(1.0 - beta)]), "beta")
         share = np.arange(self.num_training_steps + 1) / self.num_training_steps  # t / T
-        if self.kind == "linear":
-            return 1.0 - share
-        if self.kind == "cos":
-            return np.append(np.cos(share[:-1] * np.pi / 2) ** 2, 0.0)
-        fall = 1.0 / (1.0 + np.exp(-share * 3.0 / 0.8))
-        return (fall[-1] - fall) / (fall[-1] - fall[0])
+        return SIGNAL_LEVELS[self.kind](share)
 
     def call(self, codes, time_steps, noise=None):
         codes = ops.cast(codes, "float32")

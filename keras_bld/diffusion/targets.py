@@ -8,8 +8,6 @@ the options of recipes and commands. A new target is one more row, in this file 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras import ops
-
 from keras_bld.base import checks
 from keras_bld.diffusion.posterior import posterior_flip
 
@@ -87,4 +85,6 @@ def flip_logits(logits, noisy_codes, target, channel=None):
         channel: `BernoulliNoiseSchedule.channel_log_odds` of t, broadcastable to the logits; None
             for a target that does not look at it.
     """
+    from keras import ops  # the table is known without Keras
+
     return find_target(target).to_flip_logits(ops.cast(logits, "float32"), noisy_codes, channel)

@@ -1,7 +1,6 @@
 """The same scores for many samplers: every combination of values of the fields of `Sampling`."""
 
 import csv
-import dataclasses
 import io
 import itertools
 import pathlib
@@ -12,15 +11,13 @@ from keras_bld.base import checks
 from keras_bld.base.files import write_json, write_text
 from keras_bld.base.json_files import RECORD, Kind, list_of, number, read_json
 from keras_bld.base.pictures import save_image_grid
-from keras_bld.diffusion.sampling import Sampling
+from keras_bld.diffusion.sampling import AXES
 from keras_bld.evaluation.plots import heat_map, steps_plot
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import real_features, score_samples
 from keras_bld.metrics.features import hash_weights
 from keras_bld.text import LabelConditions
 
-# time_steps takes the place of num_steps: a list of values would be a list of grids.
-AXES = tuple(entry.name for entry in dataclasses.fields(Sampling) if entry.name != "time_steps")
 _SHEET_COLUMNS = 10
 _ROWS = list_of(
     Kind(

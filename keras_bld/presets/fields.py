@@ -13,6 +13,7 @@ from keras_bld.base.json_files import (
 )
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+FILES = (CONFIG, WEIGHTS, METADATA)
 FORMAT = 1
 # What a reader of a preset wants to know; None where `metadata` does not say.
 DESCRIPTION = ("licence", "data", "metric", "command")

@@ -1,6 +1,5 @@
 """Presets on disk: a directory of config.json, model.weights.h5 and metadata.json."""
 
-import hashlib
 import json
 import pathlib
 
@@ -8,25 +7,30 @@ import keras
 
 from keras_bld.base import checks
 from keras_bld.base.files import replace_directory
-from keras_bld.base.json_files import check_fields, read_json
+from keras_bld.base.json_files import check_fields
 from keras_bld.base.version import __version__
 from keras_bld.presets.budget import build_at_most
 from keras_bld.presets.fields import (
     CONFIG,
     DESCRIPTION,
+    FILES,
     FORMAT,
     FREE_FIELDS,
     METADATA,
     OWN_FIELDS,
-    SERIALISED,
     WEIGHTS,
 )
-from keras_bld.presets.locate import MissingFileError, find_preset
+from keras_bld.presets.locate import find_preset
+from keras_bld.presets.reading import (
+    check_files,
+    damaged,
+    fingerprint_of,
+    read_config,
+    read_metadata,
+)
 from keras_bld.presets.safe_config import check_safe, class_of
 from keras_bld.presets.training_parts import without_training_parts
 from keras_bld.presets.weights_file import inspect_weights, read_weights, write_weights
-
-FILES = (CONFIG, WEIGHTS, METADATA)
 
 
 def save_preset(model, directory, metadata=None, dtype=None, training_parts=True):
@@ -100,7 +104,7 @@ def save_preset(model, directory, metadata=None, dtype=None, training_parts=True
                 "keras": keras.__version__,
                 "backend": keras.config.backend(),
             },
-            "files": {name: _fingerprint(folder / name) for name in (CONFIG, WEIGHTS)},
+            "files": {name: fingerprint_of(folder / name) for name in (CONFIG, WEIGHTS)},
         }
         (folder / METADATA).write_text(json.dumps(record, indent=2) + "\n")
     return pathlib.Path(directory).expanduser().resolve()
@@ -142,56 +146,6 @@ def load_preset(preset, dtype=None, expected_class=None):
     return model
 
 
-def read_metadata(preset):
-    """Return the metadata of a preset as a dictionary.
-
-    Args:
-        preset: as for `load_preset`.
-
-    Raises:
-        ValueError: no such preset, or a damaged metadata.json.
-    """
-    path = find_preset(preset, METADATA) / METADATA
-    return _read_json(path, OWN_FIELDS, FREE_FIELDS)
-
-
-def read_config(directory):
-    """Return the serialised model of a preset's directory, unchecked.
-
-    Raises:
-        ValueError: a damaged config.json.
-    """
-    return _read_json(directory / CONFIG, {"model": SERIALISED})["model"]
-
-
-def check_files(directory, metadata, contents=True):
-    """Raise ValueError unless config and weights are there as the metadata says.
-
-    Args:
-        directory: of the preset.
-        metadata: of `read_metadata`.
-        contents: False compares sizes alone, which costs nothing.
-    """
-    for name in (CONFIG, WEIGHTS):
-        _verify(directory / name, metadata["files"][name], contents)
-
-
-def _verify(path, wanted, contents):
-    if not path.is_file():
-        raise checks.error(
-            "preset",
-            f"{path.parent} without {path.name}",
-            f"the files {', '.join(FILES)}",
-            "copy or save the preset again",
-            kind=MissingFileError,
-        )
-    size = path.stat().st_size
-    if size != wanted["bytes"]:
-        raise damaged(path, f"{size:,} bytes where metadata.json says {wanted['bytes']:,}")
-    if contents and _fingerprint(path)["sha256"] != wanted["sha256"]:
-        raise damaged(path, "a sha256 that differs from the one in metadata.json")
-
-
 def _build(directory, config):
     """The model of a config, no larger than the weights that lie beside it."""
     contents = inspect_weights(directory / WEIGHTS)
@@ -202,28 +156,6 @@ def _build(directory, config):
         if not isinstance(model, keras.Model) or not model.built:
             raise TypeError(f"it makes a {type(model).__name__}")
     return model
-
-
-def _fingerprint(path):
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"sha256": digest, "bytes": path.stat().st_size}
-
-
-def _read_json(path, required, optional=None):
-    return read_json(path, path.name, *_what_it_should_be(path), required, optional)
-
-
-def damaged(path, received):
-    """The error for a file of a preset that is not as it was written."""
-    return checks.error(path.name, received, *_what_it_should_be(path))
-
-
-def _what_it_should_be(path):
-    return (
-        f"the file that save_preset wrote to {path.parent}",
-        "it was truncated or altered: copy or save the preset again",
-    )
 
 
 def _check_metadata(metadata):

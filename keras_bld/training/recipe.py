@@ -11,7 +11,7 @@ from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
 from keras_bld.data import DataSet
 from keras_bld.data.splits import FOLDER
 from keras_bld.diffusion.sampling import Sampling
-from keras_bld.diffusion.schedule import KINDS
+from keras_bld.diffusion.signal_levels import KINDS
 from keras_bld.diffusion.targets import TARGETS
 from keras_bld.training.fitting import check_steps
 

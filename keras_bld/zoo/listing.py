@@ -6,7 +6,7 @@ from keras_bld.base import checks
 from keras_bld.base.json_files import TEXT, check_fields, none_or, whole
 from keras_bld.presets.fields import CONFIG
 from keras_bld.presets.locate import named_presets
-from keras_bld.presets.store import check_files, damaged, read_config, read_metadata
+from keras_bld.presets.reading import check_files, damaged, read_config, read_metadata
 from keras_bld.zoo.catalogue import CATALOGUE, Preset
 
 # Other models have no such sizes; they load, but stand in no row.

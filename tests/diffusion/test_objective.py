@@ -13,7 +13,7 @@ from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.objective import diffusion_losses
 from keras_bld.diffusion.posterior import transition_tables
-from keras_bld.diffusion.schedule import KINDS
+from keras_bld.diffusion.signal_levels import KINDS
 from keras_bld.diffusion.targets import TARGETS
 
 NAMES = ("bce", "vlb", "accuracy")

@@ -20,7 +20,7 @@ from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
 from keras_bld.diffusion.sampler import flip_predictor, guided_logits
-from keras_bld.diffusion.schedule import KINDS
+from keras_bld.diffusion.signal_levels import KINDS
 
 
 @st.composite

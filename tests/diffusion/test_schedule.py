@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from small_models import random_codes
 
 from keras_bld.diffusion import BernoulliNoiseSchedule
-from keras_bld.diffusion.schedule import KINDS
+from keras_bld.diffusion.signal_levels import KINDS
 
 once = pytest.mark.once  # NumPy alone: the backend does not matter
 

@@ -1,0 +1,111 @@
+"""What is imported when, and what TensorFlow says meanwhile."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from harness import PROJECT_ROOT, run_in_new_process
+
+from keras_bld.base import quiet, start
+
+pytestmark = pytest.mark.once
+LOG = [
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+    "I0000 00:00:1795715768.237896    5926 port.cc:153] oneDNN custom operations are on.",
+    "E0000 00:00:1795715772.218816    5926 cuda_platform.cc:52] failed call to cuInit",
+    "2025-09-17 14:44:05.157831: I external/local_xla/xla/tsl/cuda/cudart_stub.cc:32] Could not",
+]
+SAID = ["UserWarning: a warning of Python", "I saw 12 images: 3", "E0000", "Illegal instruction"]
+
+
+def test_what_needs_no_keras_imports_none():
+    code = """
+import importlib, sys
+import keras_bld
+from keras_bld.base import start
+for name in sorted(start.WITHOUT_KERAS - {"__main__"}):
+    importlib.import_module(f"keras_bld.{name}")
+    assert "keras" not in sys.modules, name
+from keras_bld.__main__ import COMMANDS, _function
+for name in COMMANDS:
+    _function(name)
+    assert "keras" not in sys.modules, name
+print("numpy" in sys.modules, "tensorflow" in sys.modules)
+"""
+    assert run_in_new_process(code).split() == ["True", "False"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["generate", "--help"], ["convert", "-h"], ["presets"]]
+)
+def test_help_and_presets_answer_at_once(words):
+    """Under a second of processor time, and without Keras."""
+    code = f"""
+import sys, time
+from keras_bld.__main__ import main
+try:
+    main({words})
+except SystemExit as ended:
+    assert not ended.code
+assert "keras" not in sys.modules
+print(time.process_time())
+"""
+    assert float(run_in_new_process(code).split()[-1]) < 1.0
+
+
+def test_a_backend_that_is_not_there_is_an_error_each_time():
+    code = """
+import keras_bld
+for _ in range(2):
+    try:
+        keras_bld.BinaryAutoencoder
+    except Exception as error:
+        print(type(error).__name__)
+"""
+    first, second = run_in_new_process(code, backend="nothing").split()
+    assert first == second
+
+
+def test_log_lines_are_left_out_and_nothing_else(capfd):
+    with quiet.without_log_lines():
+        for line in [*LOG, *SAID]:
+            os.write(2, f"{line}\n".encode())
+    assert capfd.readouterr().err.splitlines() == SAID
+    with pytest.raises(KeyError), quiet.without_log_lines():
+        os.write(2, b"before the error\n")
+        raise KeyError
+    assert capfd.readouterr().err == "before the error\n"
+
+
+@pytest.mark.parametrize(("level", "is_quiet"), [(None, True), ("0", False)])
+def test_tensorflow_is_imported_without_a_line(level, is_quiet):
+    """Neither by what is used first, nor by Keras; unless the environment asks for its log."""
+    code = """
+import keras_bld
+import keras
+keras.ops.zeros(3) + 1
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    if level is not None:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = level
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment,
+        cwd=PROJECT_ROOT, check=True,
+    )  # fmt: skip
+    assert (finished.stdout + finished.stderr == "") is is_quiet
+
+
+def test_what_a_command_never_needs_is_not_imported(monkeypatch):
+    assert start._unused() == ()
+    monkeypatch.setitem(start._state, "is_command", True)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert "jax" not in start._unused() and "sklearn" in start._unused()
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert "jax" in start._unused()
+    with start._hidden(("colorsys_of_nobody", "os")):
+        with pytest.raises(ImportError):
+            __import__("colorsys_of_nobody")
+        import os.path  # noqa: F401 (there already)
+    assert "colorsys_of_nobody" not in sys.modules
