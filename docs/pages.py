@@ -156,6 +156,34 @@ def sizes():
     )
 
 
+def defaults():
+    """What `BinaryAutoencoder.for_images` and `BernoulliDenoiser.for_autoencoder` build."""
+    from keras_bld.base.sizes import SIZES
+
+    rows = []
+    for row in SIZES:
+        autoencoder, denoiser = row.autoencoder, row.denoiser
+        side, f = row.resolution, row.downsampling_factor
+        levels = ", ".join(
+            str(m * autoencoder["base_width"]) for m in autoencoder["width_multipliers"]
+        )
+        rows.append(
+            (
+                f"up to {side}",
+                f,
+                f"{side // f} x {side // f} x {autoencoder['code_channels']}",
+                levels,
+                f"{denoiser['depth']} x {denoiser['width']}, {denoiser['num_heads']} heads",
+                denoiser["num_training_steps"],
+                f"`{row.trained}`" if row.trained.endswith(".py") else row.trained,
+            )
+        )
+    yield _table(
+        ("pixels", "f", "code of the largest", "channels by level", "denoiser", "T", "trained in"),
+        rows,
+    )
+
+
 def commands():
     """Every command with its options, as its `--help` says them."""
     from keras_bld.__main__ import COMMANDS
@@ -256,7 +284,9 @@ def _table(header, rows):
     return "".join(f"| {' | '.join(map(str, row))} |\n" for row in lines)
 
 
-GENERATED = {function.__name__: function for function in (results, sweep, presets, sizes, commands)}
+GENERATED = {
+    function.__name__: function for function in (results, sweep, presets, sizes, defaults, commands)
+}
 
 
 def renewed(text):

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     )
     from keras_bld.autoencoder import BernoulliStraightThrough, BinaryAutoencoder
     from keras_bld.base.pictures import image_grid, show
+    from keras_bld.base.plots import plot_history
     from keras_bld.diffusion import (
         BernoulliDenoiser,
         BernoulliNoiseSchedule,
         BinaryLatentDiffusion,
+        SamplesCallback,
         Sampling,
     )
     from keras_bld.zoo import list_presets, load_preset
@@ -39,6 +41,7 @@ __all__ = [
     "BernoulliStraightThrough",
     "BinaryAutoencoder",
     "BinaryLatentDiffusion",
+    "SamplesCallback",
     "Sampling",
     "__version__",
     "autoencoder",
@@ -51,6 +54,7 @@ __all__ = [
     "list_presets",
     "load_preset",
     "metrics",
+    "plot_history",
     "presets",
     "serving",
     "show",

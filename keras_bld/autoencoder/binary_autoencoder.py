@@ -6,6 +6,7 @@ from keras import ops
 from keras_bld.autoencoder.bernoulli_bottleneck import BernoulliBottleneck
 from keras_bld.autoencoder.code_autoencoder import CodeAutoencoder
 from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy
+from keras_bld.base.sizes import sizes_for
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -38,6 +39,24 @@ class BinaryAutoencoder(CodeAutoencoder):
         self._batched_probabilities = self._encoding(
             lambda _, images: self._probabilities(self._logits(images))
         )
+
+    @classmethod
+    def for_images(cls, image_shape, **options):
+        """Build a model with sizes that go with these images.
+
+        Args:
+            image_shape: (height, width, channels), up to 1024 pixels a side; see `SIZES` in
+                `keras_bld.base.sizes` (the page "Presets and sizes" prints it).
+            **options: arguments of the class in place of the table's.
+
+        Raises:
+            ValueError: as `sizes_for`, and as the class itself.
+
+        Example:
+            >>> BinaryAutoencoder.for_images((16, 16, 1), code_channels=8).code_shape
+            (4, 4, 8)
+        """
+        return cls(image_shape, **{**sizes_for(image_shape).autoencoder, **options})
 
     def encode_probabilities(self, images, batch_size=None, progress=True):
         """P(bit = 1) for every bit: float32 (batch, *code_shape).

@@ -91,4 +91,5 @@ class BatchedFunction:
                 chunk = self._check(array[np.minimum(indices, num_items - 1)])
                 result = run(indices, chunk, *scalars)
                 results.append(ops.convert_to_numpy(result)[: num_items - start])
+            show(num_items)
         return np.concatenate(results).astype("float32", copy=False)

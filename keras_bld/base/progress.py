@@ -147,8 +147,8 @@ class _NotebookBar:
 
     def _text(self):
         seconds = time.monotonic() - self._begun
-        count = "" if self._total is None else f" {self._done}/{self._total}"
-        return f"{self._description}:{count}, {seconds:.1f} s"
+        count = "" if self._total is None else f" {self._done}/{self._total},"
+        return f"{self._description}:{count} {seconds:.1f} s"
 
     def _content(self):
         text = self._text()

@@ -7,9 +7,16 @@ from keras_bld.base.lazy_names import lazy_names
 if TYPE_CHECKING:
     from keras_bld.diffusion.denoiser import BernoulliDenoiser
     from keras_bld.diffusion.model import BinaryLatentDiffusion
+    from keras_bld.diffusion.samples_callback import SamplesCallback
     from keras_bld.diffusion.sampling import Sampling
     from keras_bld.diffusion.schedule import BernoulliNoiseSchedule
 
-__all__ = ["BernoulliDenoiser", "BernoulliNoiseSchedule", "BinaryLatentDiffusion", "Sampling"]
+__all__ = [
+    "BernoulliDenoiser",
+    "BernoulliNoiseSchedule",
+    "BinaryLatentDiffusion",
+    "SamplesCallback",
+    "Sampling",
+]
 
 __getattr__, __dir__ = lazy_names(__name__)

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_bld.base import checks
 from keras_bld.base.description import Described, counted
+from keras_bld.base.sizes import sizes_for
 from keras_bld.diffusion.conditioning import condition_facts
 from keras_bld.diffusion.embeddings import TimeEmbedding, sine_position_table
 from keras_bld.diffusion.transformer import TransformerBlock
@@ -95,6 +96,28 @@ class BernoulliDenoiser(Described, keras.Model):
         with keras.name_scope(self.name, caller=self):
             self._make_layers()
         self.built = True
+
+    @classmethod
+    def for_autoencoder(cls, autoencoder, **options):
+        """Build a denoiser with sizes that go with the codes of an autoencoder.
+
+        Args:
+            autoencoder: a `BinaryAutoencoder`, or another with `image_shape` and `code_shape`.
+            **options: arguments of the class, such as `num_classes`, or in place of the table's
+                (`SIZES` in `keras_bld.base.sizes`).
+
+        Raises:
+            ValueError: as the class itself; images that the table has no sizes for.
+
+        Example:
+
+        >>> import keras_bld
+        >>> autoencoder = keras_bld.BinaryAutoencoder.for_images((16, 16, 1))
+        >>> BernoulliDenoiser.for_autoencoder(autoencoder, num_classes=10).width
+        128
+        """
+        sizes = sizes_for(autoencoder.image_shape).denoiser
+        return cls(autoencoder.code_shape, **{**sizes, **options})
 
     def _make_layers(self):
         height, columns, channels = self.code_shape

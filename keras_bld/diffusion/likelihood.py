@@ -47,6 +47,7 @@ class Likelihood:
                     )
                     values = ops.convert_to_numpy(values)[:count]
                     total[t - 1, first : first + count] += values / num_samples
+            show(num_terms)
         prior = self._prior_term()
         bits = (total.sum(axis=0) + prior) / NATS_PER_BIT
         profile = np.concatenate([[prior], total.mean(axis=1)]) / NATS_PER_BIT

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.base.plots import new_figure
 from keras_bld.diffusion.signal_levels import KINDS, SIGNAL_LEVELS
 
 _LARGEST_FINAL_SIGNAL = 0.01
@@ -113,10 +114,35 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         odds = np.log1p(-self.b[1:]) - np.log(self.b[1:])
         return ops.take(ops.convert_to_tensor(odds, "float32"), time_steps - 1)
 
+    def plot(self):
+        """Plot how the signal k_t falls, and how likely a bit is flipped: b_t, up to 1 / 2.
+
+        Returns:
+            A `matplotlib.figure.Figure`: a notebook shows it, `.savefig("schedule.png")` writes
+            it.
+
+        Example:
+
+        >>> figure = BernoulliNoiseSchedule(16, "cos").plot()
+        >>> [line.get_label() for line in figure.axes[0].lines]
+        ['k: signal', 'b: P(flip)']
+        """
+        figure, axes = new_figure()
+        time_steps = np.arange(self.num_training_steps + 1)
+        axes.plot(time_steps, self.k, label="k: signal")
+        axes.plot(time_steps, self.b, label="b: P(flip)")
+        axes.set_xlabel("t")
+        axes.set_title(f"noise schedule, {self._kind_in_words()}")
+        axes.legend()
+        return figure
+
+    def _kind_in_words(self):
+        if self._custom_k is not None:
+            return "custom k"
+        return self.kind if self._custom_beta is None else "custom beta"
+
     def __repr__(self):
-        given = "k" if self._custom_k is not None else "beta"
-        is_custom = self._custom_k is not None or self._custom_beta is not None
-        kind = f"custom {given}" if is_custom else self.kind
+        kind = self._kind_in_words()
         return f"<{type(self).__name__} {self.name}: {kind}, T = {self.num_training_steps}>"
 
     def get_config(self):

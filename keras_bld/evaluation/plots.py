@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from keras_bld.base.files import replacing
 from keras_bld.base.pictures import neighbor_sheet, save_image_grid
+from keras_bld.base.plots import draw_history, new_figure, save_figure
 
 _MOST_SAMPLES = 100
 _MOST_COLUMNS = 20
@@ -61,12 +61,12 @@ def reconstruction_sheet(images, reconstructions, path, columns=10):
 
 def likelihood_plot(profile, path):
     """Terms of the variational bound by time step."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     axes.bar(np.arange(len(profile)), profile, width=1.0)
     axes.set_xlabel("t (0: the prior term)")
     axes.set_ylabel("bits per dimension")
     axes.set_title(f"variational bound: {sum(profile):.4f} bits per dimension in all")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def loss_plot(histories, path):
@@ -76,22 +76,18 @@ def loss_plot(histories, path):
         histories: dictionary of a stage's name -> rows of its history.csv, values as numbers.
         path: of the picture.
     """
-    figure, all_axes = _figure(columns=len(histories))
+    figure, all_axes = new_figure(columns=len(histories))
     for axes, (stage, rows) in zip(np.atleast_1d(all_axes), histories.items(), strict=True):
-        epochs = [row["epoch"] + 1 for row in rows]
-        for name, label in (("loss", "training"), ("val_loss", "validation")):
-            if name in rows[0]:
-                axes.plot(epochs, [row[name] for row in rows], label=label)
-        axes.set_yscale("log")
-        axes.set_xlabel("epoch")
-        axes.set_title(f"loss, {stage}")
-        axes.legend()
-    _save(figure, path)
+        losses, validation = (
+            [row[name] for row in rows if name in row] for name in ("loss", "val_loss")
+        )
+        draw_history(axes, f"loss, {stage}", losses, validation)
+    save_figure(figure, path)
 
 
 def calibration_plot(calibration, path):
     """Reliability diagram of the flip probabilities, one line for each time step."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
     colours = np.linspace(0.0, 0.9, len(calibration))
     for row, colour in zip(calibration, colours, strict=True):
@@ -104,12 +100,12 @@ def calibration_plot(calibration, path):
     axes.set_xlabel("predicted probability of a flip")
     axes.set_ylabel("observed frequency")
     axes.legend(title="t", fontsize=6, ncols=2)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def memorisation_plot(neighbors, path):
     """Distances to the nearest training image: generated beside held-out images."""
-    figure, all_axes = _figure(columns=len(neighbors))
+    figure, all_axes = new_figure(columns=len(neighbors))
     for axes, (space, found) in zip(all_axes, neighbors.items(), strict=True):
         both = (found["distances"], found["held_out_distances"])
         bins = np.histogram_bin_edges(np.concatenate(both), 40)
@@ -119,7 +115,7 @@ def memorisation_plot(neighbors, path):
         axes.set_xlabel(f"distance in {space}")
         axes.set_yticks([])
     all_axes[0].legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def heat_map(table, rows, columns, row_name, column_name, title, path):
@@ -132,7 +128,7 @@ def heat_map(table, rows, columns, row_name, column_name, title, path):
         title: what the numbers are.
         path: picture to write.
     """
-    figure, axes = _figure()
+    figure, axes = new_figure()
     axes.imshow(table, cmap="viridis", aspect="auto")
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
@@ -142,7 +138,7 @@ def heat_map(table, rows, columns, row_name, column_name, title, path):
     for row, column in np.ndindex(*table.shape):
         if np.isfinite(table[row, column]):
             axes.text(column, row, f"{table[row, column]:.3g}", ha="center", va="center", color="w")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def steps_plot(curves, metric, path):
@@ -153,7 +149,7 @@ def steps_plot(curves, metric, path):
         metric: what the values are.
         path: picture to write.
     """
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for label, points in curves.items():
         steps, values, errors = zip(*points, strict=True)
         errors = [error or 0.0 for error in errors]
@@ -164,7 +160,7 @@ def steps_plot(curves, metric, path):
     axes.set_xlabel("sampling steps")
     axes.set_ylabel(metric)
     axes.legend(fontsize=7)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _sample_sheet(made, path):
@@ -193,20 +189,6 @@ def _nearest_sheet(sets, space, path):
         indices[:, None],
         row_labels=labels,
     )
-
-
-def _figure(columns=1):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5 if columns == 1 else 3 * columns, 3.5), layout="constrained")
-    FigureCanvasAgg(figure)  # no window, whatever matplotlib is set to
-    return figure, figure.subplots(1, columns)
-
-
-def _save(figure, path):
-    with replacing(path) as new:
-        figure.savefig(new, dpi=110)
 
 
 def _colour(position):

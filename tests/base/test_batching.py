@@ -92,4 +92,4 @@ def test_several_batches_show_their_progress(progress_seen):
     function(array, 2, progress=False)
     assert progress_seen == []
     function(array, 2)
-    assert progress_seen == ["decode of 5", 0, 2, 4]
+    assert progress_seen == ["decode of 5", 0, 2, 4, 5]

@@ -8,8 +8,8 @@ from keras import ops
 class CompiledFunction:
     """Graph functions; see `keras_bld.base.backend.compile_function`.
 
-    One for each set of shapes and dtypes: where a single one is traced again and again,
-    TensorFlow warns, also of traces that are meant.
+    One for each set of shapes and dtypes. TensorFlow warns where the same code is traced again and
+    again, also of traces that are meant; a callable that is no function is code of its own.
     """
 
     def __init__(self, function, variables):
@@ -29,12 +29,19 @@ class CompiledFunction:
     def _graph(self):
         import tensorflow as tf
 
-        def run(*arguments, **named):
-            self.num_traces += 1
-            return self._function(*arguments, **named)
-
         has_gpu = bool(tf.config.list_logical_devices("GPU"))
-        return tf.function(run, autograph=False, jit_compile=has_gpu)
+        return tf.function(_Traced(self), autograph=False, jit_compile=has_gpu)
+
+
+class _Traced:
+    """What a graph is made of: the function, whose traces are counted."""
+
+    def __init__(self, compiled):
+        self._compiled = compiled
+
+    def __call__(self, *arguments, **named):
+        self._compiled.num_traces += 1
+        return self._compiled._function(*arguments, **named)
 
 
 def fuse_with_xla(function):
