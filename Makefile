@@ -63,7 +63,7 @@ format: .venv/.installed-all
 	.venv/bin/ruff format .
 
 types: .venv/.installed-docs
-	.venv/bin/basedpyright
+	.venv/bin/mypy
 
 pages: .venv/.installed-all
 	$(RUN) docs/pages.py
@@ -85,7 +85,7 @@ constraints: .venv/.installed-docs
 	mv constraints.txt.new constraints.txt
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache build dist site
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Some distributions ship Python without ensurepip: then pip installs itself from outside.

@@ -26,7 +26,8 @@ _DIRECTORY = re.compile(rf"{_OWNER}\.(?P<kind>partial|old)")
 # A process of another machine cannot be asked whether it lives.
 _SECONDS_OF_OTHERS = 24 * 3600
 # What this process is writing, and the folders that it has looked through.
-_being_written, _swept = set(), set()
+_being_written: set[pathlib.Path] = set()
+_swept: set[pathlib.Path] = set()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras_bld.base import checks
@@ -24,7 +25,7 @@ class Kind:
     """
 
     words: str
-    holds: callable
+    holds: Callable[[object], bool]
 
 
 TEXT = Kind("a text", lambda value: isinstance(value, str))

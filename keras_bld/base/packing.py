@@ -1,5 +1,8 @@
 """Bit-packed codes: 8 bits to the byte, little end first, channels padded to whole bytes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -8,7 +11,7 @@ from keras_bld.base import checks
 BITS_PER_BYTE = 8
 
 
-def packed_shape(code_shape):
+def packed_shape(code_shape: Sequence[int]) -> tuple[int, ...]:
     """Return the shape of one packed code: (..., c) becomes (..., ceil(c / 8)).
 
     Example:
@@ -19,7 +22,7 @@ def packed_shape(code_shape):
     return (*grid, -(-num_channels // BITS_PER_BYTE))
 
 
-def pack_codes(codes):
+def pack_codes(codes: Any) -> np.ndarray:
     """Pack codes to bytes: bit 0 of byte 0 is channel 0.
 
     Args:
@@ -55,7 +58,7 @@ def pack_codes(codes):
     return np.packbits(bits, axis=-1, bitorder="little")
 
 
-def unpack_codes(packed, num_channels):
+def unpack_codes(packed: Any, num_channels: int) -> np.ndarray:
     """Unpack bytes to codes; the inverse of `pack_codes`.
 
     Args:

@@ -3,6 +3,8 @@
 import os
 import pathlib
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
@@ -12,13 +14,16 @@ from keras_bld.base.files import replacing
 from keras_bld.base.images import to_uint8
 from keras_bld.base.notebook import in_notebook
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 _BACKGROUND = 255
 _TEXT_SIZE = 12  # pixels
 _LINE_HEIGHT = 16
 _SMALLEST_VISIBLE_SIZE = 48
 
 
-def show(images, **options):
+def show(images: Any, **options: Any) -> None:
     """Show images as one picture: in the notebook, or in a window of the system's viewer.
 
     Args:
@@ -47,7 +52,14 @@ def show(images, **options):
         )
 
 
-def image_grid(images, columns=None, padding=2, scale=None, captions=None, row_labels=None):
+def image_grid(
+    images: Any,
+    columns: int | None = None,
+    padding: int = 2,
+    scale: int | None = None,
+    captions: Sequence[str] | str | None = None,
+    row_labels: Sequence[str] | None = None,
+) -> "PIL.Image.Image":
     """Lay images out row by row on a white ground, as one picture.
 
     Args:
@@ -81,7 +93,7 @@ def image_grid(images, columns=None, padding=2, scale=None, captions=None, row_l
     return _to_picture(_grid_array(_checked(images), columns, padding, scale, captions, row_labels))
 
 
-def save_image_grid(path, images, **options):
+def save_image_grid(path: str | os.PathLike, images: Any, **options: Any) -> "PIL.Image.Image":
     """Write `image_grid` of the arguments as a picture; the file appears whole or not at all.
 
     Args:

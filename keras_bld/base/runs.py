@@ -10,7 +10,7 @@ from keras_bld.base.files import write_json
 from keras_bld.base.json_files import read_json
 
 # How many commands are running in this process (a recipe's `main` is one); threads see it, too.
-_COMMANDS = []
+_COMMANDS: list[object] = []
 
 
 def command_line(program, settings, left_out=()):

@@ -26,8 +26,11 @@ class ImageSource:
         image_shape: (height, width, channels) of every image.
     """
 
-    class_names = ()
-    image_shape = None
+    class_names: tuple[str, ...] = ()
+    image_shape: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        raise NotImplementedError
 
     @property
     def num_classes(self):
@@ -178,7 +181,7 @@ def random_subset(source, size, seed=0):
     return Subset(source, np.sort(drawn))
 
 
-def load_arrays(source):
+def load_arrays(source: ImageSource) -> tuple[np.ndarray, np.ndarray | None]:
     """Read all of a small source into memory, for `model.fit(images, labels)`.
 
     Args:

@@ -187,7 +187,7 @@ class CodePrior(
 
     # Saving --------------------------------------------------------------------------------
 
-    _parts = ("denoiser", "autoencoder")
+    _parts: tuple[str, ...] = ("denoiser", "autoencoder")
 
     def get_config(self):
         parts = {name: getattr(self, name) for name in self._parts}

@@ -1,6 +1,8 @@
 """Generation: what a trained prior over codes is used for."""
 
 import types
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -18,8 +20,10 @@ from keras_bld.diffusion.sampling import plan_sampling
 class CodeGeneration:
     """Mixin of `CodePrior`: makes codes and images."""
 
+    autoencoder: Any  # of the model that this is mixed into
+
     @takes_sampling_options
-    def generate(self, num_images, labels=None, **options):
+    def generate(self, num_images: int, labels: Any = None, **options: Any) -> np.ndarray:
         """Make new images (Algorithm 2).
 
         Args:
@@ -39,7 +43,9 @@ class CodeGeneration:
         return self.image_array(plan)
 
     @takes_sampling_options
-    def generate_batches(self, num_images, labels=None, progress=False, **options):
+    def generate_batches(
+        self, num_images: int, labels: Any = None, progress: bool = False, **options: Any
+    ) -> Iterator[np.ndarray]:
         """Like `generate`, but an iterator of image batches: constant memory for any number.
 
         Args:
@@ -56,7 +62,7 @@ class CodeGeneration:
         return followed(batches, "generate", plan.num_images)
 
     @takes_sampling_options
-    def generate_codes(self, num_images, labels=None, **options):
+    def generate_codes(self, num_images: int, labels: Any = None, **options: Any) -> np.ndarray:
         """Make new codes.
 
         Args:

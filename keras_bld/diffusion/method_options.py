@@ -3,13 +3,16 @@
 import dataclasses
 import inspect
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from keras_bld.diffusion.sampling import CallOptions, Sampling
 
 _KINDS = (Sampling, CallOptions)
+Method = TypeVar("Method", bound=Callable)
 
 
-def takes_sampling_options(method):
+def takes_sampling_options(method: Method) -> Method:
     """Decorator: `**options` of a method becomes, for help and completion, the options themselves.
 
     They are the fields of `Sampling`, None (the model's own) by default, and of `CallOptions`.
@@ -25,8 +28,8 @@ def takes_sampling_options(method):
             parameters.append(
                 inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=default)
             )
-    method.__signature__ = signature.replace(parameters=parameters)
-    method.__doc__ = inspect.cleandoc(method.__doc__) + (
+    method.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    method.__doc__ = inspect.cleandoc(method.__doc__ or "") + (
         "\n\nOptions (those of sampling are the model's own, `model.sampling`, where left out):\n"
         + "\n".join(
             f"    {name}: {text}" for name, text in option_descriptions().items() if name not in own

@@ -1,5 +1,7 @@
 """Stage 2: the trainable Bernoulli diffusion over codes."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -167,8 +169,13 @@ class BinaryLatentDiffusion(CodePrior):
 
     @takes_sampling_options
     def generate_codes(
-        self, num_images, labels=None, noise=None, return_trajectory=False, **options
-    ):
+        self,
+        num_images: int,
+        labels: Any = None,
+        noise: Any = None,
+        return_trajectory: bool = False,
+        **options: Any,
+    ) -> np.ndarray:
         """Make new codes.
 
         Args:
@@ -193,7 +200,14 @@ class BinaryLatentDiffusion(CodePrior):
         return self.code_array(plan)
 
     @takes_sampling_options
-    def inpaint(self, images, mask, labels=None, num_results=None, **options):
+    def inpaint(
+        self,
+        images: Any,
+        mask: Any,
+        labels: Any = None,
+        num_results: int | None = None,
+        **options: Any,
+    ) -> np.ndarray:
         """Fill the masked part of images; the rest comes back exactly.
 
         The bits of a cell that holds no masked pixel are known and clamped at every step to the
@@ -238,8 +252,14 @@ class BinaryLatentDiffusion(CodePrior):
 
     @takes_sampling_options
     def interpolate(
-        self, images_a, images_b, num_frames=8, noise_level=0.5, labels=None, **options
-    ):
+        self,
+        images_a: Any,
+        images_b: Any,
+        num_frames: int = 8,
+        noise_level: float = 0.5,
+        labels: Any = None,
+        **options: Any,
+    ) -> np.ndarray:
         """Pictures on the way from images to other images, through their codes.
 
         The bits in which two codes differ flip one after the other, in an order that the seed
@@ -281,18 +301,18 @@ class BinaryLatentDiffusion(CodePrior):
                 "0: bits flip, and nothing is denoised",
                 "pass noise_level=0",
             )
-        pairs = [
+        first, second = [
             self.autoencoder.encode(images)
             for images in check_pairs(images_a, images_b, image_shape)
         ]
-        num_pairs = len(pairs[0])
+        num_pairs = len(first)
         texts = options.pop("text_embeddings", None)
         dropped = options.pop("drop_condition", False) or (labels is None and texts is None)
         condition = condition_of(self, num_pairs, labels, texts, dropped)
         grid = self.time_grid(sampling_of(self, options))
         grid = falling_from(grid, noise_level, self.num_training_steps)
         seed = bld_random.resolve_seed(options.pop("seed", None))
-        frames = interpolation(*pairs, num_frames, seed, self.schedule.k[grid[0]])
+        frames = interpolation(first, second, num_frames, seed, self.schedule.k[grid[0]])
         if not noise_level:
             made = self.autoencoder.decode(frames["codes"])
             return made.reshape(num_pairs, num_frames, *image_shape)

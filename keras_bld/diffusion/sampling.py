@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +15,12 @@ from keras_bld.diffusion.posterior import POSTERIORS
 
 FINALS = ("threshold", "sample")
 TEMPERINGS = ("logits", "extrinsic")
+if TYPE_CHECKING:  # checkers know no Literal of a table's names: to them they are texts
+    Posterior = str
+    Final = str
+    Tempering = str
+else:
+    Posterior, Final, Tempering = Literal[*POSTERIORS], Literal[*FINALS], Literal[*TEMPERINGS]
 _DEFAULT_BATCH_SIZE = 32
 # Of a field that compiled samplers take as an input: a new value never traces again.
 _TRACED = {"traced": True}
@@ -54,9 +60,9 @@ class Sampling:
     time_steps: tuple[int, ...] | None = None
     temperature: float = field(default=0.9, metadata=_TRACED)
     guidance_scale: float = field(default=0.0, metadata=_TRACED)
-    posterior: Literal[*POSTERIORS] = "exact"
-    final: Literal[*FINALS] = "threshold"
-    tempering: Literal[*TEMPERINGS] = "logits"
+    posterior: Posterior = "exact"
+    final: Final = "threshold"
+    tempering: Tempering = "logits"
 
     def __post_init__(self):
         checked = {

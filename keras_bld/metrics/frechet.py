@@ -1,5 +1,7 @@
 """The Frechet distance between two sets of features (FID when they are Inception features)."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_bld.base import checks
@@ -7,7 +9,7 @@ from keras_bld.metrics.arrays import check_features
 from keras_bld.metrics.statistics import StreamingStatistics
 
 
-def frechet_distance(a, b):
+def frechet_distance(a: Any, b: Any) -> float:
     """Squared Frechet (Wasserstein-2) distance between Gaussians fitted to two sets of features.
 
     |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) with covariances A and B (Heusel et al.,

@@ -1,5 +1,7 @@
 """Image quality of a reconstruction: PSNR, SSIM, and a perceptual distance."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_bld.base import checks
@@ -10,7 +12,7 @@ _SIGMA = 1.5
 _RADIUS = int(3.5 * _SIGMA + 0.5)  # 5 pixels: an 11x11 window
 
 
-def psnr(a, b):
+def psnr(a: Any, b: Any) -> float:
     """Peak signal-to-noise ratio in decibels, mean over images.
 
     10 log10(1 / mean squared error) of each image, then the mean (the mean over images of the
@@ -39,7 +41,7 @@ def psnr(a, b):
     return float(np.mean(-10.0 * np.log10(np.maximum(errors, _SMALLEST_SQUARED_ERROR))))
 
 
-def ssim(a, b):
+def ssim(a: Any, b: Any) -> float:
     """Structural similarity, mean over images and channels.
 
     Wang et al., "Image quality assessment: from error visibility to structural similarity"

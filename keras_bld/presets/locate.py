@@ -10,8 +10,8 @@ from keras_bld.base import checks
 ENVIRONMENT_VARIABLE = "KERAS_BLD_PRESETS"
 _MARKER = "metadata.json"
 # What other rooms have added; the user's directories go before these.
-FOLDERS = []
-ARCHITECTURES = []
+FOLDERS: list[pathlib.Path] = []
+ARCHITECTURES: list[str] = []
 
 
 class MissingFileError(FileNotFoundError, ValueError):

@@ -1,17 +1,27 @@
 """Methods of models around presets, as a mixin."""
 
+import os
+import pathlib
+from typing import Self
+
 from keras_bld.presets.store import load_preset, save_preset
 
 
 class PresetMethods:
     """Mixin of Keras models: `save_to_preset` and `from_preset`."""
 
-    def save_to_preset(self, directory, metadata=None, dtype=None, training_parts=True):
+    def save_to_preset(
+        self,
+        directory: str | os.PathLike,
+        metadata: dict | None = None,
+        dtype: str | None = None,
+        training_parts: bool = True,
+    ) -> pathlib.Path:
         """Write config and weights as a preset; see `keras_bld.presets.save_preset`."""
         return save_preset(self, directory, metadata, dtype, training_parts)
 
     @classmethod
-    def from_preset(cls, preset, dtype=None):
+    def from_preset(cls, preset: str | os.PathLike, dtype: str | None = None) -> Self:
         """Load a preset by name or directory; see `keras_bld.presets.load_preset`.
 
         Raises:

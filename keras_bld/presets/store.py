@@ -1,7 +1,9 @@
 """Presets on disk: a directory of config.json, model.weights.h5 and metadata.json."""
 
 import json
+import os
 import pathlib
+from typing import Any
 
 import keras
 
@@ -33,7 +35,13 @@ from keras_bld.presets.training_parts import without_training_parts
 from keras_bld.presets.weights_file import inspect_weights, read_weights, write_weights
 
 
-def save_preset(model, directory, metadata=None, dtype=None, training_parts=True):
+def save_preset(
+    model: Any,
+    directory: str | os.PathLike,
+    metadata: dict | None = None,
+    dtype: str | None = None,
+    training_parts: bool = True,
+) -> pathlib.Path:
     """Write a model as a preset: its config and its weights, and what they are.
 
     No optimizer, no compile settings, no pickles, no code. The directory appears when it is
@@ -110,7 +118,9 @@ def save_preset(model, directory, metadata=None, dtype=None, training_parts=True
     return pathlib.Path(directory).expanduser().resolve()
 
 
-def load_preset(preset, dtype=None, expected_class=None):
+def load_preset(
+    preset: str | os.PathLike, dtype: str | None = None, expected_class: type | str | None = None
+) -> Any:
     """Build the model of a preset and load its weights.
 
     Args:

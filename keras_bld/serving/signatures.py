@@ -1,5 +1,6 @@
 """The functions that an exported model offers: plain tensors in, uint8 out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -16,7 +17,7 @@ SMALLEST_TEMPERATURE = 1e-3
 class Signature:
     """A function to export, called by the names of its inputs, and their specification."""
 
-    function: callable
+    function: Callable
     inputs: dict
 
 

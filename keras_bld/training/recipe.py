@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from keras_bld.base import checks
 from keras_bld.base.runs import command_line
@@ -15,6 +15,12 @@ from keras_bld.diffusion.signal_levels import KINDS
 from keras_bld.diffusion.targets import TARGETS
 from keras_bld.training.fitting import check_steps
 
+if TYPE_CHECKING:  # as in diffusion/sampling.py
+    _Bottleneck = str
+    _Schedule = str
+    _Target = str
+else:
+    _Bottleneck, _Schedule, _Target = Literal[*BOTTLENECKS], Literal[*KINDS], Literal[*TARGETS]
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
 _SMOKE_CELLS = 8
 _NOT_IN_COMMAND = ("stage", "work_dir", "dry_run")
@@ -59,7 +65,7 @@ class Recipe:
     """Train the diffusion on the classes of the data set."""
 
     # Stage 1: autoencoder
-    bottleneck: Literal[*BOTTLENECKS] = "bernoulli"
+    bottleneck: _Bottleneck = "bernoulli"
     """What stands between encoder and decoder: the paper's Bernoulli bits, or a baseline."""
     code_channels: int = 32
     """Bits in each cell of the code; of vector_quantized and finite_scalar the most."""
@@ -115,9 +121,9 @@ class Recipe:
     """Attention heads."""
     num_training_steps: int = 64
     """T, diffusion steps of training."""
-    schedule: Literal[*KINDS] = "linear"
+    schedule: _Schedule = "linear"
     """Noise schedule."""
-    target: Literal[*TARGETS] = "residual"
+    target: _Target = "residual"
     """What the denoiser predicts; extrinsic learns faster (docs/equations.md)."""
     vlb_weight: float = 0.1
     """Lambda of Eq. 13."""

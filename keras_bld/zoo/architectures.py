@@ -1,6 +1,7 @@
 """Untrained models from rows of the catalogue."""
 
 import difflib
+from typing import Any
 
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base import checks
@@ -65,7 +66,7 @@ def denoiser_arguments(row):
     return arguments
 
 
-def build(name, dtype=None):
+def build(name: str, dtype: str | None = None) -> Any:
     """Build an architecture of the catalogue, untrained.
 
     Args:

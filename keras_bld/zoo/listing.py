@@ -21,7 +21,7 @@ _ROW = {
 }
 
 
-def list_presets():
+def list_presets() -> list[Preset]:
     """Return the rows of the catalogue and of the other presets with weights on this machine.
 
     Returns:
