@@ -121,7 +121,7 @@ def presets():
             f"    {metadata['metric']}; {sampling['num_steps']} steps, temperature"
             f" {sampling['temperature']:g}, guidance {sampling['guidance_scale']:g}"
             f" ([results](results.md#{name})).\n\n"
-            f"    ```sh\n    python -m keras_bld generate {name} {asked}--out grid.png\n    ```\n"
+            f"    ```sh\n    keras-bld generate {name} {asked}--out grid.png\n    ```\n"
         )
     yield "\n</div>\n"
 
@@ -265,6 +265,7 @@ def _with_error(metric, digits):
 
 def _public(command):
     """A command without the places of the machine that ran it."""
+    command = command.replace("python -m keras_bld ", "keras-bld ")
     return re.sub(
         r"(--data) \S*/(\S+)", lambda found: f"{found[1]} {found[2].upper()}_FOLDER", command
     )

@@ -76,7 +76,7 @@ def test_a_generated_part_follows_its_source(pages):
 @pytest.mark.once
 def test_help_becomes_rows(pages):
     usage, description, rows = pages._help("generate")
-    assert usage.startswith("python -m keras_bld generate") and "new images" in description
+    assert usage.startswith("keras-bld generate") and "new images" in description
     options = {option: default for option, _, default in rows}
     assert options["`--num-images INT`"] == "`64`" and "`--temperature FLOAT`" in options
 

@@ -12,4 +12,4 @@ def test_generate_and_generate_codes_share_their_arguments():
     ]
     assert set(names[1]) - set(names[0]) == {"noise", "return_trajectory"}
     assert {"num_steps", "temperature", "seed", "labels"} <= set(names[0])
-    assert "temperature: divides the logits" in tiny_model().generate.__doc__
+    assert "temperature: > 0; lower means less diverse" in tiny_model().generate.__doc__
