@@ -19,13 +19,14 @@ PYTEST := $(RUN) -m pytest --quiet $(PYTEST_OPTIONS)
 
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help quickstart test test-tensorflow test-jax test-torch test-slow lint format types \
-    pages docs docs-serve hooks constraints clean
+.PHONY: help quickstart test test-tensorflow test-jax test-torch test-slow test-page lint format \
+    types pages docs docs-serve hooks constraints clean
 
 help:
 	@echo "make quickstart  train, sample and export on handwritten digits (recipes/digits.py)"
 	@echo "make test        run the fast tests on TensorFlow, JAX and torch (-j2: side by side)"
 	@echo "make test-slow   run the slow tests with KERAS_BACKEND (tensorflow by default)"
+	@echo "make test-page   run the tests of the page in the browser (python -m keras_bld demo)"
 	@echo "make lint        check style and formatting;  make format  repairs both"
 	@echo "make types       check the public API against its annotations"
 	@echo "make docs        build the manual in site/;  make docs-serve  shows it while you write"
@@ -54,6 +55,10 @@ test-slow: .venv/.installed-all
 	KERAS_BACKEND=$(BACKEND) $(PYTEST) \
 	    -m "slow$(if $(filter-out tensorflow,$(BACKEND)), and not once)" || test $$? -eq 5
 
+# Chromium is the system's, or what `playwright install chromium` put beside it.
+test-page: .venv/.installed-browser
+	KERAS_BACKEND=tensorflow $(PYTEST) tests/serving/test_page_layout.py
+
 lint: .venv/.installed-all
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -78,7 +83,7 @@ docs-serve: .venv/.installed-docs
 hooks: .venv/.installed-all
 	.venv/bin/pre-commit install
 
-constraints: .venv/.installed-docs
+constraints: .venv/.installed-docs .venv/.installed-browser
 	( head -n 2 constraints.txt; \
 	  .venv/bin/pip freeze --exclude-editable | grep '==' | sed 's/+[a-z0-9.]*$$//' \
 	  | tr 'A-Z_' 'a-z-' | sort ) > constraints.txt.new
@@ -104,6 +109,10 @@ clean:
 .venv/.installed-all: .venv/.installed-recipes
 	$(PIP) $(TORCH_OPTIONS) torch
 	$(PIP) --editable ".[dev,jax,torch,serve,text]"
+	touch $@
+
+.venv/.installed-browser: .venv/.installed-all
+	$(PIP) --editable ".[browser]"
 	touch $@
 
 .venv/.installed-docs: .venv/.installed-all

@@ -10,6 +10,7 @@ from keras_bld.base import start
 COMMANDS = {
     "benchmark": "keras_bld.benchmark.command:benchmark_command",
     "convert": "keras_bld.commands.convert:convert_command",
+    "demo": "keras_bld.commands.demo:demo_command",
     "encode": "keras_bld.commands.encode:encode_command",
     "evaluate": "keras_bld.commands.evaluate:evaluate_command",
     "generate": "keras_bld.commands.generate:generate_command",
