@@ -200,7 +200,7 @@ def _help(command):
     from keras_bld.__main__ import main
 
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # boxes as on a terminal
-    columns, os.environ["COLUMNS"] = os.environ.get("COLUMNS"), "2000"  # a line for each paragraph
+    columns, os.environ["COLUMNS"] = os.environ.get("COLUMNS"), "100"  # wider ones have two columns
     try:
         with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
             main([command, "--help"])

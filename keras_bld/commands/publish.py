@@ -92,7 +92,7 @@ def publish_command(
             model.sampling = model.sampling.replace(**sampler.given())
         else:
             _refuse(sampler.given(), trained["class_name"])
-        metadata["trained_with"] = trained["versions"]
+        metadata["trained_with"] = trained.get("trained_with") or trained["versions"]
         given = {"licence": licence, "data": data, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
         path = save_preset(

@@ -78,7 +78,8 @@ class CodePrior(
         self._compiled_samplers = {}
         # Set by `compile_for_inference`: has `sampler(...)` and `num_traces`.
         self._inference_engine = None
-        # Which of `sampling` and `class_names` nobody gave: a preset's metadata may know them.
+        # Which of `sampling` and `class_names` nobody gave: the metadata of a preset whose config
+        # is older than they are may know them.
         self._not_given = {
             name
             for name, value in (("sampling", sampling), ("class_names", class_names))
@@ -198,8 +199,7 @@ class CodePrior(
                 for name, part in parts.items()
             },
             "label_dropout": self.label_dropout,
-            # None where nobody said: then the metadata of a preset may.
-            "sampling": None if "sampling" in self._not_given else self.sampling.to_dict(),
+            "sampling": self.sampling.to_dict(),
             "class_names": None if self.class_names is None else list(self.class_names),
         }
 
@@ -219,7 +219,7 @@ class CodePrior(
         return [type(self).__name__, list(self.code_shape)], [self.denoiser]
 
     def use_metadata(self, metadata):
-        """Take from a preset's metadata what its config did not say; called by `load_preset`.
+        """Take from a preset's metadata what an older config did not say; for `load_preset`.
 
         Args:
             metadata: dictionary: `class_names`, and `settings` of the recipe with
@@ -232,11 +232,12 @@ class CodePrior(
             "guidance_scale": "guidance_scale",
         }
         given = {name: settings.get(key) for name, key in names.items()}
-        if "sampling" in self._not_given and any(value is not None for value in given.values()):
+        if "sampling" in self._not_given:
             if given["num_steps"] is not None:
                 fewest = 1 if self.can_skip_steps else self.num_training_steps
                 given["num_steps"] = max(fewest, min(given["num_steps"], self.num_training_steps))
-            self.sampling = self.sampling.replace(**given)
+            given = {name: value for name, value in given.items() if value is not None}
+            self.sampling = self.sampling_class.of(given)
         if "class_names" in self._not_given and metadata.get("class_names"):
             self.class_names = check_class_names(metadata["class_names"], self.denoiser)
 

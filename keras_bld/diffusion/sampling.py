@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # checkers know no Literal of a table's names: to them they a
 else:
     Posterior, Final, Tempering = Literal[*POSTERIORS], Literal[*FINALS], Literal[*TEMPERINGS]
 _DEFAULT_BATCH_SIZE = 32
+# How models sampled whose settings name no `tempering`, for they are older than it.
+_BEFORE_TEMPERING = {"final": "threshold", "tempering": "logits"}
 # Of a field that compiled samplers take as an input: a new value never traces again.
 _TRACED = {"traced": True}
 
@@ -45,7 +47,7 @@ class Sampling:
         guidance_scale: w >= 0 of classifier-free guidance; above 0, a step costs one call on a
             doubled batch.
         posterior: "exact" (Eq. 8) or "plug_in" (the published code's).
-        final: "threshold" or "sample" for the last step.
+        final: "sample" (Algorithm 2) or "threshold" (the published code) for the last step.
 
     Raises:
         ValueError: a value outside its range.
@@ -61,8 +63,8 @@ class Sampling:
     temperature: float = field(default=0.9, metadata=_TRACED)
     guidance_scale: float = field(default=0.0, metadata=_TRACED)
     posterior: Posterior = "exact"
-    final: Final = "threshold"
-    tempering: Tempering = "logits"
+    final: Final = "sample"
+    tempering: Tempering = "extrinsic"
 
     def __post_init__(self):
         checked = {
@@ -102,7 +104,8 @@ class Sampling:
             # JSON has lists, and Keras writes tuples as dictionaries of their items.
             steps = value.get("time_steps")
             steps = steps["items"] if isinstance(steps, dict) else steps
-            return cls(**{**value, "time_steps": None if steps is None else tuple(steps)})
+            given = {**value, "time_steps": None if steps is None else tuple(steps)}
+            return cls(**{**_BEFORE_TEMPERING, **given})
         if not isinstance(value, Sampling):
             raise checks.error(
                 "sampling",

@@ -5,6 +5,7 @@ from harness import write_class_folders
 from small_models import NUM_CLASSES, shapes
 
 from keras_bld.__main__ import main
+from keras_bld.diffusion import Sampling
 from keras_bld.zoo import save_preset
 
 
@@ -22,8 +23,8 @@ SMALL = (
 def test_a_card_and_a_sweep(model, data_folder, tmp_path, capsys):
     metadata = {
         "trained_on": {"name": "folder", "place": str(data_folder), "class_folders": True},
-        "settings": {"sampling_steps": 3, "temperature": 0.7},
     }
+    model.sampling = Sampling(3, temperature=0.7)
     save_preset(model, tmp_path / "tiny", metadata)
     out = tmp_path / "out"
     evaluate(tmp_path / "tiny", "--out", out, "--classifier-epochs", 0, *SMALL)

@@ -18,12 +18,13 @@ def trained(model, tmp_path):
         "recipe": "tiny",
         "command": "python recipes/tiny.py",
         "data": "shapes, CC0-1.0",
-        "settings": {"sampling_steps": 3, "guidance_scale": 2.0},
+        "settings": {"seed": 0, "sampling": {"num_steps": 3}},
         "last_logs": {"loss": 1.0},
         "trained_on": {"name": "fashion_mnist", "place": "../clothes", "held_out": "test"},
         "class_names": ["low", "middle", "high"],
         "origins": {"denoiser_preset": {"preset": "bld_older", "training_steps": 5}},
     }
+    model.sampling = Sampling(3, guidance_scale=2.0)
     return save_preset(model, tmp_path / "run" / "preset", metadata)
 
 
@@ -47,7 +48,7 @@ def test_a_published_preset_loads_by_its_name(model, trained, tmp_path, monkeypa
     assert metadata["trained_on"]["name"] == "tfds:fashion_mnist"
     assert metadata["trained_on"]["held_out"] == "test" and "place" not in metadata["trained_on"]
     assert metadata["class_names"] == ["low", "middle", "high"]
-    assert metadata["settings"] == {}  # how it samples is part of the model
+    assert metadata["settings"] == {"seed": 0}  # how it samples is part of the model
     assert metadata["origins"]["denoiser_preset"]["training_steps"] == 5
     assert metadata["trained_with"]["keras_bld"] and "last_logs" not in metadata
     [row] = [row for row in list_presets() if row.name == "bld_tiny"]

@@ -88,8 +88,11 @@ def test_without_a_seed_pythons_random_state_decides():
     np.testing.assert_array_equal(model.generate_codes(3), first)
 
 
-@pytest.mark.parametrize("posterior", ["exact", "plug_in"])
-def test_equals_numpy(posterior):
+@pytest.mark.parametrize(
+    ("posterior", "final", "tempering"),
+    [("exact", "sample", "extrinsic"), ("plug_in", "threshold", "logits")],
+)
+def test_equals_numpy(posterior, final, tempering):
     """Algorithm 2 in NumPy: what each backend must give is the same, so they agree."""
     model, _ = recorded_model(num_training_steps=16, num_classes=4)
     labels, temperature, scale = np.array([0, 3, 1, 2, 3, 0]), 0.8, 1.5
@@ -100,8 +103,10 @@ def test_equals_numpy(posterior):
         s = 0 if index == 5 else grid[index + 1]
         logits = 2 * np.roll(codes, 1, axis=-1) - 1 + t / 7 - 0.5
         given = logits + 0.3 * labels[:, None, None, None]
-        logits = ((1 + scale) * given - scale * (logits - 0.21)) / temperature
-        flip = 1 / (1 + np.exp(-logits))
+        logits = (1 + scale) * given - scale * (logits - 0.21)
+        spared = np.log((1 - model.schedule.b[t]) / model.schedule.b[t])
+        spared = spared if tempering == "extrinsic" else 0.0
+        flip = 1 / (1 + np.exp(spared - (logits + spared) / temperature))
         keep, signal, same, different = transition_tables(
             model.schedule.k, np.array([t]), np.array([s])
         )[0].astype("float64")
@@ -112,7 +117,8 @@ def test_equals_numpy(posterior):
             flip = (1 - keep) * level
             flip = flip / (flip + (1 + keep) * (1 - level))
         one = codes * (1 - flip) + (1 - codes) * flip
-        codes = ((0.5 if s == 0 else noise[index + 1]) < one).astype("float64")
+        threshold = final == "threshold" and s == 0
+        codes = ((0.5 if threshold else noise[index + 1]) < one).astype("float64")
     made = model.generate_codes(
         6,
         labels=labels,
@@ -120,6 +126,8 @@ def test_equals_numpy(posterior):
         temperature=temperature,
         guidance_scale=scale,
         posterior=posterior,
+        final=final,
+        tempering=tempering,
         seed=3,
     )
     assert differing(made, codes) <= TIES

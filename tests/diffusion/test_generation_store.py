@@ -99,7 +99,7 @@ def test_codes_do_not_depend_on_shards_or_batches(model, tmp_path):
         ({"num_steps": 4}, "num_steps 4"),
         ({"temperature": 0.5}, "temperature 0.5"),
         ({"guidance_scale": 1.0}, "guidance_scale 1.0"),
-        ({"final": "sample"}, "final 'sample'"),
+        ({"final": "threshold"}, "final 'threshold'"),
         ({"labels": 1}, "condition_sha256"),
         ({"labels": None, "drop_condition": True}, "num_classes None"),
         ({"num_images": 10, "labels": 0}, "num_images 10"),

@@ -14,6 +14,7 @@ from keras_bld.diffusion.sampling import FINALS, TEMPERINGS, uniform_grid
 from keras_bld.diffusion.targets import TARGETS
 
 POSTERIORS = ("exact", "plug_in")
+PUBLISHED = {"posterior": "plug_in", "final": "threshold", "tempering": "logits"}
 T = 8
 
 
@@ -58,7 +59,7 @@ def test_published_trajectory(name):
         num_steps=NUM_STEPS,
         temperature=float(published["temperature"]),
         guidance_scale=float(published["omega"]),
-        posterior="plug_in",
+        **PUBLISHED,
         noise=as_grid(published["uniforms"]),
         return_trajectory=True,
     )

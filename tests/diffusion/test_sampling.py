@@ -130,8 +130,10 @@ def test_metadata_says_what_the_config_does_not():
     }
     model = tiny_model(tiny_denoiser(num_classes=2))
     model.use_metadata(metadata)
-    assert model.sampling == Sampling(8, temperature=1.75, guidance_scale=0.25)  # T is 8
+    before = {"final": "threshold", "tempering": "logits"}  # of presets that name neither
+    assert model.sampling == Sampling(8, temperature=1.75, guidance_scale=0.25, **before)  # T is 8
     assert model.class_names == ("a", "b")
     model = tiny_model(sampling=Sampling(num_steps=2))
     model.use_metadata(metadata)
     assert model.sampling == Sampling(num_steps=2)
+    assert Sampling.of({"num_steps": 2}) == Sampling(num_steps=2, **before)
