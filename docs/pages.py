@@ -43,7 +43,7 @@ RESULTS = (
     ("the same in features", "nearer_than_held_out_features", 3),
     ("the same in bits of the code", "nearer_than_held_out_codes", 3),
 )
-SWEPT = ("num_steps", "temperature", "guidance_scale", "posterior")
+SWEPT = ("num_steps", "temperature", "guidance_scale", "posterior", "final", "tempering")
 SWEEP = (
     ("Frechet distance", "frechet_distance", 2),
     ("precision", "precision", 2),
@@ -66,8 +66,7 @@ def results(preset):
         if name in metrics
     ]
     yield (
-        f"{settings['num_images']:,} images, {settings['num_steps']} steps, temperature"
-        f" {settings['temperature']:g}, guidance {settings['guidance_scale']:g}, seed"
+        f"{settings['num_images']:,} images, {_sampler(settings)}, seed"
         f" {settings['seed']}. Distances are on features of: {card['feature_network']['name']}."
         f" [The whole card](results/{preset}/card.md).\n\n"
     )
@@ -102,11 +101,21 @@ def sweep(preset, file="sweep.json"):
     yield f"\n{num_images:,} images each ([all numbers](results/{preset}/{file})).\n"
 
 
+def _sampler(settings):
+    """How a card's images were sampled, in words."""
+    sampling = settings["sampling"]
+    return (
+        f"{sampling['num_steps']} steps, temperature {sampling['temperature']:g} of the"
+        f" {'whole prediction' if sampling['tempering'] == 'logits' else 'network alone'}, guidance"
+        f" {sampling['guidance_scale']:g}, last step {sampling['final']}d"
+    )
+
+
 def presets():
     """A card with a picture for each preset with weights."""
     yield '<div class="grid cards" markdown>\n'
     for name, row, metadata in _shipped():
-        sampling = _read_json("results", name, "card.json")["settings"]
+        sampler = _sampler(_read_json("results", name, "card.json")["settings"])
         asked = '--prompt "ripe lemons" ' if row.condition not in (None, "class") else ""
         code = " x ".join(map(str, row.code_shape))
         condition = {None: "no condition", "class": f"{row.condition_size} classes"}.get(
@@ -118,8 +127,7 @@ def presets():
             f"    {row.resolution} x {row.resolution} pixels as {code} bits; {condition};"
             f" {row.num_weights / 1e6:.1f} M weights; {metadata['licence']}.\n\n"
             f"    Trained on {metadata['data']}.\n\n"
-            f"    {metadata['metric']}; {sampling['num_steps']} steps, temperature"
-            f" {sampling['temperature']:g}, guidance {sampling['guidance_scale']:g}"
+            f"    {metadata['metric']}; {sampler}"
             f" ([results](results.md#{name})).\n\n"
             f"    ```sh\n    keras-bld generate {name} {asked}--out grid.png\n    ```\n"
         )
