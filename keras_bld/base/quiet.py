@@ -1,6 +1,7 @@
 """Quiet imports: TensorFlow's C++ log lines, which no setting reaches, are left out."""
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -29,6 +30,18 @@ def silence_tensorflow():
 def _flush():
     if sys.stderr is not None:
         sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def without_notes():
+    """Leave out what TensorFlow's Python tells by the way, such as where it wrote assets."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

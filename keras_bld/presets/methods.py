@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Self
 
 from keras_bld.presets.store import load_preset, save_preset
@@ -16,15 +17,21 @@ class PresetMethods:
         metadata: dict | None = None,
         dtype: str | None = None,
         training_parts: bool = True,
+        trusted_modules: Sequence[str] = (),
     ) -> pathlib.Path:
         """Write config and weights as a preset; see `keras_bld.presets.save_preset`."""
-        return save_preset(self, directory, metadata, dtype, training_parts)
+        return save_preset(self, directory, metadata, dtype, training_parts, trusted_modules)
 
     @classmethod
-    def from_preset(cls, preset: str | os.PathLike, dtype: str | None = None) -> Self:
+    def from_preset(
+        cls,
+        preset: str | os.PathLike,
+        dtype: str | None = None,
+        trusted_modules: Sequence[str] = (),
+    ) -> Self:
         """Load a preset by name or directory; see `keras_bld.presets.load_preset`.
 
         Raises:
             ValueError: also for a preset of another class.
         """
-        return load_preset(preset, dtype, expected_class=cls)
+        return load_preset(preset, dtype, cls, trusted_modules)

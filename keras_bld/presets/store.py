@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -30,7 +31,7 @@ from keras_bld.presets.reading import (
     read_config,
     read_metadata,
 )
-from keras_bld.presets.safe_config import check_safe, class_of
+from keras_bld.presets.safe_config import check_safe, class_of, import_trusted
 from keras_bld.presets.training_parts import without_training_parts
 from keras_bld.presets.weights_file import inspect_weights, read_weights, write_weights
 
@@ -41,6 +42,7 @@ def save_preset(
     metadata: dict | None = None,
     dtype: str | None = None,
     training_parts: bool = True,
+    trusted_modules: Sequence[str] = (),
 ) -> pathlib.Path:
     """Write a model as a preset: its config and its weights, and what they are.
 
@@ -56,6 +58,9 @@ def save_preset(
         dtype: None, or "float16" to store weights in half the space. They load as float32.
         training_parts: False leaves out what only training needs: an autoencoder's critic and
             perceptual network.
+        trusted_modules: names of modules with classes of your own that are parts of the model,
+            registered with `keras.saving.register_keras_serializable`. Only programs that have
+            these modules, and name them in turn, can load the preset.
 
     Returns:
         The directory as a `pathlib.Path`.
@@ -94,7 +99,7 @@ def save_preset(
         "keras_version": keras.__version__,
         "model": without_compile_config(keras.saving.serialize_keras_object(model)),
     }
-    check_safe(config["model"], "model")
+    check_safe(config["model"], "model", import_trusted(trusted_modules))
     denoiser = getattr(model, "denoiser", None)
     with replace_directory(directory, METADATA, FILES) as folder:
         (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
@@ -119,7 +124,10 @@ def save_preset(
 
 
 def load_preset(
-    preset: str | os.PathLike, dtype: str | None = None, expected_class: type | str | None = None
+    preset: str | os.PathLike,
+    dtype: str | None = None,
+    expected_class: type | str | None = None,
+    trusted_modules: Sequence[str] = (),
 ) -> Any:
     """Build the model of a preset and load its weights.
 
@@ -128,6 +136,9 @@ def load_preset(
             (see `presets`). Such a name goes before a directory of the same name.
         dtype: optional dtype policy of the networks, e.g. "mixed_bfloat16"; None takes the saved.
         expected_class: optional class (or its name) that the preset must hold.
+        trusted_modules: names of modules (or packages, with all inside) whose classes the preset
+            may hold beside those of Keras and this library. They are imported, and their code
+            runs: name what you wrote or trust. A preset alone never has a module imported.
 
     Returns:
         The model, not compiled.
@@ -142,11 +153,12 @@ def load_preset(
     metadata = read_metadata(directory)
     check_files(directory, metadata)
     config = read_config(directory)
-    check_safe(config)
+    trusted_modules = import_trusted(trusted_modules)
+    check_safe(config, trusted_modules=trusted_modules)
     if expected_class is not None:
         _check_class(directory, config, expected_class)
     if dtype is not None:
-        _set_dtype(config, keras.dtype_policies.get(dtype).name)
+        _set_dtype(config, keras.dtype_policies.get(dtype).name, trusted_modules)
     model = _build(directory, config)
     read_weights(model, directory / WEIGHTS)
     if hasattr(model, "use_metadata"):
@@ -215,15 +227,15 @@ def without_compile_config(config):
     return [without_compile_config(item) for item in config] if isinstance(config, list) else config
 
 
-def _set_dtype(config, name):
+def _set_dtype(config, name, trusted_modules):
     """Put a dtype policy into every model of a serialised object."""
     if isinstance(config, list):
         for item in config:
-            _set_dtype(item, name)
+            _set_dtype(item, name, trusted_modules)
     elif isinstance(config, dict):
-        found = class_of(config) if "class_name" in config else None
+        found = class_of(config, trusted_modules) if "class_name" in config else None
         is_model = found is not None and issubclass(found, keras.Model)
         if is_model and isinstance(config.get("config"), dict):
             config["config"]["dtype"] = name
         for value in config.values():
-            _set_dtype(value, name)
+            _set_dtype(value, name, trusted_modules)

@@ -10,6 +10,7 @@ from keras.config import backend as backend_name
 
 from keras_bld.base import checks
 from keras_bld.base.files import replace_directory
+from keras_bld.base.quiet import without_notes
 from keras_bld.base.version import __version__
 from keras_bld.presets.training_parts import without_training_parts
 from keras_bld.serving.signatures import autoencoder_signatures, diffusion_signatures
@@ -114,7 +115,8 @@ def _write(signatures, parts, folder, verbose):
         for name, signature in signatures.items():
             function = _with_named_arguments(signature.function, name, signature.inputs)
             archive.add_endpoint(name, function, list(signature.inputs.values()), **options)
-        archive.write_out(str(folder), verbose=verbose)
+        with without_notes():
+            archive.write_out(str(folder), verbose=verbose)
 
 
 class _Weights(keras.Layer):

@@ -1,5 +1,6 @@
 """What is imported when, and what TensorFlow says meanwhile."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -109,3 +110,16 @@ def test_what_a_command_never_needs_is_not_imported(monkeypatch):
             __import__("colorsys_of_nobody")
         import os.path  # noqa: F401 (there already)
     assert "colorsys_of_nobody" not in sys.modules
+
+
+def test_notes_are_left_out_and_warnings_are_not(caplog):
+    logger = logging.getLogger("tensorflow")
+    caplog.set_level(logging.INFO, logger.name)
+    with quiet.without_notes():
+        logger.info("Assets written to: somewhere")
+        logger.warning("something is wrong")
+    logger.info("a note of the caller's")
+    assert [record.message for record in caplog.records] == [
+        "something is wrong",
+        "a note of the caller's",
+    ]
