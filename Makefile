@@ -20,7 +20,7 @@ PYTEST := $(RUN) -m pytest --quiet $(PYTEST_OPTIONS)
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .PHONY: help quickstart test test-tensorflow test-jax test-torch test-slow test-page lint format \
-    types pages docs docs-serve hooks constraints clean
+    types pages notebooks docs docs-serve hooks constraints clean
 
 help:
 	@echo "make quickstart  train, sample and export on handwritten digits (recipes/digits.py)"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint        check style and formatting;  make format  repairs both"
 	@echo "make types       check the public API against its annotations"
 	@echo "make docs        build the manual in site/;  make docs-serve  shows it while you write"
+	@echo "make notebooks   run docs/notebooks, outputs included"
 	@echo "make pages       write the generated parts of the manual anew"
 	@echo "make hooks       let git check the style at every commit"
 	@echo "make constraints write the installed versions to constraints.txt"
@@ -74,6 +75,9 @@ pages: .venv/.installed-all
 	$(RUN) docs/pages.py
 
 # Material's word on a successor of its own is not ours to follow at each build.
+notebooks: .venv/.installed-all
+	$(RUN) docs/notebooks/execute.py
+
 docs: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
