@@ -16,6 +16,7 @@ ELSEWHERE = {
     "base/backend/torch_backend.py": "base/test_backend.py",
     "base/backend/trainer.py": "base/test_backend.py",
     "base/lazy_names.py": "test_public_names.py",
+    "base/tensorflow_batches.py": "base/test_datasets.py",
     "base/optional.py": "test_imports.py",
     "base/quiet.py": "base/test_start.py",
     "base/version.py": "test_public_names.py",

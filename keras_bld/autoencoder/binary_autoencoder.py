@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_bld.autoencoder.bernoulli_bottleneck import BernoulliBottleneck
 from keras_bld.autoencoder.code_autoencoder import CodeAutoencoder
-from keras_bld.autoencoder.metrics import DeadBits, mean_bit_entropy
+from keras_bld.autoencoder.metrics import DeadBits, MeanOfBatches, mean_bit_entropy
 from keras_bld.base.sizes import sizes_for
 
 
@@ -82,12 +82,13 @@ class BinaryAutoencoder(CodeAutoencoder):
 
     def _create_code_metrics(self):
         self._dead_bits_metric = DeadBits(self.code_shape)
-        self._bit_entropy_metric = keras.metrics.Mean(name="bit_entropy")
+        self._bit_entropy_metric = MeanOfBatches(name="bit_entropy")
 
-    def _update_code_metrics(self, y_pred):
+    def _update_code_metrics(self, y_pred, sample_weight):
         probabilities = ops.stop_gradient(self._probabilities(y_pred["logits"]))
-        self._dead_bits_metric.update_state(probabilities)
-        self._bit_entropy_metric.update_state(mean_bit_entropy(probabilities))
+        self._dead_bits_metric.update_state(probabilities, sample_weight)
+        entropy = mean_bit_entropy(probabilities, sample_weight)
+        self._bit_entropy_metric.update_state(entropy, sample_weight)
 
     def coding_parts(self):
         """Encoder and decoder: the code's shape says all of the bits between them."""

@@ -9,6 +9,7 @@ from keras_bld.base import checks
 from keras_bld.base.backend import fuse
 
 NORM_EPSILON = 1e-6
+_ROUNDING = 1e-12  # variance of equal numbers beside their square, at most, in float32
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -55,7 +56,10 @@ class GroupNorm(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         """Normalise; the output has the layer's compute dtype."""
-        gamma, beta = (ops.reshape(each, (1, 1, 1, -1)) for each in (self.gamma, self.beta))
+        gamma, beta = (
+            ops.cast(ops.reshape(each, (1, 1, 1, -1)), "float32")
+            for each in (self.gamma, self.beta)
+        )
         options = (self.num_groups, self.epsilon, self.silu)
         if training:
             y = _with_own_gradient(*options)(inputs, gamma, beta)
@@ -99,14 +103,20 @@ def _with_own_gradient(num_groups, epsilon, silu):
 
 def _forward(x, gamma, beta, num_groups, epsilon, silu):
     """(batch, height, width, channels) -> y of that shape and dtype; mean and 1 / deviation of
-    each channel's group, both float32 (batch, 1, 1, channels).
+    each channel's group, both float32 (batch, 1, 1, channels), for `_backward`.
+
+    A group of equal numbers has nothing to normalise. Its 1 / deviation would be 1000, by which
+    each such layer multiplied the gradient, until it is infinite; going back it counts as 1.
     """
     dtype, x = x.dtype, ops.cast(x, "float32")
     mean = _mean_of_group(ops.mean(x, axis=(1, 2), keepdims=True), num_groups)
     variance = ops.mean(ops.square(x - mean), axis=(1, 2), keepdims=True)
-    inverse = ops.rsqrt(_mean_of_group(variance, num_groups) + epsilon)
+    variance = _mean_of_group(variance, num_groups)
+    inverse = ops.rsqrt(variance + epsilon)
     scale = inverse * gamma
     y = x * scale + (beta - mean * scale)
+    is_constant = variance <= _ROUNDING * ops.square(mean)
+    inverse = ops.where(is_constant, 1.0, inverse)
     return ops.cast(ops.silu(y) if silu else y, dtype), mean, inverse
 
 

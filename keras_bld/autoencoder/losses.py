@@ -5,28 +5,43 @@ from keras import ops
 BALANCE_EPSILON = 1e-4
 
 
-def reconstruction_loss(images, reconstruction, kind):
+def mean_over(values, sample_weight=None):
+    """Mean of `values` in float32, each sample's times its weight; a scalar.
+
+    Args:
+        values: (batch, ...).
+        sample_weight: None, or (batch,).
+    """
+    values = ops.cast(values, "float32")
+    if sample_weight is not None:
+        ones = (1,) * (len(values.shape) - 1)
+        values = values * ops.reshape(sample_weight, (-1, *ones))
+    return ops.mean(values)
+
+
+def reconstruction_loss(images, reconstruction, kind, sample_weight=None):
     """Mean squared ("mse") or mean absolute ("l1") difference, a scalar."""
     difference = ops.cast(reconstruction, "float32") - ops.cast(images, "float32")
-    return ops.mean(ops.abs(difference) if kind == "l1" else ops.square(difference))
+    difference = ops.abs(difference) if kind == "l1" else ops.square(difference)
+    return mean_over(difference, sample_weight)
 
 
-def hinge_critic_loss(logits_real, logits_fake):
+def hinge_critic_loss(logits_real, logits_fake, sample_weight=None):
     """The critic's hinge loss: mean of relu(1 - real) and of relu(1 + fake), halved.
 
     Source: Lim & Ye 2017; the published code's `hinge_d_loss`.
     """
-    real = ops.mean(ops.relu(1.0 - ops.cast(logits_real, "float32")))
-    fake = ops.mean(ops.relu(1.0 + ops.cast(logits_fake, "float32")))
+    real = mean_over(ops.relu(1.0 - ops.cast(logits_real, "float32")), sample_weight)
+    fake = mean_over(ops.relu(1.0 + ops.cast(logits_fake, "float32")), sample_weight)
     return 0.5 * (real + fake)
 
 
-def generator_loss(logits_fake):
+def generator_loss(logits_fake, sample_weight=None):
     """What the autoencoder minimises against the critic: -mean(critic(reconstruction))."""
-    return -ops.mean(ops.cast(logits_fake, "float32"))
+    return -mean_over(logits_fake, sample_weight)
 
 
-def adversarial_losses(critic, real, fake, training):
+def adversarial_losses(critic, real, fake, training, sample_weight=None):
     """What the autoencoder and what the critic minimise, from one graph.
 
     The first sees the critic with its weights stopped (a stateless call, whose changes to the
@@ -37,6 +52,7 @@ def adversarial_losses(critic, real, fake, training):
         critic: a built `PatchCritic`.
         real, fake: (batch, height, width, channels).
         training: whether the critic normalises with the statistics of each batch.
+        sample_weight: None, or a weight of each image, (batch,).
 
     Returns:
         Two scalars: the generator's loss and the critic's.
@@ -47,8 +63,9 @@ def adversarial_losses(critic, real, fake, training):
     critic_loss = hinge_critic_loss(
         critic(real, training=training),
         critic(ops.stop_gradient(fake), training=training),
+        sample_weight,
     )
-    return generator_loss(logits), critic_loss
+    return generator_loss(logits, sample_weight), critic_loss
 
 
 def split_with_balance(images, features, scale, maximum):

@@ -5,8 +5,30 @@ import math
 import keras
 from keras import ops
 
+from keras_bld.autoencoder.losses import mean_over
 
-def mean_psnr(images, reconstruction):
+
+class MeanOfBatches(keras.metrics.Mean):
+    """Mean of the terms of a loss: of each batch one number, which weighs as much as its samples.
+
+    As the loss it is shown beside, a term is given as the mean of value times sample weight.
+    """
+
+    def update_state(self, term, sample_weight=None):
+        """Add a batch.
+
+        Args:
+            term: mean over the samples of weight times value, a scalar.
+            sample_weight: None, or the weights, (batch,).
+        """
+        term = ops.stop_gradient(term)
+        if sample_weight is None:
+            return super().update_state(term)
+        mean_weight = ops.mean(sample_weight)
+        return super().update_state(ops.divide_no_nan(term, mean_weight), sample_weight=mean_weight)
+
+
+def mean_psnr(images, reconstruction, sample_weight=None):
     """Mean over images of the peak signal-to-noise ratio in dB; images in [0, 1].
 
     The reconstruction is clipped to [0, 1] first; an exact one scores 100 dB.
@@ -15,7 +37,7 @@ def mean_psnr(images, reconstruction):
     difference = clipped - ops.cast(images, "float32")
     squared_error = ops.mean(ops.square(difference), axis=(1, 2, 3))
     decibels = -10.0 / math.log(10.0) * ops.log(ops.maximum(squared_error, 1e-10))
-    return ops.mean(decibels)
+    return mean_over(decibels, sample_weight)
 
 
 def binary_entropy(probabilities):
@@ -24,9 +46,9 @@ def binary_entropy(probabilities):
     return -(p * ops.log(p) + (1.0 - p) * ops.log(1.0 - p))
 
 
-def mean_bit_entropy(probabilities):
+def mean_bit_entropy(probabilities, sample_weight=None):
     """Mean entropy of Bernoulli(p) in bits: 1 where the encoder does not know, 0 where it does."""
-    return ops.mean(binary_entropy(probabilities)) / math.log(2.0)
+    return mean_over(binary_entropy(probabilities), sample_weight) / math.log(2.0)
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -47,10 +69,17 @@ class DeadBits(keras.metrics.Metric):
         self.num_images = self.add_variable((), "zeros", name="num_images")
 
     def update_state(self, probabilities, sample_weight=None):
-        """Count the set bits of a batch of probabilities (batch, *code_shape)."""
+        """Count the set bits of a batch of probabilities (batch, *code_shape).
+
+        Images of weight 0 are not seen.
+        """
         bits = ops.cast(probabilities > 0.5, self.num_set.dtype)
+        num_images = ops.cast(ops.shape(bits)[0], self.num_images.dtype)
+        if sample_weight is not None:
+            is_seen = ops.cast(sample_weight > 0, bits.dtype)
+            bits, num_images = bits * is_seen[:, None, None, None], ops.sum(is_seen)
         self.num_set.assign_add(ops.sum(bits, axis=0))
-        self.num_images.assign_add(ops.cast(ops.shape(bits)[0], self.num_images.dtype))
+        self.num_images.assign_add(num_images)
 
     def result(self):
         """Share in [0, 1]."""

@@ -6,17 +6,21 @@ from keras import ops
 
 from keras_bld.autoencoder.augmentation import DiffAugment
 from keras_bld.autoencoder.critic import PatchCritic
+from keras_bld.autoencoder.critic_steps import CriticSteps
 from keras_bld.autoencoder.losses import (
     adversarial_losses,
+    mean_over,
     reconstruction_loss,
     split_with_balance,
 )
-from keras_bld.autoencoder.metrics import mean_psnr
+from keras_bld.autoencoder.metrics import MeanOfBatches, mean_psnr
 from keras_bld.base import checks
-from keras_bld.base.backend.trainer import RepairedTraining
+from keras_bld.base.backend.trainer import check_precision
+from keras_bld.base.datasets import unpack_batch
+from keras_bld.base.trainable import Trainable
 
 
-class AutoencoderObjective(RepairedTraining, keras.Model):
+class AutoencoderObjective(Trainable, keras.Model):
     """A model that `fit` trains on the objective of Eq. 2, on every backend with the same code.
 
     It knows no network but the critic. A subclass sets the attributes that the constructor of
@@ -51,40 +55,39 @@ class AutoencoderObjective(RepairedTraining, keras.Model):
                 kind=TypeError,
             )
         self.critic = critic or None
-        self._reconstruction_metric = keras.metrics.Mean(name="reconstruction")
-        self._psnr_metric = keras.metrics.Mean(name="psnr")
+        self._reconstruction_metric = MeanOfBatches(name="reconstruction")
+        self._psnr_metric = MeanOfBatches(name="psnr")
         self._create_code_metrics()
         if self.perceptual is not None:
-            self._perceptual_metric = keras.metrics.Mean(name="perceptual")
+            self._perceptual_metric = MeanOfBatches(name="perceptual")
         if self.critic is not None:
             if not self.critic.built:
                 self.critic.build((None, *self.image_shape))
             self.augment = DiffAugment(self.augment_policy or (), name="augment")
-            self._adversarial_metric = keras.metrics.Mean(name="adversarial")
-            self._critic_metric = keras.metrics.Mean(name="critic")
+            self._adversarial_metric = MeanOfBatches(name="adversarial")
+            self._critic_metric = MeanOfBatches(name="critic")
             # The optimizer's own count cannot be read inside a JAX training step.
-            self.num_training_steps = self.add_weight(
-                name="num_training_steps",
+            self.num_steps_taken = self.add_weight(
+                name="num_steps_taken",
                 shape=(),
                 dtype="int32",
                 initializer="zeros",
                 trainable=False,
             )
+            self._critic_steps = CriticSteps(
+                lambda: self.critic.trainable_variables, self.critic_start_step
+            )
 
-    def fit(self, x=None, *args, **kwargs):
-        """`keras.Model.fit`; `x`: images, or a dataset of images or of (images, labels).
+    def compile(self, *args, **kwargs):
+        """`keras.Model.compile`; the objective is built in."""
+        super().compile(*args, **kwargs)
+        if self.critic is not None:
+            self._critic_steps.attach_to(self.optimizer)
 
-        Images are uint8, or floating point in [0, 1]. Labels are accepted and not used.
-        """
-        self._check_training_input(x)
-        return super().fit(x, *args, **kwargs)
+    # Input ---------------------------------------------------------------------------------
 
-    def evaluate(self, x=None, *args, **kwargs):
-        """`keras.Model.evaluate`: the objective and the metrics, with thresholded bits."""
-        self._check_training_input(x)
-        return super().evaluate(x, *args, **kwargs)
-
-    def _check_training_input(self, x):
+    def check_training(self):
+        """Raise ValueError for a loss or metrics, or a precision that cannot train here."""
         for argument in ("loss", "metrics"):
             if getattr(self, f"_compile_{argument}", None) is not None:
                 raise checks.error(
@@ -93,38 +96,57 @@ class AutoencoderObjective(RepairedTraining, keras.Model):
                     "`compile(optimizer=...)`: the model has its own objective and metrics",
                     "leave it out; the objective is set by the arguments of the constructor",
                 )
-        if isinstance(x, np.ndarray):
-            # The values of uint8 are right by themselves: one image shows shape and dtype.
-            checks.check_images(x[:1] if x.dtype == np.uint8 else x, self.image_shape)
+        check_precision(self, has_critic=self.critic is not None)
+
+    def look_at_x(self, x, kind=None):
+        """Raise ValueError unless x is images: uint8, or floating point in [0, 1].
+
+        (Labels are accepted and not used.)
+        """
+        # The values of uint8 are right by themselves: one image shows shape and dtype.
+        is_bytes = isinstance(x, np.ndarray) and x.dtype == np.uint8
+        checks.check_images(x[:1] if is_bytes else x, self.image_shape)
+        return "images"
 
     def train_step(self, *args):
         """One step of all networks; written once, JAX passes its state before the data."""
         *state, data = args
-        return super().train_step(*state, (self._training_images(data),))
+        if self.critic is not None:
+            self._critic_steps.num_steps = self._num_steps_before(*state)
+        return super().train_step(*state, self._training_images(data))
 
     def test_step(self, *args):
         """The objective and the metrics without an update."""
         *state, data = args
-        return super().test_step(*state, (self._training_images(data),))
+        return super().test_step(*state, self._training_images(data))
+
+    def _num_steps_before(self, state=None):
+        """How many steps the model has taken before this one, a tensor."""
+        if state is None:
+            # A copy: on TensorFlow and torch the tensor is the variable itself.
+            return ops.convert_to_tensor(self.num_steps_taken) + 0
+        _, non_trainable_variables, *_ = state
+        paths = [variable.path for variable in self.non_trainable_variables]
+        return non_trainable_variables[paths.index(self.num_steps_taken.path)]
 
     def _training_images(self, data):
-        """Images, (images, labels) -> {"images": float32}; labels are not used."""
-        images, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None:
-            raise checks.error(
-                "sample_weight",
-                "weights of samples",
-                "None",
-                "leave it out; the objective weighs all images alike",
-            )
-        return {"images": checks.check_images(images, self.image_shape)}
+        """A batch of any form -> {"images": float32} and the weights; labels are not used."""
+        batch = unpack_batch(data)
+        images = checks.check_images(ops.convert_to_tensor(batch.x), self.image_shape)
+        return {"images": images}, None, batch.sample_weight
+
+    # Objective -----------------------------------------------------------------------------
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The objective (paper, Eq. 2) plus the critic's and the bottleneck's own losses.
 
         One backward pass serves both networks: the critic's loss sees the reconstruction with
         its gradient stopped, the generator's term sees the critic with its weights stopped.
+        Every term is the mean of each image's times its weight; the bottleneck's own loss, which
+        is one number for a batch, weighs as much as its images do in the mean.
         """
+        if sample_weight is not None:
+            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         images, reconstruction = x["images"], y_pred["reconstruction"]
         for_terms, for_critic, gate = reconstruction, reconstruction, None
         if self.critic is not None:
@@ -136,37 +158,43 @@ class AutoencoderObjective(RepairedTraining, keras.Model):
                     scale=gate * self.adversarial_weight,
                     maximum=self.max_adaptive_weight,
                 )
-        loss = self._reconstruction_terms(images, for_terms)
+        loss = self._reconstruction_terms(images, for_terms, sample_weight)
         if self.critic is not None:
-            loss = loss + self._adversarial_terms(images, for_critic, gate, training)
-        loss = loss + y_pred["bottleneck_loss"]
-        self._psnr_metric.update_state(mean_psnr(images, ops.stop_gradient(reconstruction)))
-        self._update_code_metrics(y_pred)
+            loss = loss + self._adversarial_terms(images, for_critic, gate, training, sample_weight)
+        bottleneck_loss = y_pred["bottleneck_loss"]
+        if sample_weight is not None:
+            bottleneck_loss = bottleneck_loss * ops.mean(sample_weight)
+        loss = loss + bottleneck_loss
+        psnr = mean_psnr(images, ops.stop_gradient(reconstruction), sample_weight)
+        self._psnr_metric.update_state(psnr, sample_weight)
+        self._update_code_metrics(y_pred, sample_weight)
         return loss
 
     def _create_code_metrics(self):
         """Metrics of the code; a subclass creates its own."""
 
-    def _update_code_metrics(self, y_pred):
-        """Update those metrics."""
+    def _update_code_metrics(self, y_pred, sample_weight):
+        """Update those metrics; `sample_weight`: None, or (batch,)."""
 
-    def _reconstruction_terms(self, images, reconstruction):
-        loss = reconstruction_loss(images, reconstruction, self.reconstruction)
-        self._reconstruction_metric.update_state(ops.stop_gradient(loss))
+    def _reconstruction_terms(self, images, reconstruction, sample_weight):
+        loss = reconstruction_loss(images, reconstruction, self.reconstruction, sample_weight)
+        self._reconstruction_metric.update_state(loss, sample_weight)
         loss = self.reconstruction_weight * loss
         if self.perceptual is not None:
-            distance = ops.mean(self.perceptual(images, reconstruction))
-            self._perceptual_metric.update_state(ops.stop_gradient(distance))
+            distance = mean_over(self.perceptual(images, reconstruction), sample_weight)
+            self._perceptual_metric.update_state(distance, sample_weight)
             loss = loss + self.perceptual_weight * distance
         return loss
 
-    def _adversarial_terms(self, images, reconstruction, gate, training):
+    def _adversarial_terms(self, images, reconstruction, gate, training, sample_weight):
         real, fake = images, reconstruction
         if training and self.augment_policy:
             real, fake = self.augment(real), self.augment(fake)
-        adversarial, critic_loss = adversarial_losses(self.critic, real, fake, training)
-        self._adversarial_metric.update_state(ops.stop_gradient(adversarial))
-        self._critic_metric.update_state(ops.stop_gradient(critic_loss))
+        adversarial, critic_loss = adversarial_losses(
+            self.critic, real, fake, training, sample_weight
+        )
+        self._adversarial_metric.update_state(adversarial, sample_weight)
+        self._critic_metric.update_state(critic_loss, sample_weight)
         weight = gate * self.adversarial_weight
         if self.adaptive_weight is None:
             return weight * adversarial + gate * critic_loss
@@ -178,7 +206,7 @@ class AutoencoderObjective(RepairedTraining, keras.Model):
     def _critic_gate(self, training):
         """0.0 before `critic_start_step`, then 1.0; counts the training steps."""
         # Read before the assignment: on TensorFlow and torch the tensor is the variable itself.
-        gate = ops.cast(self.num_training_steps >= self.critic_start_step, "float32")
+        gate = ops.cast(self.num_steps_taken >= self.critic_start_step, "float32")
         if training:
-            self.num_training_steps.assign_add(1)
+            self.num_steps_taken.assign_add(1)
         return gate

@@ -35,7 +35,7 @@ class BottleneckAutoencoder(CodeAutoencoder):
     def _create_code_metrics(self):
         self._bottleneck_metric = keras.metrics.Mean(name="bottleneck_loss")
 
-    def _update_code_metrics(self, y_pred):
+    def _update_code_metrics(self, y_pred, sample_weight):
         self._bottleneck_metric.update_state(ops.stop_gradient(y_pred["bottleneck_loss"]))
 
     def get_config(self):

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 
 from keras_bld.base import checks
-from keras_bld.base.backend.trainer import RepairedTraining
 from keras_bld.base.description import Described
 from keras_bld.diffusion.conditioning import check_class_names, condition_facts
 from keras_bld.diffusion.generation import CodeGeneration
@@ -13,9 +12,7 @@ from keras_bld.diffusion.sampling import Sampling, uniform_grid
 from keras_bld.presets.methods import PresetMethods
 
 
-class CodePrior(
-    CodeGeneration, PresetMethods, Described, PriorTraining, RepairedTraining, keras.Model
-):
+class CodePrior(CodeGeneration, PresetMethods, Described, PriorTraining, keras.Model):
     """A distribution over the codes of an autoencoder: `fit`, `generate`, presets.
 
     A subclass says how codes are corrupted (`corrupt`), what a prediction costs (`loss_terms`) and
@@ -36,8 +33,9 @@ class CodePrior(
     Fit arguments:
         x: images (batch, H, W, C) uint8 or floating point in [0, 1] (encoded on the fly with
             Bernoulli-sampled bits, Algorithm 1), or codes {0, 1} (batch, h, w, c), or packed
-            codes uint8 (batch, h, w, ceil(c / 8)).
-        y: labels (batch,) or text embeddings for a conditional model; none otherwise.
+            codes uint8 (batch, h, w, ceil(c / 8)). Or a dataset of x, (x, y) or {"image", "label"};
+            {"codes": x} and {"packed_codes": x} say what x is where it could be images, too.
+        y: labels (batch,), (batch, 1) or one-hot, or text embeddings, for a conditional model.
     """
 
     sampling_class = Sampling

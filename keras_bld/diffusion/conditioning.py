@@ -52,6 +52,17 @@ def check_class_names(class_names, denoiser):
     return names
 
 
+def label_error(received, num_classes, num_samples):
+    """The exception of labels that are no class for each sample."""
+    many = "" if num_samples is None else f"{num_samples} "
+    return checks.error(
+        "labels",
+        received,
+        f"{many}integers in [0, {num_classes - 1}]",
+        "pass one integer class for each image, or one for all",
+    )
+
+
 def _check_labels(labels, num_classes, num_samples):
     expected = f"{num_samples} integers in [0, {num_classes - 1}]"
     if labels is None:
@@ -63,13 +74,11 @@ def _check_labels(labels, num_classes, num_samples):
         labels = np.full(num_samples, labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if labels.ndim == 2 and labels.shape[1] == num_classes:
+        labels = _from_one_hot(labels)
     if labels.shape != (num_samples,) or not np.issubdtype(labels.dtype, np.integer):
-        raise checks.error(
-            "labels",
-            f"shape {labels.shape}, dtype {labels.dtype}",
-            expected,
-            "pass one integer class for each image, or one for all",
-        )
+        received = f"shape {labels.shape}, dtype {labels.dtype}"
+        raise label_error(received, num_classes, num_samples)
     if labels.min() < 0 or labels.max() >= num_classes:
         raise checks.error(
             "labels",
@@ -78,6 +87,18 @@ def _check_labels(labels, num_classes, num_samples):
             "number the classes from 0",
         )
     return labels.astype("int32")
+
+
+def _from_one_hot(labels):
+    """(num_samples, num_classes) of zeros and one 1 in each row -> the number of its column."""
+    if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+        raise checks.error(
+            "labels",
+            f"shape {labels.shape}, which is not one-hot",
+            "a single 1 and zeros in each row",
+            "pass integer classes, or one-hot vectors of them",
+        )
+    return labels.argmax(axis=1)
 
 
 def _check_text(embeddings, denoiser, num_samples):

@@ -5,12 +5,15 @@ import numpy as np
 from keras import ops
 
 from keras_bld.base import checks
-from keras_bld.base.backend import own_buffers, prefers_xla
+from keras_bld.base.backend import prefers_xla
+from keras_bld.base.backend.trainer import check_precision
+from keras_bld.base.datasets import unpack_batch
 from keras_bld.base.packing import packed_shape, unpack_bits
-from keras_bld.diffusion.conditioning import check_condition
+from keras_bld.base.trainable import Trainable
+from keras_bld.diffusion.conditioning import check_condition, label_error
 
 
-class PriorTraining:
+class PriorTraining(Trainable):
     """Mixin of `CodePrior`: trains on images, codes or packed codes, with their conditions."""
 
     def compile(self, optimizer="rmsprop", *args, jit_compile="auto", **kwargs):
@@ -29,30 +32,6 @@ class PriorTraining:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, x=None, y=None, **kwargs):
-        """`keras.Model.fit`, after a check of images, codes and labels given as arrays."""
-        x, y = self._check_arrays(x, y, kwargs)
-        history = super().fit(x, y, **kwargs)
-        own_buffers(self.trainable_variables)
-        return history
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """`keras.Model.evaluate`, after a check of images, codes and labels given as arrays."""
-        x, y = self._check_arrays(x, y, kwargs)
-        return super().evaluate(x, y, **kwargs)
-
-    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """`keras.Model.train_on_batch`, after the same check."""
-        kwargs["sample_weight"] = sample_weight
-        x, y = self._check_arrays(x, y, kwargs)
-        return super().train_on_batch(x, y, **kwargs)
-
-    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """`keras.Model.test_on_batch`, after the same check."""
-        kwargs["sample_weight"] = sample_weight
-        x, y = self._check_arrays(x, y, kwargs)
-        return super().test_on_batch(x, y, **kwargs)
-
     def train_step(self, *args):
         """One step of Algorithm 1. JAX passes its state before the data, the others data alone."""
         *state, data = args
@@ -67,8 +46,8 @@ class PriorTraining:
         """Corrupt codes at random time steps and predict (Algorithm 1, lines 5-8).
 
         Args:
-            inputs: dictionary of `x` (images, codes or packed codes) and, for a conditional
-                model, `condition`; or `x` alone.
+            inputs: dictionary of `x` (images, codes or packed codes; or one of these words) and,
+                for a conditional model, `condition`; or `x` alone.
             training: drops conditions at random where True.
 
         Returns:
@@ -76,7 +55,9 @@ class PriorTraining:
         """
         if not isinstance(inputs, dict):
             inputs = {"x": inputs}
-        codes = ops.stop_gradient(self._codes_of(inputs["x"]))
+        name = next(name for name in ("x", "images", "codes", "packed_codes") if name in inputs)
+        codes = self._codes_of(inputs[name], None if name == "x" else name)
+        codes = ops.stop_gradient(codes)
         time_steps = keras.random.randint(
             (ops.shape(codes)[0],),
             1,
@@ -99,25 +80,82 @@ class PriorTraining:
         return draws >= self.label_dropout
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The mean of `loss_terms` over the batch; updates the metrics."""
+        """The mean of `loss_terms` over the batch; updates the metrics.
+
+        NaN where a label is no class: that ends training, on every backend alike.
+        """
         found = self.loss_terms(y_pred)
+        if sample_weight is not None:
+            sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         for name, tracker in self._trackers.items():
-            tracker.update_state(found[name])
+            tracker.update_state(found[name], sample_weight=sample_weight)
         loss = found["loss"]
         if sample_weight is not None:
-            loss = loss * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+            loss = loss * sample_weight
+        if isinstance(x, dict) and "is_class" in x:
+            loss = ops.where(x["is_class"], loss, float("nan"))
         return ops.mean(loss)
 
     # Input ----------------------------------------------------------------------------------
 
+    @property
+    def takes_labels(self):
+        """An unconditional model leaves the labels of a dictionary out."""
+        return self.is_conditional
+
+    def check_training(self):
+        """Raise ValueError where the backend cannot train in the precision of the networks."""
+        check_precision(self.denoiser)
+
+    def look_at_x(self, x, kind=None):
+        """Raise ValueError where x is neither images nor codes nor packed codes of this model."""
+        kind = kind or self._kind_of(x)
+        if kind == "images":
+            is_array = isinstance(x, np.ndarray)
+            one = x[:1] if is_array and x.dtype == np.uint8 else x
+            checks.check_images(one, self.autoencoder.image_shape, "x")
+        elif kind == "codes":
+            checks.check_codes(x, self.code_shape, "x")
+        else:
+            checks.check_batch_shape("x", x, self._packed_shape)
+        return kind
+
+    def look_at_y(self, y, num_samples):
+        """Raise ValueError where labels or text embeddings do not fit the denoiser."""
+        self._check_presence(y)
+        if isinstance(y, np.ndarray):
+            check_condition(self.denoiser, y, num_samples)
+
+    def check_class_weight(self, y):
+        """Raise ValueError unless the condition is a class."""
+        super().check_class_weight(y if self.denoiser.condition_kind == "class" else None)
+
+    def explain_not_finite(self, names):
+        """Labels out of range make the loss NaN, and nothing else."""
+        if names == ["loss"] and self.denoiser.condition_kind == "class":
+            last = self.denoiser.num_classes - 1
+            return (
+                f"a batch has labels outside [0, {last}] (or, of one-hot vectors, some that are "
+                "none): of a dataset only the first batch is checked. Number the classes from 0"
+            )
+        return None
+
     def _kind_of(self, x):
-        """What a batch holds, by its shape and dtype."""
+        """What a batch holds, by its shape and dtype.
+
+        With an autoencoder of f = 1, uint8 images and packed codes can look alike: then it is
+        images. A dictionary, {"packed_codes": x}, says what is meant.
+        """
         shape = tuple(x.shape[1:])
-        if shape == self._packed_shape and "uint8" in str(x.dtype):
+        is_bytes = "uint8" in str(x.dtype)
+        may_be_images = self.autoencoder is not None and shape == tuple(
+            self.autoencoder.image_shape
+        )
+        if shape == self._packed_shape and is_bytes and not may_be_images:
             return "packed_codes"
-        if shape == self.code_shape:
+        if shape == self.code_shape and not (may_be_images and is_bytes):
             return "codes"
-        if self.autoencoder is not None and shape == tuple(self.autoencoder.image_shape):
+        if may_be_images:
             return "images"
         raise self._unknown_input(tuple(x.shape))
 
@@ -125,8 +163,8 @@ class PriorTraining:
     def _packed_shape(self):
         return packed_shape(self.code_shape)
 
-    def _codes_of(self, x):
-        kind = self._kind_of(x)
+    def _codes_of(self, x, kind=None):
+        kind = kind or self._kind_of(x)
         if kind == "packed_codes":
             return unpack_bits(x, self.code_shape[-1])
         if kind == "codes":
@@ -135,15 +173,30 @@ class PriorTraining:
         return self.autoencoder.encode(x, deterministic=False, seed=seed)
 
     def _with_condition_as_input(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(x, dict):  # made by `_check_arrays`
-            sample_weight = x.get("sample_weight", sample_weight)
-            (x,) = (part for name, part in x.items() if name != "sample_weight")
+        x, y, sample_weight, kind = unpack_batch(data, self.takes_labels)
         self._check_presence(y)
-        if y is not None and self.denoiser.condition_kind == "class" and len(y.shape) == 2:
-            y = y[:, 0]  # labels as a column, as some datasets give them
-        inputs = {"x": x} if y is None else {"x": x, "condition": y}
+        inputs = {kind or "x": x}
+        if y is not None:
+            inputs["condition"] = y
+            if self.denoiser.condition_kind == "class":
+                inputs["condition"], inputs["is_class"] = self._classes(y)
         return inputs, None, sample_weight
+
+    def _classes(self, y):
+        """Labels of any accepted form -> int32 (batch,), and whether each is a class."""
+        num_classes = self.denoiser.num_classes
+        y = ops.convert_to_tensor(y)
+        if len(y.shape) == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if len(y.shape) == 2 and y.shape[1] == num_classes:
+            y = ops.cast(y, "int32")
+            is_class = ops.logical_and(ops.sum(y, axis=1) == 1, ops.max(y, axis=1) == 1)
+            return ops.cast(ops.argmax(y, axis=1), "int32"), is_class
+        if len(y.shape) != 1:
+            raise label_error(f"shape {tuple(y.shape)}", num_classes, y.shape[0])
+        y = ops.cast(y, "int32")
+        is_class = ops.logical_and(y >= 0, y < num_classes)
+        return ops.clip(y, 0, num_classes - 1), is_class
 
     def _check_presence(self, y):
         if self.is_conditional and y is None:
@@ -160,34 +213,6 @@ class PriorTraining:
                 "no labels, the denoiser is unconditional",
                 "build the denoiser with num_classes, or leave the labels out",
             )
-
-    def _check_arrays(self, x, y, settings):
-        """Check arrays and lists before Keras sees them; datasets pass as they are.
-
-        Images, codes and packed codes come back in dictionaries with different keys: to TensorFlow
-        they are different inputs, for each of which a step is traced. Arrays that differ in shape
-        alone would share a step in which that shape is unknown. A sample weight joins them where
-        there is no y, because Keras would drop it.
-        """
-        x, y = (np.asarray(part) if isinstance(part, list) else part for part in (x, y))
-        if isinstance(x, np.ndarray):
-            self._check_presence(y)
-            kind = self._kind_of(x)
-            if kind == "images":
-                shape = self.autoencoder.image_shape
-                checks.check_images(x[:1] if x.dtype == np.uint8 else x, shape, "x")
-            elif kind == "codes":
-                checks.check_codes(x, self.code_shape, "x")
-            else:
-                checks.check_batch_shape("x", x, self._packed_shape)
-        if isinstance(y, np.ndarray) and self.is_conditional:
-            check_condition(self.denoiser, y, len(y))
-        if isinstance(x, np.ndarray) or ops.is_tensor(x):
-            x = {self._kind_of(x): x}
-        if y is None and settings.get("sample_weight") is not None:
-            parts = x if isinstance(x, dict) else {"x": x}
-            x = {**parts, "sample_weight": settings.pop("sample_weight")}
-        return x, y
 
     def _unknown_input(self, shape):
         height, width, channels = self.code_shape

@@ -6,13 +6,14 @@ import pathlib
 import keras
 
 from keras_bld.base import checks
+from keras_bld.base.finite import first_not_finite
 from keras_bld.base.json_files import parse_json
 from keras_bld.base.zip_files import open_archive
 from keras_bld.presets.budget import build_at_most
 from keras_bld.presets.fields import CONFIG, METADATA, SERIALISED, WEIGHTS
 from keras_bld.presets.safe_config import check_safe
 from keras_bld.presets.store import without_compile_config
-from keras_bld.presets.weights_file import first_not_finite, inspect_weights
+from keras_bld.presets.weights_file import inspect_weights
 
 _LAYERS = ("features", "logits")
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 _OPTIONS = ("critic", "perceptual")
-_ATTRIBUTES = (*_OPTIONS, "num_training_steps")
+_ATTRIBUTES = (*_OPTIONS, "num_steps_taken")
 
 
 def without_training_parts(model):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import h5py
 import numpy as np
-from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.base.finite import first_not_finite
 
 DTYPES = (None, "float16")
 _FLOAT16_MAX = float(np.finfo("float16").max)
@@ -101,14 +101,6 @@ def read_weights(model, path):
             "finite weights",
             "the training diverged or the file was altered: use an earlier preset",
         )
-
-
-def first_not_finite(weights):
-    """Path of the first of some variables that holds NaN or infinity; None where none does."""
-    for weight in weights:
-        if checks.is_floating(weight) and not np.isfinite(ops.convert_to_numpy(weight)).all():
-            return weight.path
-    return None
 
 
 def _sizes(file):

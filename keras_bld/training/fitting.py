@@ -9,8 +9,9 @@ import warnings
 import keras
 
 from keras_bld.base import checks
+from keras_bld.base.finite import FiniteOrNothing, first_not_finite
 from keras_bld.base.runs import say
-from keras_bld.presets.weights_file import first_not_finite, inspect_weights
+from keras_bld.presets.weights_file import inspect_weights
 from keras_bld.training.history import mend_history
 
 _CHECKPOINT = "checkpoint.weights.h5"
@@ -125,6 +126,10 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
 
     Returns:
         The logs of the last epoch, or None where there was nothing left to do.
+
+    Raises:
+        ValueError: a loss or weight that is not finite; the checkpoint stays that of the last
+            epoch in which all were.
     """
     check_steps("num_steps", num_steps, steps_per_epoch)
     folder = pathlib.Path(folder)
@@ -153,6 +158,7 @@ def fit_resumably(model, batches, folder, num_steps, steps_per_epoch, validation
         shuffle=False,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
+            FiniteOrNothing(),  # before all that writes
             # Before the averages take the weights' place at the end of `fit`.
             ResumableCheckpoint(checkpoint),
             keras.callbacks.CSVLogger(table, append=done > 0),

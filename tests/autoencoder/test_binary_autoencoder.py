@@ -83,9 +83,9 @@ def test_saving_with_critic_and_perceptual_distance():
         augment_policy=("cutout",),
     )
     check_config(BinaryAutoencoder, model)
-    model.num_training_steps.assign(12)
+    model.num_steps_taken.assign(12)
     loaded = check_keras_round_trip(model, IMAGES)
-    assert int(loaded.num_training_steps) == 12
+    assert int(loaded.num_steps_taken) == 12
     assert type(loaded.perceptual) is PerceptualDistance
 
 

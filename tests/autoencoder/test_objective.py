@@ -168,7 +168,7 @@ def test_training_on_digits(digits):
     assert logs["perceptual"] == pytest.approx(distance, rel=0.02)
     terms = squared_error + 0.25 * distance + logs["adversarial"] + logs["critic"]
     assert logs["loss"] == pytest.approx(terms, rel=0.02)
-    assert int(model.num_training_steps) == 48
+    assert int(model.num_steps_taken) == 48
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,8 @@ def test_training_on_digits(digits):
         ({"metrics": ["mae"]}, {}, "metrics.*compile"),
         ({}, {"x": np.full((4, 8, 8, 1), 255.0, "float32")}, "images.*values from 255"),
         ({}, {"x": np.zeros((4, 8, 9, 1), "uint8")}, "images.*received shape"),
-        ({}, {"sample_weight": np.ones((64,))}, "sample_weight.*None"),
+        ({}, {"sample_weight": np.ones((63,))}, r"sample_weight.*shape \(63,\).*64 finite"),
+        ({}, {"y": None, "class_weight": {0: 2.0}}, "class_weight.*classes without labels"),
     ),
 )
 def test_bad_training_input(digits, options, data, message):

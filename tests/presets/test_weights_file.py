@@ -20,7 +20,7 @@ def datasets(path):
 
 def test_float16_halves_floats_and_leaves_integers(make_autoencoder, tmp_path):
     model = make_autoencoder(critic=True)  # with an int32 count of steps
-    model.num_training_steps.assign(70000)
+    model.num_steps_taken.assign(70000)
     write_weights(model, tmp_path / "full.weights.h5")
     write_weights(model, tmp_path / "half.weights.h5", "float16")
     full, half = datasets(tmp_path / "full.weights.h5"), datasets(tmp_path / "half.weights.h5")
@@ -31,7 +31,7 @@ def test_float16_halves_floats_and_leaves_integers(make_autoencoder, tmp_path):
         np.testing.assert_array_equal(value.astype(half[name].dtype), half[name])
     other = make_autoencoder(critic=True)
     read_weights(other, tmp_path / "half.weights.h5")
-    assert int(other.num_training_steps) == 70000
+    assert int(other.num_steps_taken) == 70000
     contents = inspect_weights(tmp_path / "half.weights.h5")
     assert (contents.num_values, contents.num_weights) == (model.count_params(), len(half))
 
