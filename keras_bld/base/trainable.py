@@ -90,6 +90,7 @@ class Trainable(RepairedTraining):
             looks.append(self._look_at_data(validation))
             given["validation_data"] = tuple(validation.values())
         given["callbacks"] = _with_first(FiniteOrNothing, given.get("callbacks"))
+        self.build_optimizer()
         try:
             return self._guarded(super().fit, given, looks)
         finally:

@@ -37,12 +37,16 @@ class RepairedTraining:
         for variable in self.trainable_variables:
             variable.value.grad = None
 
-    def make_train_function(self, force=False):
-        """Build the optimizer, then what `fit` and `train_on_batch` call for each step."""
+    def build_optimizer(self):
+        """Create the optimizer's variables, if they are not there yet."""
         # Under a strategy for many devices Keras builds it itself, in the strategy's scope.
         alone = getattr(self, "_distribute_strategy", None) is None
         if alone and self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+
+    def make_train_function(self, force=False):
+        """Build the optimizer, then what `fit` and `train_on_batch` call for each step."""
+        self.build_optimizer()
         self._make_watched("train_function", super().make_train_function, force)
 
     def make_test_function(self, force=False):
