@@ -90,3 +90,17 @@ def test_gradient_keeps_the_compute_dtype():
     exact, rough = gradient_through(make_layer(True)), gradient_through(layer)
     assert rough.dtype == "float32"  # of the float32 input; the layer casts it
     np.testing.assert_allclose(rough, exact, atol=0.1)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3])
+def test_equal_numbers_do_not_multiply_the_gradient(level):
+    """It grew a thousandfold in each layer, to infinity in a decoder of latents that are all 0."""
+    layer = make_layer(False)
+    upstream = np.random.default_rng(2).normal(size=IMAGES.shape).astype("float32")
+    x = np.full(IMAGES.shape, level, "float32")
+    x[1] = IMAGES[1]  # beside a sample with a gradient as ever
+    gradient = gradient_of(lambda x: ops.sum(ops.multiply(layer(x, training=True), upstream)), x)[0]
+    plain = gradient_of(lambda x: ops.sum(ops.multiply(layer(x), upstream)), x)[0]
+    assert abs(plain[0]).max() > 100
+    np.testing.assert_allclose(1000.0 * gradient[0], plain[0], rtol=1e-2, atol=3.0)
+    np.testing.assert_allclose(gradient[1], plain[1], atol=3e-5)

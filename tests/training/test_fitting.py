@@ -13,6 +13,9 @@ from keras_bld.training.fitting import (
 )
 from keras_bld.training.history import read_history
 
+# A `fit` that was cut short leaves Keras's CSVLogger open; its process would have ended here.
+LEFT_OPEN = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def _model():
     keras.utils.set_random_seed(3)
@@ -38,8 +41,7 @@ class _Interruption(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-# The interrupted `fit` leaves Keras's CSVLogger open; its process would have ended here.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@LEFT_OPEN
 def test_an_interrupted_run_ends_like_one_in_a_piece(tmp_path, monkeypatch):
     whole = _model()
     fit_resumably(whole, _batches, tmp_path / "whole", 8, 2)
@@ -134,3 +136,21 @@ def test_other_files_are_no_checkpoints(tmp_path):
     for name in ("partial", "1a", "²00000", "000002"):
         (tmp_path / f"{name}.checkpoint.weights.h5").touch()
     assert finished_epochs(tmp_path) == 2
+
+
+@LEFT_OPEN
+def test_what_is_not_finite_leaves_the_last_checkpoint(tmp_path):
+    def breaks_at_step_5(start):
+        for number, (x, y) in enumerate(_batches(start), start + 1):
+            yield x, y * np.nan if number == 5 else y
+
+    def left():
+        return {path.name: path.read_bytes() for path in (tmp_path / "checkpoint").iterdir()}
+
+    fit_resumably(_model(), _batches, tmp_path, 4, 2)
+    history, checkpoint = (tmp_path / "history.csv").read_text(), left()
+    for _ in range(2):  # the same command again ends in the same way
+        with pytest.raises(ValueError, match="`loss`: received nan at step 1 of epoch 3"):
+            fit_resumably(_model(), breaks_at_step_5, tmp_path, 8, 2)
+        assert left() == checkpoint and list(checkpoint) == ["000002.checkpoint.weights.h5"]
+        assert (tmp_path / "history.csv").read_text() == history
