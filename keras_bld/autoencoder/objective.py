@@ -16,7 +16,7 @@ from keras_bld.autoencoder.losses import (
 from keras_bld.autoencoder.metrics import MeanOfBatches, mean_psnr
 from keras_bld.base import checks
 from keras_bld.base.backend.trainer import check_precision
-from keras_bld.base.datasets import unpack_batch
+from keras_bld.base.batch_forms import unpack_batch
 from keras_bld.base.trainable import Trainable
 
 

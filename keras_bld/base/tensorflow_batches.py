@@ -1,6 +1,6 @@
 """`tf.data` datasets: their first batch is looked at where it passes, inside the pipeline."""
 
-from keras_bld.base.datasets import Batch, pack_batch, unpack_batch
+from keras_bld.base.batch_forms import Batch, pack_batch, unpack_batch
 
 
 def looked_at_in_tensorflow(data, first_look):

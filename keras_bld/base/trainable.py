@@ -10,14 +10,8 @@ from keras import ops
 from keras_bld.base import checks
 from keras_bld.base.backend import own_buffers
 from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.base.datasets import (
-    FirstLook,
-    as_array,
-    is_dataset,
-    looked_at,
-    pack_batch,
-    unpack_batch,
-)
+from keras_bld.base.batch_forms import as_array, pack_batch, unpack_batch
+from keras_bld.base.datasets import FirstLook, is_dataset, looked_at
 from keras_bld.base.finite import FiniteOrNothing, check_logs
 
 

@@ -7,7 +7,7 @@ from keras import ops
 from keras_bld.base import checks
 from keras_bld.base.backend import prefers_xla
 from keras_bld.base.backend.trainer import check_precision
-from keras_bld.base.datasets import unpack_batch
+from keras_bld.base.batch_forms import unpack_batch
 from keras_bld.base.packing import packed_shape, unpack_bits
 from keras_bld.base.trainable import Trainable
 from keras_bld.diffusion.conditioning import check_condition, label_error

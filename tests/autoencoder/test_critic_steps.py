@@ -52,6 +52,8 @@ def test_a_critic_that_joins_late_starts_as_with_a_fresh_optimizer():
     assert received[0] == pytest.approx(expected[0], rel=0.1)
     np.testing.assert_allclose(received, expected, rtol=0.3)
     assert int(model.optimizer.iterations) == int(model.num_steps_taken) == 23
+    if keras.config.backend() != "torch":
+        return  # the same again, after more compiling
     # A new optimizer of the same model has counted nothing.
     model.compile(keras.optimizers.Adam(1e-3), jit_compile=QUICK_JIT)
     model.train_on_batch(images)

@@ -12,14 +12,8 @@ from small_models import (
     tiny_model,
 )
 
-from keras_bld.base.datasets import (
-    Batch,
-    FirstLook,
-    is_dataset,
-    looked_at,
-    pack_batch,
-    unpack_batch,
-)
+from keras_bld.base.batch_forms import unpack_batch
+from keras_bld.base.datasets import FirstLook, is_dataset, looked_at
 
 KINDS = ("generator", "iterator", "sequence", "tf.data", "torch", "grain", "grain loader")
 NUM_BATCHES = 3
@@ -86,24 +80,6 @@ def test_the_first_batch_is_looked_at_and_none_is_lost(kind, form):
     for batch, images in zip(passed, IMAGES, strict=True):
         np.testing.assert_array_equal(unpack_batch(batch).x, images)
         assert isinstance(batch, tuple) or kind == "grain loader"
-
-
-@pytest.mark.once
-def test_a_dictionary_says_what_x_is():
-    assert unpack_batch({"img": 1, "labels": 2, "id": 3}) == Batch(1, 2, None, "images")
-    assert unpack_batch({"img": 1, "labels": 2}, takes_labels=False) == Batch(1, kind="images")
-    for batch in (
-        Batch(1),
-        Batch(1, 2),
-        Batch(1, 2, 3),
-        Batch(1, None, 3),
-        Batch(1, None, 3, "codes"),
-    ):
-        again = unpack_batch(pack_batch(batch))
-        assert again == batch
-    for wrong in ({"pixel_values": 1}, {"image": 1, "codes": 2}, (1, 2, 3, 4)):
-        with pytest.raises(ValueError, match="Invalid `x`: received batches that are a "):
-            unpack_batch(wrong)
 
 
 @pytest.mark.once
