@@ -143,3 +143,14 @@ def data_folder(tmp_path):
     class_names = [f"class_{label}" for label in range(NUM_CLASSES)]
     write_class_folders(tmp_path / "data", splits, class_names)
     return tmp_path / "data"
+
+
+@pytest.fixture
+def full_disk():
+    """Files of this process can have 20,000 bytes at most."""
+    import resource
+
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, old[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, old)

@@ -6,6 +6,7 @@ process was killed, the next one that writes in the same place cleans up.
 """
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
@@ -25,9 +26,71 @@ _FILE = re.compile(rf"\.partial\.{_OWNER}\..+", re.DOTALL)
 _DIRECTORY = re.compile(rf"{_OWNER}\.(?P<kind>partial|old)")
 # A process of another machine cannot be asked whether it lives.
 _SECONDS_OF_OTHERS = 24 * 3600
+# What a disk says that takes nothing more.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_NOT_HERE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 # What this process is writing, and the folders that it has looked through.
 _being_written: set[pathlib.Path] = set()
 _swept: set[pathlib.Path] = set()
+
+
+class WriteError(OSError):
+    """A place where nothing can be written."""
+
+
+def user_path(path, argument="path"):
+    """Return a path that somebody gave, as a `pathlib.Path`, with the home folder for `~`.
+
+    Args:
+        path: str or path-like; nothing need be there.
+        argument: the caller's name for it, for the error message.
+
+    Raises:
+        ValueError: what no file can be called, links that lead in a circle, or the home folder of
+            nobody.
+    """
+    try:
+        expanded = pathlib.Path(path).expanduser()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.stat(expanded)
+    except (RuntimeError, ValueError, OSError) as reason:
+        why = getattr(reason, "strerror", None) or checks.reason_of(reason)
+        raise checks.error(
+            argument, f"{checks.short(str(path))} ({why})", "a path", "check the path"
+        ) from reason
+    return expanded
+
+
+@contextlib.contextmanager
+def writing_to(path):
+    """Within the block, errors of a full or read-only disk say what to do.
+
+    Args:
+        path: what is written there.
+
+    Raises:
+        WriteError: no room, or no permission to write.
+    """
+    try:
+        yield
+    except OSError as reason:
+        is_ours = reason.errno in _NOT_HERE and _belongs(reason.filename, path)
+        if isinstance(reason, WriteError) or not (is_ours or reason.errno in NO_ROOM):
+            raise
+        raise checks.error(
+            "path",
+            f"`{path}`, where nothing can be written ({os.strerror(reason.errno)})",
+            "a folder that this program may write to, on a disk with room",
+            "make room or change the permissions, or choose another folder; what was finished "
+            "before stays",
+            kind=WriteError,
+        ) from reason
+
+
+def _belongs(name, path):
+    """Whether a file is `path`, or lies above or below it."""
+    paths = [os.path.abspath(each) for each in (name or "", path)]
+    return name is not None and os.path.commonpath(paths) in paths
 
 
 @contextlib.contextmanager
@@ -57,7 +120,7 @@ def replacing(path):
         _swept.add(folder)
     # Of two processes that write the same file, the later one wins, with a whole file.
     new = path.with_name(f".partial.{_owner()}.{path.name}")
-    with _marked(new):
+    with _marked(new), writing_to(path.parent):
         try:
             yield new
             os.replace(new, path)
@@ -68,7 +131,8 @@ def replacing(path):
 def write_text(path, text):
     """Write text as UTF-8, whole or not at all; the folder is made where it is missing."""
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as new:
         new.write_text(text, encoding="utf-8")
 
@@ -103,14 +167,15 @@ def replace_directory(directory, marker, owned, argument="directory"):
     Raises:
         ValueError: `directory` is a file, or holds files but no `marker`.
     """
-    target = pathlib.Path(directory).expanduser().resolve()
+    target = user_path(directory, argument).resolve()
     _clean_up_beside(target, owned)
     _check_replaceable(target, marker, argument)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with writing_to(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
     owner = _owner()
     new = target.with_name(f".{target.name}.{owner}.partial")
     room = target.with_name(f".{target.name}.{owner}.old")
-    with _marked(new), _marked(room):
+    with _marked(new), _marked(room), writing_to(target.parent):
         new.mkdir()
         try:
             yield new

@@ -5,6 +5,7 @@ import re
 import shlex
 
 from keras_bld.base import checks
+from keras_bld.base.files import user_path
 from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
 
@@ -97,7 +98,7 @@ def publish_command(
         metadata |= {key: value for key, value in given.items() if value is not None}
         path = save_preset(
             model,
-            (pathlib.Path(folder).expanduser() if folder else SHIPPED) / name,
+            (user_path(folder, "folder") if folder else SHIPPED) / name,
             metadata,
             dtype="float16",
             training_parts=False,

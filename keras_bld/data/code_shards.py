@@ -1,12 +1,14 @@
 """A code store, written: wherever codes come from, an interruption costs one shard at most."""
 
+import contextlib
+import errno
 import os
 import pathlib
 
 import numpy as np
 
 from keras_bld.base import checks
-from keras_bld.base.files import replacing, write_json
+from keras_bld.base.files import NO_ROOM, replacing, write_json
 from keras_bld.base.packing import pack_codes
 from keras_bld.data.code_store import (
     FORMAT,
@@ -108,7 +110,7 @@ def write_code_shards(path, header, batches_of, any_num_shards=False, on_progres
 
 
 def _write_shard(file, batches, report):
-    with replacing(file) as new:
+    with replacing(file) as new, _write_errors():
         writer = import_array_record().ArrayRecordWriter(str(new), WRITER_OPTIONS)
         done = 0
         try:
@@ -130,6 +132,19 @@ def _write_shard(file, batches, report):
             # Renaming may reach the disk before the data does; a crash between would leave an
             # empty shard that looks finished.
             os.fsync(written.fileno())
+
+
+@contextlib.contextmanager
+def _write_errors():
+    """What ArrayRecord raises where the disk is full, as the OSError that it is."""
+    try:
+        yield
+    except RuntimeError as reason:
+        if "write() failed" not in str(reason):
+            raise
+        said = [number for number in NO_ROOM if os.strerror(number) in str(reason)]
+        number = said[0] if said else errno.EIO
+        raise OSError(number, os.strerror(number)) from reason
 
 
 def _claim(path, header, any_num_shards):

@@ -4,13 +4,13 @@ import collections
 import functools
 import hashlib
 import logging
-import pathlib
 import warnings
 
 import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.checks import quoted
+from keras_bld.base.files import user_path
 from keras_bld.base.runs import option
 from keras_bld.data.file_listing import list_images
 from keras_bld.data.held_out import hold_out, name_bytes, without_held_out
@@ -91,7 +91,7 @@ class ImageFolder(ImageSource):
                 "a folder with images",
                 f"pass {option('data_dir', 'FOLDER')}, the folder's path",
             )
-        self.root = pathlib.Path(root).expanduser()
+        self.root = user_path(root, "data_dir")
         self.preprocessing = preprocessing
         self.image_shape = preprocessing.image_shape
         listing = list_images(self.root)

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from keras_bld.base import checks
+from keras_bld.base.files import user_path
 
 # Directories of more presets, separated as in $PATH.
 ENVIRONMENT_VARIABLE = "KERAS_BLD_PRESETS"
@@ -37,7 +38,7 @@ def named_presets():
     """
     folders = list(FOLDERS)
     listed = os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep)
-    folders += [pathlib.Path(folder).expanduser() for folder in reversed(listed) if folder]
+    folders += [user_path(folder, ENVIRONMENT_VARIABLE) for folder in reversed(listed) if folder]
     found = {}
     for folder in folders:
         directories = [path.parent for path in sorted(folder.glob(f"*/{_MARKER}"))]
@@ -59,7 +60,7 @@ def find_preset(preset, marker=_MARKER):
     found = named_presets()
     if isinstance(preset, str) and preset in found:
         return found[preset]
-    directory = pathlib.Path(preset).expanduser()
+    directory = user_path(preset, "preset")
     if (directory / marker).is_file():
         return directory
     if directory.exists():

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_bld.base import checks
-from keras_bld.base.files import replace_directory
+from keras_bld.base.files import replace_directory, user_path
 from keras_bld.base.json_files import check_fields
 from keras_bld.base.version import __version__
 from keras_bld.presets.budget import build_at_most
@@ -120,7 +120,7 @@ def save_preset(
             "files": {name: fingerprint_of(folder / name) for name in (CONFIG, WEIGHTS)},
         }
         (folder / METADATA).write_text(json.dumps(record, indent=2) + "\n")
-    return pathlib.Path(directory).expanduser().resolve()
+    return user_path(directory).resolve()
 
 
 def load_preset(

@@ -9,7 +9,7 @@ import keras
 from keras.config import backend as backend_name
 
 from keras_bld.base import checks
-from keras_bld.base.files import replace_directory
+from keras_bld.base.files import replace_directory, user_path
 from keras_bld.base.quiet import without_notes
 from keras_bld.base.version import __version__
 from keras_bld.presets.training_parts import without_training_parts
@@ -98,7 +98,7 @@ def export_saved_model(
         _write(signatures, parts, folder, verbose)
         (folder / SETTINGS).parent.mkdir()
         (folder / SETTINGS).write_text(json.dumps(record, indent=2) + "\n")
-    return pathlib.Path(path).expanduser().resolve()
+    return user_path(path).resolve()
 
 
 def _write(signatures, parts, folder, verbose):

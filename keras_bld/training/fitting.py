@@ -9,6 +9,7 @@ import warnings
 import keras
 
 from keras_bld.base import checks
+from keras_bld.base.files import writing_to
 from keras_bld.base.finite import FiniteOrNothing, first_not_finite
 from keras_bld.base.runs import say
 from keras_bld.presets.weights_file import inspect_weights
@@ -73,7 +74,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._folder.mkdir(parents=True, exist_ok=True)
         # Not `files.replacing`: what a killed run leaves is large, and the next run overwrites it.
         partial = self._folder / f"partial.{_CHECKPOINT}"
-        self.model.save_weights(partial)
+        with writing_to(self._folder):
+            self.model.save_weights(partial)
         old = finished_epochs(self._folder)
         os.replace(partial, self._folder / f"{epoch + 1:06d}.{_CHECKPOINT}")
         if old and old != epoch + 1:

@@ -7,7 +7,13 @@ import sys
 import pytest
 
 from keras_bld.base import files
-from keras_bld.base.files import replace_directory, replacing, write_json, write_text
+from keras_bld.base.files import (
+    replace_directory,
+    replacing,
+    user_path,
+    write_json,
+    write_text,
+)
 
 pytestmark = pytest.mark.once
 
@@ -206,3 +212,48 @@ def test_what_another_process_is_writing_stays(tmp_path):
         assert first.exists()
         (first / "marker").touch()
     assert (tmp_path / "b" / "content").read_text() == "first" and names(tmp_path) == ["b"]
+
+
+@pytest.mark.parametrize("path", ["a" * 5000, "~nobody_of_this_name/x", "a\0b", "loop", "loop/x"])
+def test_what_no_file_can_be_called(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop", "loop")
+    with pytest.raises(ValueError, match="Invalid `preset`.*Fix: check the path"):
+        user_path(path, "preset")
+
+
+def test_other_paths_are_taken_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/a") == tmp_path / "a"
+    assert user_path(tmp_path / "none" / "\u00e9") == tmp_path / "none" / "\u00e9"
+
+
+def test_a_full_disk_says_what_to_do_and_leaves_nothing(tmp_path, full_disk):
+    (tmp_path / "old").write_text("old")
+    for write in (
+        lambda: write_text(tmp_path / "old", "x" * 10**5),
+        lambda: write_folder(tmp_path / "folder", "x" * 10**5),
+    ):
+        with pytest.raises(OSError, match=f"`{tmp_path}`, where nothing can be written.*Fix: make"):
+            write()
+    assert os.listdir(tmp_path) == ["old"] and (tmp_path / "old").read_text() == "old"
+
+
+def test_a_place_below_a_file_says_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    for write in (
+        lambda: write_text(tmp_path / "file" / "x", "x"),
+        lambda: write_folder(tmp_path / "file" / "x", "x"),
+    ):
+        with pytest.raises(OSError, match="where nothing can be written.*Fix: "):
+            write()
+
+
+def test_errors_of_reading_stay_as_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No such file"), replacing(tmp_path / "x"):
+        (tmp_path / "none").read_text()
+
+
+def write_folder(path, text):
+    with replace_directory(path, "marker", ("marker",)) as folder:
+        (folder / "marker").write_text(text)

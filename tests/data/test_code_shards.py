@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -109,3 +110,13 @@ def test_what_decides_the_codes_is_compared(tmp_path):
     write_code_shards(tmp_path, header(temperature=0.9), batches_of)
     with pytest.raises(ValueError, match="for temperature 0.8; expected .* temperature 0.9"):
         write_code_shards(tmp_path, header(temperature=0.8), batches_of)
+
+
+def test_a_full_disk_says_what_to_do(tmp_path, full_disk):
+    codes = np.zeros((1000, 16, 16, 32), "float32")
+    settings = store_header((16, 16, 32), 1000, 1, [], False, autoencoder_fingerprint=None)
+    with pytest.raises(OSError, match="where nothing can be written.*Fix: make room"):
+        write_code_shards(
+            tmp_path / "codes", settings, lambda start, stop: [(np.zeros(1000), [codes])]
+        )
+    assert os.listdir(tmp_path / "codes") == ["header.json"]

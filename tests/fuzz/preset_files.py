@@ -181,4 +181,5 @@ def _h5_attributes(file, name, group, random):
 _H5_FAULTS = (_h5_values, _h5_replace, _h5_replace, _h5_replace, _h5_link, _h5_names,
               _h5_attributes)  # fmt: skip
 # Not every fault can be done to every array.
-_H5_ERRORS = (KeyError, ValueError, OSError, TypeError, RuntimeError, OverflowError)
+_H5_ERRORS = (KeyError, ValueError, OSError, TypeError, RuntimeError, OverflowError,
+              AttributeError)  # fmt: skip
