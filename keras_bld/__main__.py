@@ -16,6 +16,7 @@ COMMANDS = {
     "generate": "keras_bld.commands.generate:generate_command",
     "presets": "keras_bld.commands.presets:presets_command",
     "publish": "keras_bld.commands.publish:publish_command",
+    "train": "keras_bld.commands.train:train_command",
 }
 
 
@@ -25,6 +26,11 @@ def main(arguments=None):
 
     start.begin_command()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["train"] and arguments[1:] and not arguments[1].startswith("-"):
+        from keras_bld.commands.train import run_recipe
+
+        run_recipe(*arguments[1:])  # its options are the recipe's
+        return
     chosen = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
     tyro.extras.subcommand_cli_from_dict(
         {name: _function(name) for name in chosen},

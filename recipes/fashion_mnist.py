@@ -25,6 +25,7 @@ class FashionMnist(Recipe):
     image_size: int = 32
     image_channels: int = 1
     random_flip: bool = False  # the test images are not mirrored either: shoes point left
+    num_classes = 10
     class_conditional: bool = True
 
     code_channels: int = 16

@@ -17,7 +17,6 @@ ELSEWHERE = {
     "base/backend/trainer.py": "base/test_backend.py",
     "base/lazy_names.py": "test_public_names.py",
     "base/tensorflow_batches.py": "base/test_datasets.py",
-    "base/optional.py": "test_imports.py",
     "base/quiet.py": "base/test_start.py",
     "base/version.py": "test_public_names.py",
     "benchmark/data_section.py": "benchmark/test_command.py",
@@ -46,6 +45,7 @@ ELSEWHERE = {
     "serving/openvino_codec.py": "serving/test_openvino_autoencoder.py",
     "serving/openvino_graph.py": "serving/test_openvino_denoiser.py",
     "training/estimate.py": "training/test_runner.py",
+    "training/made_data.py": "recipes/test_recipes.py",
     "training/pictures.py": "training/test_runner.py",
     "zoo/catalogue.py": "zoo/test_listing.py",
 }

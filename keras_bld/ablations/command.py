@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from keras_bld.ablations.study import Study, run_study
-from keras_bld.base.runs import say
+from keras_bld.base.runs import recipe_program, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,8 @@ def ablations_command(arguments=None, description=None):
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and not words[0].startswith("-"):
         words = ["--table", *words]
-    chosen = tyro.cli(_Arguments, args=words, description=description)
+    chosen = tyro.cli(
+        _Arguments, args=words, prog=recipe_program("ablations"), description=description
+    )
     fields = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(Study)}
     say(f"{run_study(chosen.table, Study(**fields))}")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_bld.base.files import write_json, write_text
-from keras_bld.base.runs import command_line
+from keras_bld.base.runs import command_line, recipe_program
 
 _HEADS = {
     "bits": "bits an image",
@@ -47,7 +47,7 @@ def write_table(folder, name, study, network, found):
     for row, results in found:
         cells = [_cell(results, column) for column in columns]
         lines.append(f"| {row.name.replace('_', ' ')} | {' | '.join(cells)} | {row.paper} |")
-    command = command_line(f"recipes/ablations.py {name}", study)
+    command = command_line(f"{recipe_program('ablations')} {name}", study)
     write_text(folder / f"{name}.md", "\n".join([*lines, "", "```sh", command, "```", ""]))
     content = {"command": command, "study": dataclasses.asdict(study)}
     if network is not None:

@@ -11,13 +11,32 @@ from keras_bld.base.json_files import read_json
 
 # How many commands are running in this process (a recipe's `main` is one); threads see it, too.
 _COMMANDS: list[object] = []
+# What starts a recipe in this process, in place of `python recipes/NAME.py`.
+_RECIPE_PROGRAMS: list[str] = []
+
+
+@contextlib.contextmanager
+def recipes_run_as(program):
+    """Within the block a recipe is what `program NAME` runs, as in "keras-bld train digits"."""
+    _RECIPE_PROGRAMS.append(program)
+    try:
+        yield
+    finally:
+        _RECIPE_PROGRAMS.pop()
+
+
+def recipe_program(name):
+    """How whoever runs this starts a recipe, for `command_line`."""
+    if _RECIPE_PROGRAMS:
+        return f"{_RECIPE_PROGRAMS[-1]} {name}"
+    return f"python recipes/{name}.py"
 
 
 def command_line(program, settings, left_out=()):
     """The command that gives a program these settings, as the shell takes it.
 
     Args:
-        program: what comes after `python`, with what stands before the options.
+        program: the program, with what stands before the options.
         settings: dataclass instance; tyro's form of its fields that differ from their defaults.
         left_out: names of fields that say nothing about the result.
     """
@@ -31,7 +50,7 @@ def command_line(program, settings, left_out=()):
         else:
             items = value if isinstance(value, tuple) else (value,)
             words += [f"--{flag}", *map(str, items)]
-    return shlex.join(["python", *program.split(), *words])
+    return shlex.join([*program.split(), *words])
 
 
 def _flat_fields(settings, defaults=None):
@@ -65,7 +84,7 @@ def claim_folder(path, settings, free=(), defaults=None):
         )
         earlier = {**json.loads(json.dumps(defaults or {}, default=dataclasses.asdict)), **there}
         differences = ", ".join(
-            f"{name}={value!r} (there: {earlier.get(name)!r})"
+            f"{option(name, value)} (there: {_words(earlier.get(name))})"
             for name, value in settings.items()
             if name not in free and earlier.get(name) != value
         )
@@ -114,8 +133,16 @@ def option(name, value):
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             return _switch(flag, value)
-        return f"--{flag} {shlex.quote(str(value))}"
+        return f"--{flag} {_words(value)}"
     return f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
+
+
+def _words(value):
+    """A value as the shell takes it, where a command runs; else as Python does."""
+    if not _COMMANDS:
+        return repr(value)
+    items = value if isinstance(value, list | tuple) else [value]
+    return " ".join(shlex.quote(str(item)) for item in items)
 
 
 def _switch(flag, is_on):

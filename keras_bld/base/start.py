@@ -34,7 +34,7 @@ WITHOUT_KERAS = frozenset(
     base.version
     __main__ benchmark benchmark.command
     commands commands.convert commands.encode commands.evaluate commands.generate commands.presets
-    commands.publish commands.sampler_options
+    commands.publish commands.sampler_options commands.train
     diffusion diffusion.conditioning diffusion.method_options diffusion.posterior
     diffusion.sampling diffusion.signal_levels diffusion.targets
     presets presets.fields presets.locate presets.reading

@@ -4,6 +4,7 @@ import warnings
 
 from keras_bld.autoencoder import CodeAutoencoder, Decoder, Encoder
 from keras_bld.base import checks
+from keras_bld.base.optional import install_command
 from keras_bld.diffusion import BernoulliDenoiser
 from keras_bld.serving.openvino_codec import OpenVinoCodec
 from keras_bld.serving.openvino_program import PRECISIONS, has_bfloat16
@@ -34,7 +35,7 @@ def inference_engine(model, target="openvino", precision="bfloat16"):
     try:
         import openvino
     except ImportError:
-        _stay("OpenVINO is not installed: pip install 'keras_bld[serve]'")
+        _stay(f"OpenVINO is not installed: {install_command('serve')}")
         return None
     try:
         engine = _build(model, precision)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from keras_bld.base import checks
-from keras_bld.base.runs import command_line
+from keras_bld.base.runs import command_line, recipe_program
 from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
 from keras_bld.data import DataSet
-from keras_bld.data.splits import FOLDER
+from keras_bld.data.splits import FOLDER, TFDS_PREFIX
 from keras_bld.diffusion.sampling import Sampling
 from keras_bld.diffusion.signal_levels import KINDS
 from keras_bld.diffusion.targets import TARGETS
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # as in diffusion/sampling.py
 else:
     _Bottleneck, _Schedule, _Target = Literal[*BOTTLENECKS], Literal[*KINDS], Literal[*TARGETS]
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
+SETTINGS_FILE = "recipe.json"  # of the run in a work directory
 _SMOKE_CELLS = 8
 _NOT_IN_COMMAND = ("stage", "work_dir", "dry_run")
 
@@ -173,6 +174,8 @@ class Recipe:
     name: ClassVar[str] = "recipe"
     # The data set as `keras_bld.data.DataSet` names it.
     data_name: ClassVar[str] = FOLDER
+    # Classes of the data set, where they are known without it: for a dry run.
+    num_classes: ClassVar[int | None] = None
     # Who made the data set, and its licence; for the metadata of presets.
     data_credit: ClassVar[str | None] = None
     # Name of the encoder of `wordings` (keras_bld.text.SENTENCE_ENCODERS), for `generate --prompt`.
@@ -298,6 +301,13 @@ class Recipe:
             )
 
     @property
+    def may_be_made(self):
+        """Whether images may be made where those of TFDS are not here: for a smoke run."""
+        is_of_tfds = str(self.data_name).startswith(TFDS_PREFIX)
+        has_classes = self.num_classes is not None or not self.class_conditional
+        return self.smoke and self.data_dir is None and is_of_tfds and has_classes
+
+    @property
     def image_shape(self):
         """(height, width, channels) of the images."""
         return (self.image_size, self.image_size, self.image_channels)
@@ -322,7 +332,7 @@ class Recipe:
     @property
     def command(self):
         """The command line that trains this recipe."""
-        return command_line(f"recipes/{self.name}.py", self, left_out=_NOT_IN_COMMAND)
+        return command_line(recipe_program(self.name), self, left_out=_NOT_IN_COMMAND)
 
     def on_crops(self):
         """The recipe as stage 1 trains it, with images of `autoencoder_crop_size`.

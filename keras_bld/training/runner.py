@@ -31,7 +31,8 @@ from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures
 from keras_bld.training.estimate import describe
 from keras_bld.training.fitting import finished_epochs, fit_resumably, make_optimizer
-from keras_bld.training.recipe import STAGES
+from keras_bld.training.made_data import MadeSource, real_or_made
+from keras_bld.training.recipe import SETTINGS_FILE, STAGES
 from keras_bld.zoo import load_preset, read_metadata, save_preset
 
 _NUM_VALIDATION_IMAGES = 512
@@ -221,8 +222,7 @@ class Runner:
 
     def build_diffusion(self, autoencoder=None):
         """The diffusion of the recipe before training, around a trained autoencoder or none."""
-        class_names = self._source("train").class_names if self.recipe.class_conditional else None
-        return models.build_diffusion(self.recipe, class_names, self._wordings, autoencoder)
+        return models.build_diffusion(self.recipe, self._class_names(), self._wordings, autoencoder)
 
     def _trained_autoencoder(self):
         path = self.folder / "autoencoder" / "preset"
@@ -253,9 +253,16 @@ class Runner:
 
     # Data ----------------------------------------------------------------------------------
 
+    def _class_names(self):
+        if not self.recipe.class_conditional:
+            return None
+        if self.recipe.dry_run and self.recipe.num_classes is not None:
+            return list(map(str, range(self.recipe.num_classes)))  # their number is all it needs
+        return self._source("train").class_names
+
     def _source(self, split):
         if split not in self._sources:
-            source = self.recipe.source(split)
+            source = real_or_made(self.recipe, split)
             if self.recipe.class_conditional and not source.class_names:
                 # Now, and not when stage 1 has trained for hours.
                 raise checks.error(
@@ -353,7 +360,7 @@ class Runner:
             free += self.recipe.diffusion_fields
         settings = {"name": self.recipe.name, **dataclasses.asdict(self.recipe)}
         defaults = {field.name: field.default for field in dataclasses.fields(self.recipe)}
-        claim_folder(self.folder / "recipe.json", settings, free, defaults)
+        claim_folder(self.folder / SETTINGS_FILE, settings, free, defaults)
 
     def _results_key(self):
         """What samples and scores depend on: the trained preset and the free settings."""
@@ -404,7 +411,9 @@ class Runner:
     def _data_metadata(self):
         """What was trained on and held out, and the names of the classes that the model knows."""
         train = self._source("train")
-        found = {"trained_on": self.recipe.trained_on(train, self._source("held_out"))}
+        found = {}
+        if not isinstance(train, MadeSource):
+            found["trained_on"] = self.recipe.trained_on(train, self._source("held_out"))
         if isinstance(train, CaptionedFolder):
             # What the wordings are numbered by.
             found["captions"] = list(train.class_names)

@@ -26,11 +26,11 @@ class Settings:
 
 
 def words_of(settings, **options):
-    return shlex.split(command_line("recipes/own.py", settings, **options))[2:]
+    return shlex.split(command_line("python recipes/own.py", settings, **options))[2:]
 
 
 def test_a_command_holds_what_differs_from_the_defaults():
-    assert command_line("-m keras_bld evaluate", Settings()) == "python -m keras_bld evaluate"
+    assert command_line("keras-bld evaluate", Settings()) == "keras-bld evaluate"
     changed = Settings("my photos", random_flip=False, widths=(1, 2, 4), seed=3)
     assert words_of(changed, left_out=("seed",)) == [
         *("--folder", "my photos", "--no-random-flip", "--widths", "1", "2", "4")

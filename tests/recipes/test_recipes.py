@@ -72,6 +72,33 @@ def test_smoke_run(name, tmp_path):
         assert tuple(metadata["class_names"]) == sources["train"].class_names
 
 
+@pytest.mark.once
+def test_imagenet_is_described_without_imagenet(capsys):
+    Runner(recipe_class("imagenet_cond")(dry_run=True, smoke=True)).run()
+    assert "tfds:imagenet2012" not in capsys.readouterr().err
+    model = Runner(recipe_class("imagenet_cond")(dry_run=True, smoke=True)).build_diffusion()
+    assert model.denoiser.num_classes == 1000
+
+
+@pytest.mark.once
+def test_a_smoke_run_of_imagenet_makes_its_images(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("keras_bld.training.recipe.DataSet.open", _not_here)
+    runner = Runner(recipe_class("imagenet_cond")(smoke=True, work_dir=str(tmp_path)))
+    train, held_out = (runner._source(split) for split in ("train", "held_out"))
+    assert train.num_classes == held_out.num_classes == 1000
+    assert train[3]["image"].shape == (128, 128, 3) and len(train) > len(held_out)
+    assert "train: made images, enough for a smoke run. No prepared" in capsys.readouterr().out
+    assert "trained_on" not in runner._data_metadata()
+    for given in ({"smoke": False}, {"data_dir": str(tmp_path)}):
+        recipe = recipe_class("imagenet_cond")(**{"smoke": True, **given})
+        with pytest.raises(FileNotFoundError, match="No prepared"):
+            Runner(recipe)._source("train")
+
+
+def _not_here(self, *arguments, **options):
+    raise FileNotFoundError("No prepared data set.")
+
+
 @pytest.mark.slow
 def test_digits_as_a_newcomer_starts_it(tmp_path):
     command = [sys.executable, "recipes/digits.py", "--smoke", "--work-dir", str(tmp_path)]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from dataclasses import dataclass
 
@@ -68,6 +69,31 @@ def test_what_cannot_be_read_may_be_left_out_of_a_run_that_has_begun(photos, mon
     assert len(read) == 4
     recipe = json.loads((photos.parent / "run" / "recipe.json").read_text())
     assert recipe["on_error"] == "skip"
+
+
+def test_settings_that_are_not_given_are_those_of_the_run(photos, monkeypatch, capsys):
+    """The second command says what differs, and is refused where it contradicts."""
+    recipes = []
+
+    def claim(self):
+        self._claim_folder()
+        recipes.append(self.recipe)
+
+    monkeypatch.setattr(runner.Runner, "run", claim)
+    here = ["--work-dir", str(photos.parent / "run")]
+    words = ["--data-dir", str(photos), "--width", "16", "--random-flip", "--num-steps", "3"]
+    main(Photos, [*here, *words, "--autoencoder-crop-size", "4", "--seed", "5"])
+    assert capsys.readouterr().out == ""
+    main(Photos, [*here, "--stage", "sample", "--guidance-scale", "2"])
+    assert "settings that are not given are those of the run" in capsys.readouterr().out
+    first, second = recipes
+    assert second.sampling == first.sampling.replace(guidance_scale=2.0)
+    assert second == dataclasses.replace(first, stage="sample", sampling=second.sampling)
+    with pytest.raises(SystemExit, match=r"--seed 6 \(there: 5\).*or leave those settings out"):
+        main(Photos, [*here, "--seed=6"])
+    (photos.parent / "run" / "recipe.json").write_text('{"name": "photos", "seed": "many"}')
+    with pytest.raises(SystemExit, match=r"error: .*recipe\.json \(seed is 'many'\)"):
+        main(Photos, here)
 
 
 @pytest.mark.parametrize(
