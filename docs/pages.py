@@ -273,7 +273,7 @@ def _with_error(metric, digits):
 
 def _public(command):
     """A command without the places of the machine that ran it."""
-    command = command.replace("python -m keras_bld ", "keras-bld ")
+    command = re.sub(r" --out \S+", "", command.replace("python -m keras_bld ", "keras-bld "))
     return re.sub(
         r"(--data) \S*/(\S+)", lambda found: f"{found[1]} {found[2].upper()}_FOLDER", command
     )
