@@ -107,7 +107,8 @@ def _sampler(settings):
     return (
         f"{sampling['num_steps']} steps, temperature {sampling['temperature']:g} of the"
         f" {'whole prediction' if sampling['tempering'] == 'logits' else 'network alone'}, guidance"
-        f" {sampling['guidance_scale']:g}, last step {sampling['final']}d"
+        f" {sampling['guidance_scale']:g}, last step"
+        f" {'drawn' if sampling['final'] == 'sample' else 'thresholded'}"
     )
 
 
