@@ -14,6 +14,8 @@ from keras_bld.base.batch_forms import as_array, pack_batch, unpack_batch
 from keras_bld.base.datasets import FirstLook, is_dataset, looked_at
 from keras_bld.base.finite import FiniteOrNothing, check_logs
 
+_OPTIMIZER_IS_BUILT = "optimizer_is_built"
+
 
 class Trainable(RepairedTraining):
     """Mixin of built Keras models, before `keras.Model`: nothing goes wrong in silence.
@@ -72,6 +74,22 @@ class Trainable(RepairedTraining):
         """In words, why the losses `names` are not finite; None where that is not known."""
 
     # Keras's methods ------------------------------------------------------------------------
+
+    def get_compile_config(self):
+        """How the model is compiled, and whether the optimizer has variables yet."""
+        config = super().get_compile_config()
+        return config and {**config, _OPTIMIZER_IS_BUILT: self.optimizer.built}
+
+    def compile_from_config(self, config):
+        """Compile as the saved model was; Keras asks for it where `compile` is ours.
+
+        An optimizer that had no variables gets none: Keras would warn that they are not loaded.
+        """
+        config = dict(config)
+        is_built = config.pop(_OPTIMIZER_IS_BUILT, True)
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if is_built:
+            self.build_optimizer()
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.fit`, after a look at the data; it ends at a loss that is not finite."""

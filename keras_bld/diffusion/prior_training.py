@@ -27,11 +27,6 @@ class PriorTraining(Trainable):
             jit_compile = prefers_xla(self.denoiser) or "auto"
         super().compile(optimizer, *args, jit_compile=jit_compile, **kwargs)
 
-    def compile_from_config(self, config):
-        """Compile as the saved model was; Keras asks for it where `compile` is ours."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
     def train_step(self, *args):
         """One step of Algorithm 1. JAX passes its state before the data, the others data alone."""
         *state, data = args
