@@ -13,9 +13,12 @@ COMMANDS = {
     "demo": "keras_bld.commands.demo:demo_command",
     "encode": "keras_bld.commands.encode:encode_command",
     "evaluate": "keras_bld.commands.evaluate:evaluate_command",
+    "export": "keras_bld.commands.export:export_command",
     "generate": "keras_bld.commands.generate:generate_command",
+    "inpaint": "keras_bld.commands.inpaint:inpaint_command",
     "presets": "keras_bld.commands.presets:presets_command",
     "publish": "keras_bld.commands.publish:publish_command",
+    "reconstruct": "keras_bld.commands.reconstruct:reconstruct_command",
     "train": "keras_bld.commands.train:train_command",
 }
 

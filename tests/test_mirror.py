@@ -28,6 +28,8 @@ ELSEWHERE = {
     "benchmark/torch_peer/inference.py": "benchmark/torch_peer/test_cases.py",
     "benchmark/torch_peer/loading.py": "benchmark/torch_peer/test_cases.py",
     "commands/generated.py": "commands/test_generate.py",
+    "commands/outputs.py": "commands/test_inpaint.py",
+    "commands/picture_files.py": "commands/test_inpaint.py",
     "commands/sampler_options.py": "commands/test_generate.py",
     "commands/tools.py": "commands/test_generate.py",
     "conversion/safetensors_checkpoint.py": "conversion/test_checkpoint.py",

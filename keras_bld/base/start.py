@@ -33,8 +33,9 @@ WITHOUT_KERAS = frozenset(
     base.notebook base.optional base.processor base.progress base.quiet base.runs base.start
     base.version
     __main__ benchmark benchmark.command
-    commands commands.convert commands.demo commands.encode commands.evaluate commands.generate
-    commands.presets commands.publish commands.sampler_options commands.train
+    commands commands.convert commands.demo commands.encode commands.evaluate commands.export
+    commands.generate commands.inpaint commands.outputs commands.presets commands.publish
+    commands.reconstruct commands.sampler_options commands.train
     diffusion diffusion.conditioning diffusion.method_options diffusion.posterior
     diffusion.sampling diffusion.signal_levels diffusion.targets
     presets presets.fields presets.locate presets.reading

@@ -5,7 +5,6 @@ import pathlib
 import time
 from typing import Literal
 
-from keras_bld.base import checks
 from keras_bld.base.runs import short_errors
 
 _LARGEST_BATCH = 128
@@ -53,13 +52,14 @@ def encode_command(
     """
     from keras_bld.base.batching import comfortable_batch_size
     from keras_bld.base.progress import progress_bar
+    from keras_bld.commands.tools import load_autoencoder
     from keras_bld.commands.trained_on import data_set_of
     from keras_bld.data import write_code_store
     from keras_bld.presets.fingerprint import autoencoder_fingerprint
     from keras_bld.presets.reading import read_metadata
 
     with short_errors(resumable=True):
-        autoencoder = _autoencoder(preset)
+        autoencoder = load_autoencoder(preset)
         image_shape = tuple(autoencoder.image_shape)
         given = {"class_folders": class_folders, "crop": crop, "on_error": on_error}
         given = {name: value for name, value in given.items() if value is not None}
@@ -84,24 +84,6 @@ def encode_command(
             )
             show(len(store))
     _report(store, source, there, time.monotonic() - begun)
-
-
-def _autoencoder(preset):
-    """The autoencoder of a preset, or inside of one."""
-    from keras_bld.autoencoder import CodeAutoencoder
-    from keras_bld.zoo import load_preset
-
-    model = load_preset(preset)
-    autoencoder = getattr(model, "autoencoder", model)
-    if not isinstance(autoencoder, CodeAutoencoder):
-        raise checks.error(
-            "preset",
-            f"{preset!r}, a {type(model).__name__} without an autoencoder",
-            "an autoencoder, or a BinaryLatentDiffusion with one",
-            "pass the preset of stage 1, such as runs/NAME/autoencoder/preset",
-        )
-    checks.check_binary_codes(autoencoder, "preset")
-    return autoencoder
 
 
 def _report(store, source, there, seconds):

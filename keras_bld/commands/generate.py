@@ -5,10 +5,10 @@ from typing import Literal
 
 from keras_bld.base import checks
 from keras_bld.base.runs import short_errors
+from keras_bld.commands.outputs import check_picture_name
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
 
 _LARGEST_BATCH = 32
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def generate_command(
@@ -63,11 +63,10 @@ def generate_command(
         metadata = read_metadata(preset)  # before Keras is imported
         from keras_bld.base.batching import comfortable_batch_size
         from keras_bld.commands.generated import claim_images, make_files, make_sheet, make_store
+        from keras_bld.commands.tools import load_image_model
         from keras_bld.text.label_conditions import condition_cycle
-        from keras_bld.zoo import load_preset
 
-        model = load_preset(preset, expected_class="BinaryLatentDiffusion")
-        _check_model(model, preset)
+        model = load_image_model(preset)
         if batch_size is None:
             largest = min(_LARGEST_BATCH, num_images)
             batch_size = comfortable_batch_size(model.autoencoder.image_shape, largest)
@@ -102,14 +101,4 @@ def _check_outputs(out, out_dir, out_store):
         )
     if out is not None:
         # Before the work, not after it.
-        checks.check_choice("the suffix of out", pathlib.Path(out).suffix.lower(), _SUFFIXES)
-
-
-def _check_model(model, preset):
-    if model.autoencoder is None:
-        raise checks.error(
-            "preset",
-            f"{preset!r}, a model without an autoencoder",
-            "a model that makes images",
-            "convert or save it together with its autoencoder",
-        )
+        check_picture_name(out)

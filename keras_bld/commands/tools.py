@@ -1,6 +1,9 @@
 """Tools that the commands around trained models share."""
 
+from keras_bld.autoencoder import CodeAutoencoder
+from keras_bld.base import checks
 from keras_bld.data.code_store import shard_name, shard_starts
+from keras_bld.zoo import load_preset
 
 
 def images_written(store, earlier_files):
@@ -12,3 +15,31 @@ def images_written(store, earlier_files):
         for shard in range(num_shards)
         if shard_name(shard, num_shards) not in earlier_files
     )
+
+
+def load_autoencoder(preset):
+    """The autoencoder of a preset, or inside of one."""
+    model = load_preset(preset)
+    autoencoder = getattr(model, "autoencoder", model)
+    if not isinstance(autoencoder, CodeAutoencoder):
+        raise checks.error(
+            "preset",
+            f"{preset!r}, a {type(model).__name__} without an autoencoder",
+            "an autoencoder, or a BinaryLatentDiffusion with one",
+            "pass the preset of stage 1, such as runs/NAME/autoencoder/preset",
+        )
+    checks.check_binary_codes(autoencoder, "preset")
+    return autoencoder
+
+
+def load_image_model(preset):
+    """The `BinaryLatentDiffusion` of a preset, with its autoencoder."""
+    model = load_preset(preset, expected_class="BinaryLatentDiffusion")
+    if model.autoencoder is None:
+        raise checks.error(
+            "preset",
+            f"{preset!r}, a model without an autoencoder",
+            "a model that makes images",
+            "convert or save it together with its autoencoder",
+        )
+    return model

@@ -181,7 +181,7 @@ class CodeStore:
                 takes the labels' place, such as embeddings of texts; needs `labels=True`.
 
         Returns:
-            A `grain.IterDataset`, which `fit` accepts, of uint8 packed codes (batch, *packed_shape), or of tuples with
+            A `grain.IterDataset` of uint8 packed codes (batch, *packed_shape), or of tuples with
             int32 labels (batch,), or with what `condition` makes of them.
 
         Raises:

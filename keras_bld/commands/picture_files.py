@@ -1,0 +1,71 @@
+"""Picture files as a model takes them: its size, its channels, and a mask of the same cut."""
+
+import numpy as np
+
+from keras_bld.base import checks
+from keras_bld.base.checks import quoted
+from keras_bld.data import ImagePreprocessing
+from keras_bld.data.images import open_image
+
+
+def read_pictures(files, image_shape):
+    """Read picture files: the largest centred square of each, in the model's size.
+
+    Args:
+        files: paths.
+        image_shape: (height, width, channels) of the model; a square.
+
+    Returns:
+        uint8 array (len(files), *image_shape).
+
+    Raises:
+        FileNotFoundError, ValueError: a file that is not there, or no picture.
+    """
+    read = _preprocessing(image_shape, image_shape[-1])
+    return np.stack([read(file) for file in files])
+
+
+def read_mask(file, picture, image_shape):
+    """Read the mask of a picture: white, or light, where new content goes.
+
+    Args:
+        file: path of the mask.
+        picture: path of the picture that it belongs to; cut in the same way.
+        image_shape: of the model.
+
+    Returns:
+        bool array (height, width).
+
+    Raises:
+        FileNotFoundError, ValueError: a file that is not there, no picture, of another size than
+            `picture`, or black everywhere.
+    """
+    sizes = [open_image(path, 1).size for path in (file, picture)]
+    if sizes[0] != sizes[1]:
+        mask_size, size = (" x ".join(map(str, pixels)) for pixels in sizes)
+        raise checks.error(
+            "mask",
+            f"{quoted(file)}, {mask_size} pixels",
+            f"the size of the picture, {size}",
+            "paint it over a copy of the picture",
+        )
+    mask = _preprocessing(image_shape, 1)(file)[..., 0] > 127
+    if not mask.any():
+        raise checks.error(
+            "mask",
+            f"{quoted(file)}, which is black where the model looks",
+            "white where new content goes",
+            "paint white within the largest centred square",
+        )
+    return mask
+
+
+def _preprocessing(image_shape, num_channels):
+    if image_shape[0] != image_shape[1]:
+        raise checks.error(
+            "preset",
+            f"a model of {image_shape[0]} x {image_shape[1]} pixels",
+            "a model of square images",
+            "call it in Python with arrays of its size",
+        )
+    return ImagePreprocessing(image_shape[0], num_channels)
