@@ -159,6 +159,7 @@ class CodeStore:
         num_threads=None,
         prefetch_batches=8,
         condition=None,
+        named=False,
     ):
         """Return batches of packed codes as a `grain.IterDataset`, which `fit` accepts.
 
@@ -179,6 +180,8 @@ class CodeStore:
             prefetch_batches: batches that are read ahead.
             condition: callable (labels (batch,), `numpy.random.Generator` of this batch) -> what
                 takes the labels' place, such as embeddings of texts; needs `labels=True`.
+            named: whether codes come as {"packed_codes": codes}, which `fit` of a model whose
+                images have the same shape (f = 1) takes for nothing else.
 
         Returns:
             A `grain.IterDataset` of uint8 packed codes (batch, *packed_shape), or of tuples with
@@ -203,6 +206,7 @@ class CodeStore:
             codes, code_labels = self.read(indices, flipped)
             if condition is not None:
                 code_labels = condition(code_labels, generator)
+            codes = {"packed_codes": codes} if named else codes
             return (codes, code_labels) if labels else codes
 
         # Indices are shuffled and batched, and then read together: one call for each shard.

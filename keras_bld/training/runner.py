@@ -345,7 +345,8 @@ class Runner:
             labels=labels,
             start_batch=start,
             condition=condition,
-        ).map(_as_packed_codes)
+            named=True,
+        )
 
     def _prefers_xla(self, model):
         reads_codes = self.recipe.codes == "store"
@@ -439,13 +440,6 @@ class Runner:
             raise FileNotFoundError(
                 f"`{path}` is not there. Fix: run the recipe with --stage {stage} (or all) first."
             )
-
-
-def _as_packed_codes(batch):
-    """A batch of a store that says what it holds: by its shape alone it could be images."""
-    if isinstance(batch, tuple):
-        return {"packed_codes": batch[0]}, *batch[1:]
-    return {"packed_codes": batch}
 
 
 def _center(images, side):

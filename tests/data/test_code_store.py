@@ -400,3 +400,12 @@ def test_a_condition_takes_the_place_of_labels(tmp_path):
     np.testing.assert_array_equal(later, made[4][1])
     with pytest.raises(ValueError, match="labels=True"):
         store.batches(5, condition=condition)
+
+
+def test_batches_may_say_what_they_hold(tmp_path):
+    store = write(tmp_path)
+    plain, named = (take(store.batches(5, seed=3, labels=True, named=yes), 1) for yes in (0, 1))
+    ((codes, labels),), ((inputs, same_labels),) = plain, named
+    assert list(inputs) == ["packed_codes"]
+    np.testing.assert_array_equal(inputs["packed_codes"], codes)
+    np.testing.assert_array_equal(same_labels, labels)
