@@ -14,7 +14,13 @@ def test_same_noise_gives_the_same_codes(denoisers, codes, num_steps, guidance_s
     labels = np.array([2, 0, 1], "int32")
     noise = np.random.default_rng(1).random((num_steps + 1, *codes.shape), "float32")
     received = ours.generate_codes(
-        3, labels=labels, num_steps=num_steps, guidance_scale=guidance_scale, noise=noise
+        3,
+        labels=labels,
+        num_steps=num_steps,
+        guidance_scale=guidance_scale,
+        noise=noise,
+        final="threshold",
+        tempering="logits",
     )
     expected = sample_codes(
         peer,
