@@ -4,7 +4,7 @@ from PIL import Image
 from small_models import small_autoencoder
 
 from keras_bld.__main__ import main
-from keras_bld.commands import generate as generate_command
+from keras_bld.commands.generated import claim_images
 from keras_bld.data import CodeStore
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
@@ -264,7 +264,7 @@ def test_what_a_killed_program_left_does_not_claim_the_folder(tmp_path):
     (tmp_path / ".partial.0a1b2c3d-1-0a1b2c3d.000000.png").write_bytes(b"")
     (tmp_path / "000001.png").write_bytes(b"\x89PNG\r\n\x1a\nhalf")
     for settings in (command_of_the_first, other):
-        generate_command._claim(tmp_path, {}, settings)
+        claim_images(tmp_path, {}, settings)
     Image.new("L", (2, 2)).save(tmp_path / "000002.png")
     with pytest.raises(ValueError, match="holds images of another run"):
-        generate_command._claim(tmp_path, {}, command_of_the_first)
+        claim_images(tmp_path, {}, command_of_the_first)

@@ -99,7 +99,7 @@ def test_other_configurations(name):
         expected = plain_torch.criticise(state, sizes, torch.tensor(images)).numpy()
         check_close(logits_of(model.critic, images), expected, IMAGE_TOLERANCE)
     # Every variable has its tensor, every other tensor its reason.
-    variables = [variable for variable in model.weights if variable.name != "num_training_steps"]
+    variables = [variable for variable in model.weights if variable.name != "num_steps_taken"]
     assert len(report.placed) == len(variables)
     assert report.num_weights == sum(math.prod(variable.shape) for variable in variables)
     assert len(report.placed) + len(report.left_over) == len(state)
