@@ -4,6 +4,7 @@ import pytest
 import torch
 from conversion import plain_torch
 from conversion.plain_torch import DenoiserSizes
+from diffusion.published import SAMPLER
 from harness import shared_file
 
 from keras_bld.base.backend import compile_function
@@ -56,7 +57,7 @@ def test_published_trajectory(published):
         labels=reference.get("condition"),
         temperature=float(reference["trajectory/temperature"]),
         guidance_scale=float(reference["trajectory/omega"]),
-        posterior="plug_in",
+        **SAMPLER,
         noise=reference["trajectory/uniforms"].reshape(17, 3, 4, 4, 16),
         return_trajectory=True,
     )
@@ -129,7 +130,7 @@ def test_sampling_with_text(name):
     text = condition_of(sizes, generator)
     noise = generator.uniform(size=(2, 2, *model.code_shape)).astype("float32")
     codes = model.generate_codes(
-        2, text_embeddings=text, num_steps=1, guidance_scale=3.0, noise=noise
+        2, text_embeddings=text, num_steps=1, guidance_scale=3.0, noise=noise, **SAMPLER
     )
     start = torch.tensor(noise[0] < 0.5).float().flatten(1, 2)
     last = torch.full((2,), sizes.num_training_steps)

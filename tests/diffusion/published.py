@@ -7,6 +7,8 @@ from harness import shared_file
 
 from keras_bld.diffusion import BernoulliDenoiser
 
+# How the published code samples.
+SAMPLER = {"posterior": "plug_in", "final": "threshold", "tempering": "logits"}
 MODELS = ("denoiser_uncond", "denoiser_class")
 CODE_SHAPE = (4, 4, 16)
 NUM_STEPS = 16

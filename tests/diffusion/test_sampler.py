@@ -1,6 +1,13 @@
 import numpy as np
 import pytest
-from diffusion.published import MODELS, NUM_STEPS, as_grid, condition_of, published_denoiser
+from diffusion.published import (
+    MODELS,
+    NUM_STEPS,
+    SAMPLER,
+    as_grid,
+    condition_of,
+    published_denoiser,
+)
 from diffusion.published import reference as published_arrays
 from harness import check_eager_equals_compiled, to_numpy
 from keras import ops
@@ -14,7 +21,6 @@ from keras_bld.diffusion.sampling import FINALS, TEMPERINGS, uniform_grid
 from keras_bld.diffusion.targets import TARGETS
 
 POSTERIORS = ("exact", "plug_in")
-PUBLISHED = {"posterior": "plug_in", "final": "threshold", "tempering": "logits"}
 T = 8
 
 
@@ -59,7 +65,7 @@ def test_published_trajectory(name):
         num_steps=NUM_STEPS,
         temperature=float(published["temperature"]),
         guidance_scale=float(published["omega"]),
-        **PUBLISHED,
+        **SAMPLER,
         noise=as_grid(published["uniforms"]),
         return_trajectory=True,
     )
