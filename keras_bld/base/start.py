@@ -17,7 +17,7 @@ from keras_bld.base import processor
 from keras_bld.base.quiet import silence_tensorflow, without_log_lines
 
 _PACKAGE = "keras_bld."
-# Their modules register the Keras classes of the library.
+# Their modules register the Keras classes of the library, and the presets.
 _ROOMS = (
     "autoencoder",
     "baselines",
@@ -25,6 +25,7 @@ _ROOMS = (
     "diffusion.model",
     "diffusion.schedule",
     "metrics",
+    "zoo",  # tells `from_preset` of every class where the shipped presets are
 )
 # What commands know before they work, such as to print their help: none of it imports Keras.
 WITHOUT_KERAS = frozenset(

@@ -55,8 +55,8 @@ class Trainable(RepairedTraining):
         Returns:
             The kind of x.
         """
-        self.look_at_y(batch.y, len(batch.x))
         kind = self.look_at_x(batch.x, batch.kind)
+        self.look_at_y(batch.y, len(batch.x))
         check_sample_weight(batch.sample_weight, len(batch.x))
         return kind
 

@@ -55,6 +55,14 @@ print(time.process_time())
     assert float(run_in_new_process(code).split()[-1]) < 1.0
 
 
+def test_a_class_knows_the_shipped_presets_by_itself():
+    code = """
+from keras_bld.diffusion import BinaryLatentDiffusion
+print(BinaryLatentDiffusion.from_preset("bld_digits_16").code_shape)
+"""
+    assert run_in_new_process(code).strip() == "(4, 4, 16)"
+
+
 def test_a_backend_that_is_not_there_is_an_error_each_time():
     code = """
 import keras_bld
