@@ -153,13 +153,13 @@ def damage_states(folder, random):
 
 def read_states(folder):
     from keras_bld.base.runs import claim_folder
-    from keras_bld.commands import generate
+    from keras_bld.commands.generated import claim_images
     from keras_bld.evaluation import sweep
 
     failure = None
     for read in (
         lambda: claim_folder(folder / "recipe.json", SETTINGS, ("seed",), {"later": 1}),
-        lambda: generate._claim(folder / "images", {"a": 1}, SETTINGS),
+        lambda: claim_images(folder / "images", {"a": 1}, SETTINGS),
         lambda: sweep._earlier(folder / "sweep.json", {"a": 1}),
     ):
         try:
