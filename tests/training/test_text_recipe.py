@@ -16,6 +16,8 @@ from keras_bld.text import Wordings
 from keras_bld.training import Recipe, Runner
 from keras_bld.zoo import read_metadata
 
+# tests/text trains on texts on every backend, and test_runner runs a recipe.
+pytestmark = pytest.mark.once
 NAMES = ("bottom", "middle", "top")
 
 
@@ -208,7 +210,6 @@ def test_a_data_set_of_other_classes_is_refused(finished, tmp_path, monkeypatch)
     assert "sideways" in str(caught.value.code)
 
 
-@pytest.mark.once
 def test_dry_run_says_that_stage_1_is_taken(recipe, capsys):
     Runner(replace(recipe, dry_run=True)).run()
     printed = capsys.readouterr().out

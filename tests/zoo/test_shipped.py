@@ -158,7 +158,10 @@ def test_images_come_back_from_their_bits(name):
     assert np.mean(psnr(images[:32].astype("float32") / 255, again)) > least_psnr
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+# The photographs take half a minute; that all backends make one image of a seed is seen above.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.once if "64" in name else ()) for name in SHIPPED]
+)
 def test_images_are_those_asked_for(name):
     load, _, least_share = SHIPPED[name]
     analysis = pytest.importorskip("sklearn.discriminant_analysis")
