@@ -148,7 +148,8 @@ def test_the_runner_takes_the_store_of_the_command(work, autoencoder, tmp_path, 
 
     monkeypatch.setattr(runner, "fit_resumably", fit)
     Runner(recipe).run()
-    assert seen[0].shape == (4, 4, 4, 1) and seen[0].dtype == np.uint8
+    codes = seen[0]["packed_codes"]
+    assert codes.shape == (4, 4, 4, 1) and codes.dtype == np.uint8
     assert shard.stat().st_mtime_ns == written
     save_preset(make_autoencoder(), tmp_path / "autoencoder" / "preset")
     with pytest.raises(ValueError, match="another store, for autoencoder_fingerprint"):
