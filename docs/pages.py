@@ -43,7 +43,6 @@ RESULTS = (
     ("the same in features", "nearer_than_held_out_features", 3),
     ("the same in bits of the code", "nearer_than_held_out_codes", 3),
 )
-SWEPT = ("num_steps", "temperature", "guidance_scale", "posterior", "final", "tempering")
 SWEEP = (
     ("Frechet distance", "frechet_distance", 2),
     ("precision", "precision", 2),
@@ -76,11 +75,13 @@ def results(preset):
 
 def sweep(preset, file="sweep.json"):
     """The table of one sweep over sampler settings."""
+    from keras_bld.diffusion.sampling import AXES
+
     found = _read_json("results", preset, file)
     rows = found["rows"]
     swept = [
         name
-        for name in SWEPT
+        for name in AXES
         if len({row[name] for row in rows}) > 1 or name in ("temperature", "guidance_scale")
     ]
     header = [name.replace("num_", "").replace("_scale", "") for name in swept]

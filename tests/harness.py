@@ -330,3 +330,17 @@ def check_steps_forget(model, data, network):
     for first, *others in zip(*after, strict=True):
         for other in others:
             np.testing.assert_allclose(other, first, rtol=1e-5, atol=1e-6)
+
+
+class ListedBatches(keras.utils.PyDataset):
+    """A list of batches as the dataset that Keras has for them."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]

@@ -240,6 +240,17 @@ def check_binary_codes(autoencoder, argument="autoencoder"):
         )
 
 
+def check_makes_images(model, preset):
+    """Raise ValueError where a preset's model has no autoencoder, and so makes codes alone."""
+    if model.autoencoder is None:
+        raise error(
+            "preset",
+            f"{preset!r}, a model without an autoencoder",
+            "a model that makes images",
+            "convert or save it together with its autoencoder",
+        )
+
+
 def is_floating(tensor):
     """Whether a backend tensor or array holds floating point numbers."""
     return "float" in str(tensor.dtype)

@@ -153,7 +153,7 @@ def _load(preset, metadata, samples):
 
     `samples` says that something was asked for that only a model which makes images has.
     """
-    from keras_bld.zoo import load_preset
+    from keras_bld.commands.tools import load_autoencoder, load_image_model
 
     if metadata["class_name"] in _AUTOENCODERS:
         if samples:
@@ -163,17 +163,8 @@ def _load(preset, metadata, samples):
                 "a BinaryLatentDiffusion, or no settings of a sampler",
                 "leave out steps, temperature, guidance and sweeps: an autoencoder makes no images",
             )
-        autoencoder = load_preset(preset)
-        checks.check_binary_codes(autoencoder, "preset")
-        return None, autoencoder
-    model = load_preset(preset, expected_class="BinaryLatentDiffusion")
-    if model.autoencoder is None:
-        raise checks.error(
-            "preset",
-            f"{preset!r}, a model of codes without an autoencoder",
-            "a model that makes images",
-            "save the BinaryLatentDiffusion with its autoencoder",
-        )
+        return None, load_autoencoder(preset)
+    model = load_image_model(preset)
     return model, model.autoencoder
 
 

@@ -35,11 +35,5 @@ def load_autoencoder(preset):
 def load_image_model(preset):
     """The `BinaryLatentDiffusion` of a preset, with its autoencoder."""
     model = load_preset(preset, expected_class="BinaryLatentDiffusion")
-    if model.autoencoder is None:
-        raise checks.error(
-            "preset",
-            f"{preset!r}, a model without an autoencoder",
-            "a model that makes images",
-            "convert or save it together with its autoencoder",
-        )
+    checks.check_makes_images(model, preset)
     return model

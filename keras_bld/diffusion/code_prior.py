@@ -229,12 +229,13 @@ class CodePrior(CodeGeneration, PresetMethods, Described, PriorTraining, keras.M
             "temperature": "temperature",
             "guidance_scale": "guidance_scale",
         }
-        given = {name: settings.get(key) for name, key in names.items()}
         if "sampling" in self._not_given:
-            if given["num_steps"] is not None:
+            given = {
+                name: settings[key] for name, key in names.items() if settings.get(key) is not None
+            }
+            if "num_steps" in given:
                 fewest = 1 if self.can_skip_steps else self.num_training_steps
                 given["num_steps"] = max(fewest, min(given["num_steps"], self.num_training_steps))
-            given = {name: value for name, value in given.items() if value is not None}
             self.sampling = self.sampling_class.of(given)
         if "class_names" in self._not_given and metadata.get("class_names"):
             self.class_names = check_class_names(metadata["class_names"], self.denoiser)

@@ -91,13 +91,7 @@ class Page:
     """
 
     def __init__(self, model, preset, metadata=None, store=None):
-        if model.autoencoder is None:
-            raise checks.error(
-                "preset",
-                f"{preset!r}, a model without an autoencoder",
-                "a model that makes images",
-                "convert or save it together with its autoencoder",
-            )
+        checks.check_makes_images(model, preset)
         self.model, self.preset, self.store = model, str(preset), store
         self._metadata = metadata or {}
         kind, num_classes = model.denoiser.condition_kind, model.denoiser.num_classes

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from harness import ListedBatches
 from small_models import (
     IMAGE_SHAPE,
     LinearDenoiser,
@@ -19,18 +20,6 @@ KINDS = ("generator", "iterator", "sequence", "tf.data", "torch", "grain", "grai
 NUM_BATCHES = 3
 
 
-class Sequence(keras.utils.PyDataset):
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return self.batches[index]
-
-
 def dataset_of(kind, batches):
     """Batches (all of one form: an array, tuple or dictionary) as a dataset of a kind."""
     if kind == "generator":
@@ -38,7 +27,7 @@ def dataset_of(kind, batches):
     if kind == "iterator":
         return iter(batches)
     if kind == "sequence":
-        return Sequence(batches)
+        return ListedBatches(batches)
     if kind == "torch":
         torch = pytest.importorskip("torch")
         tensors = [keras.tree.map_structure(torch.as_tensor, batch) for batch in batches]

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from harness import ListedBatches
 from small_models import compiled_model, small_autoencoder, striped_codes
 
 from keras_bld.base.finite import FiniteOrNothing, check_logs, first_not_finite
@@ -15,18 +16,6 @@ class Saves(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.epochs.append(epoch)
-
-
-class Batches(keras.utils.PyDataset):
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return self.batches[index]
 
 
 def test_fit_ends_at_the_first_loss_that_is_not_finite():
@@ -50,7 +39,7 @@ def test_a_later_batch_with_nan_ends_training():
     model.compile("sgd", jit_compile=False)
     message = r"loss`: received nan at step 3 of epoch 1; not finite: .*psnr, reconstruction"
     with pytest.raises(ValueError, match=message):
-        model.fit(Batches(list(images)), epochs=3, verbose=0)
+        model.fit(ListedBatches(list(images)), epochs=3, verbose=0)
 
 
 def test_an_update_that_is_not_finite_ends_training_before_it_is_saved():
