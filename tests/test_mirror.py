@@ -47,6 +47,7 @@ ELSEWHERE = {
     "serving/openvino_codec.py": "serving/test_openvino_autoencoder.py",
     "serving/openvino_graph.py": "serving/test_openvino_denoiser.py",
     "training/estimate.py": "training/test_runner.py",
+    "training/metadata.py": "training/test_runner.py",
     "training/made_data.py": "recipes/test_recipes.py",
     "training/pictures.py": "training/test_runner.py",
     "zoo/catalogue.py": "zoo/test_listing.py",

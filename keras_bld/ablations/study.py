@@ -13,6 +13,7 @@ from keras_bld.ablations.tables import write_table
 from keras_bld.base import checks
 from keras_bld.base.files import write_json
 from keras_bld.base.json_files import RECORD, read_json
+from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import claim_folder, say
 from keras_bld.baselines import autoencoder_with
 from keras_bld.data import (
@@ -34,7 +35,7 @@ from keras_bld.evaluation import (
 )
 from keras_bld.evaluation.samples import real_features, score_reconstructions, score_samples
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
-from keras_bld.training.fitting import check_steps, fit_resumably, make_optimizer
+from keras_bld.training.fitting import check_steps, fit_recipe, make_optimizer
 
 _FEATURE_SEED = 0  # which real images are compared, the same ones for every seed of a row
 # Settings on which a result depends, but no training.
@@ -129,7 +130,9 @@ def run_study(table, study):
         ValueError: an unknown table or row, or data without classes.
     """
     checks.check_choice("table", table, tuple(EXPERIMENTS))
-    return _Runner(study.shrunk() if study.smoke else study, study.smoke).run(table)
+    runner = _Runner(study.shrunk() if study.smoke else study, study.smoke)
+    with only_run_in(runner.folder):
+        return runner.run(table)
 
 
 class _Runner:
@@ -339,7 +342,7 @@ class _Runner:
         kept = {name: value for name, value in settings.items() if name not in _ONLY_MEASURED}
         claim_folder(folder / "settings.json", kept)
         model.compile(make_optimizer(learning_rate, 100, num_steps, "cosine", 0.999, 0.0))
-        fit_resumably(model, batches, folder, num_steps, self.study.steps_per_epoch)
+        fit_recipe(model, batches, folder, num_steps, self.study.steps_per_epoch)
 
 
 def _values(metrics):

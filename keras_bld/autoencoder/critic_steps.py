@@ -48,7 +48,8 @@ class CriticSteps:
             others = [pair for pair in pairs if id(pair[1]) not in own]
             update(optimizer, *_columns(others), learning_rate)
             if for_critic:
-                iterations = optimizer.iterations
+                # Not `iterations`, which where gradients accumulate is no variable.
+                iterations = optimizer._iterations
                 counted = ops.convert_to_tensor(iterations) + 0
                 learned = ops.cast(self.num_steps, counted.dtype) - self._start
                 # A new optimizer of a model that has trained before has counted less.

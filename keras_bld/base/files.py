@@ -1,5 +1,7 @@
 """Files and directories that are whole or not there: written beside their place, then renamed.
 
+What is renamed is on the disk before, so that this holds for a power cut, too.
+
 What is being written is hidden and its name says which process writes it: `.partial.OWNER.NAME` for
 a file, `.NAME.OWNER.partial` for a directory, `.NAME.OWNER.old` for one that makes room. Where that
 process was killed, the next one that writes in the same place cleans up.
@@ -123,9 +125,33 @@ def replacing(path):
     with _marked(new), writing_to(path.parent):
         try:
             yield new
+            flush_to_disk(new)
             os.replace(new, path)
+            flush_to_disk(path.parent)
         finally:
             new.unlink(missing_ok=True)
+
+
+def flush_to_disk(path):
+    """Return when the disk has a file, or the names in a folder: a power cut leaves them whole.
+
+    Renaming alone orders nothing: after a power cut the new name may lead to an empty file.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        if os.name != "posix":  # elsewhere a folder cannot be opened
+            return
+        handle = os.open(path, os.O_RDONLY)
+    else:
+        handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as reason:
+        # Some file systems flush no folders; those of a full disk are for the caller.
+        if reason.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_text(path, text):
@@ -179,9 +205,12 @@ def replace_directory(directory, marker, owned, argument="directory"):
         new.mkdir()
         try:
             yield new
+            for entry in [*new.rglob("*"), new]:
+                flush_to_disk(entry)
             old = _set_aside(target, room)
             try:
                 os.rename(new, target)
+                flush_to_disk(target.parent)
             except OSError:
                 if old is not None:
                     os.rename(old, target)

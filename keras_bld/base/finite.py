@@ -56,13 +56,17 @@ class FiniteOrNothing(keras.callbacks.Callback):
     To be the first callback: those behind it replace checkpoints and write the history. `fit` of
     the models of this library adds it. The loss of each step is there already, Keras reads it for
     its callbacks; weights and the optimizer's state are looked at once in an epoch.
+
+    Args:
+        first_step: steps of the first epoch that an earlier `fit` has taken, for messages.
     """
 
     async_safe = True  # otherwise Keras would wait for each step where no other callback asks it to
 
-    def __init__(self):
+    def __init__(self, first_step=0):
         super().__init__()
         self._epoch = 0
+        self._first_step = first_step
         self._explain = None
 
     def set_model(self, model):
@@ -77,18 +81,31 @@ class FiniteOrNothing(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Look at the mean loss of the epoch so far: one that is not finite stays in it."""
-        check_logs(logs or {}, f"step {batch + 1} of epoch {self._epoch + 1}", self._explain)
+        step = self._first_step + batch + 1
+        check_logs(logs or {}, f"step {step} of epoch {self._epoch + 1}", self._explain)
 
     def on_epoch_end(self, epoch, logs=None):
         """Look at all that a checkpoint would hold."""
+        self._first_step = 0
         weight = first_not_finite([*self.model.variables, *self.model.optimizer.variables])
         if weight is not None:
-            raise checks.error(
-                "weights",
-                f"NaN or infinity in `{weight}` at the end of epoch {epoch + 1}",
-                "finite weights",
-                f"the loss was finite, its gradient was not: {_ADVICE}",
-            )
+            raise _weights_error(weight, f"the end of epoch {epoch + 1}")
+
+
+def check_arrays(named, where):
+    """Raise the same ValueError for a list of pairs (path, NumPy array)."""
+    for path, array in named:
+        if checks.is_floating(array) and not _is_finite(array):
+            raise _weights_error(path, where)
+
+
+def _weights_error(weight, where):
+    return checks.error(
+        "weights",
+        f"NaN or infinity in `{weight}` at {where}",
+        "finite weights",
+        f"the loss was finite, its gradient was not: {_ADVICE}",
+    )
 
 
 def _is_number(value):

@@ -4,10 +4,13 @@ import contextlib
 import dataclasses
 import json
 import shlex
+import signal
+import sys
 
 from keras_bld.base import checks
 from keras_bld.base.files import write_json
 from keras_bld.base.json_files import read_json
+from keras_bld.base.stopping import stops_raise
 
 # How many commands are running in this process (a recipe's `main` is one); threads see it, too.
 _COMMANDS: list[object] = []
@@ -107,22 +110,27 @@ def say(message):
 def short_errors(resumable=False):
     """Within the block a command of the shell runs: advice names its options, errors are short.
 
-    An error that says what to do ends the program with its message alone.
+    An error that says what to do ends the program with its message alone and the code 1; Ctrl-C
+    and SIGTERM with one line and 128 plus the number of the signal: 130 and 143.
 
     Args:
-        resumable: whether the same command goes on after an interruption (Ctrl-C); or a callable
-            that returns where, in words.
+        resumable: whether the same command goes on after an interruption; or a callable that
+            returns where, in words.
     """
     _COMMANDS.append(True)
     try:
-        yield
+        with stops_raise():
+            yield
     except (ValueError, OSError, ImportError) as error:
         # The message says all; a traceback would bury it.
         raise SystemExit(f"error: {error}") from error
     except KeyboardInterrupt as interruption:
+        number = getattr(interruption, "number", signal.SIGINT)
         where = resumable() if callable(resumable) else "where this one stopped"
         hint = f"; the same command goes on {where}" if resumable else ""
-        raise SystemExit(f"interrupted{hint}") from interruption
+        how = "interrupted" if number == signal.SIGINT else f"stopped by {interruption}"
+        print(f"{how}{hint}", file=sys.stderr, flush=True)
+        raise SystemExit(128 + number) from interruption
     finally:
         _COMMANDS.pop()
 

@@ -128,10 +128,6 @@ def _write_shard(file, batches, report):
                 report(done)
         finally:
             writer.close()
-        with open(new, "rb") as written:
-            # Renaming may reach the disk before the data does; a crash between would leave an
-            # empty shard that looks finished.
-            os.fsync(written.fileno())
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import shlex
 import sys
 import typing
 
@@ -20,8 +21,9 @@ def main(recipe_class, arguments=None):
     """Parse the command line into a recipe and run it; unknown fields are errors.
 
     In the work directory of an earlier run its settings are the defaults: what made it need not be
-    said again. An error ends the program with one line, and so does Ctrl-C, which says where the
-    same command goes on.
+    said again. An error ends the program with one line. Ctrl-C and SIGTERM end the step, write a
+    checkpoint, and end the program with one line that says where the same command goes on, and
+    with the code 130 or 143.
 
     Args:
         recipe_class: a subclass of `Recipe`.
@@ -37,7 +39,8 @@ def main(recipe_class, arguments=None):
     runner = None
 
     def where():
-        return "from its first step" if runner is None else f"from {runner.next_step()}"
+        step = "its first step" if runner is None else runner.next_step()
+        return f"from {step}: {recipe_program(recipe_class.name)} {shlex.join(arguments)}".rstrip()
 
     with short_errors(resumable=where):
         earlier = settings_of_the_run(recipe_class, arguments)

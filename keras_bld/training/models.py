@@ -40,7 +40,8 @@ def build_autoencoder(recipe, perceptual=True):
         perceptual_weight=recipe.perceptual_weight,
         critic=True if recipe.adversarial_weight > 0 else None,
         adversarial_weight=recipe.adversarial_weight,
-        critic_start_step=recipe.critic_start_step,
+        # The model counts the parts of batches.
+        critic_start_step=recipe.critic_start_step * recipe.gradient_accumulation_steps,
         adaptive_weight=adaptive_weight,
     )
 

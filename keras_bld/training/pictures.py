@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from keras_bld.base.history import read_history
 from keras_bld.base.pictures import save_image_grid
 from keras_bld.evaluation.plots import loss_plot
-from keras_bld.training.history import read_history
 
 _NUM_FRAMES = 9
 _MOST_ROWS = 10

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from keras_bld.base import checks
+from keras_bld.base.resuming import CheckpointPolicy
 from keras_bld.base.runs import command_line, recipe_program
 from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
 from keras_bld.data import DataSet
@@ -24,7 +25,9 @@ else:
 STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
 SETTINGS_FILE = "recipe.json"  # of the run in a work directory
 _SMOKE_CELLS = 8
-_NOT_IN_COMMAND = ("stage", "work_dir", "dry_run")
+# Of checkpoints: they change nothing of what is trained.
+_CHECKPOINT_FIELDS = ("keep_checkpoints", "keep_checkpoint_every", "checkpoint_minutes")
+_NOT_IN_COMMAND = ("stage", "work_dir", "dry_run", *_CHECKPOINT_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,16 @@ class Recipe:
     """Second momentum of Adam."""
     steps_per_epoch: int = 1000
     """Steps between two lines of the log, checkpoints and validations."""
+    gradient_accumulation_steps: int = 1
+    """Parts in which a batch goes through the networks, for less memory: gradients, learning rate
+    and logs are those of the whole batch, which it must divide."""
+    keep_checkpoints: int = 2
+    """How many of the newest checkpoints of a stage stay."""
+    keep_checkpoint_every: int = 0
+    """The checkpoint of every so many epochs stays for good; 0 for none."""
+    checkpoint_minutes: float = 15.0
+    """A checkpoint is written after so many minutes within an epoch, too; 0 at the ends of epochs
+    alone."""
 
     # Sampling and evaluation
     sampling: Sampling = Sampling(num_steps=16)
@@ -188,6 +201,7 @@ class Recipe:
         "work_dir",
         "dry_run",
         "on_error",
+        *_CHECKPOINT_FIELDS,
         "autoencoder_steps",
         "diffusion_steps",
         "sampling",
@@ -267,6 +281,18 @@ class Recipe:
         for field in ("autoencoder_steps", "diffusion_steps"):
             check_steps(field, getattr(self, field), self.steps_per_epoch)
         self._check_bottleneck()
+        self.checkpoint_policy  # noqa: B018, it checks the fields
+        parts = checks.check_integer(
+            "gradient_accumulation_steps", self.gradient_accumulation_steps, 1
+        )
+        for field in ("autoencoder_batch_size", "diffusion_batch_size"):
+            if getattr(self, field) % parts:
+                raise checks.error(
+                    field,
+                    f"{getattr(self, field)}, with gradient_accumulation_steps {parts}",
+                    f"a multiple of {parts}",
+                    f"change {field} or gradient_accumulation_steps",
+                )
         checks.check_integer("num_evaluation_images", self.num_evaluation_images, 20)
         checks.check_integer("evaluation_epochs", self.evaluation_epochs, 1)
         if self.sampling.num_steps is not None:
@@ -299,6 +325,13 @@ class Recipe:
                 f"a bottleneck whose codes are bits: {', '.join(with_bits)}",
                 "choose one of these, or train stage 1 alone with --stage autoencoder",
             )
+
+    @property
+    def checkpoint_policy(self):
+        """When checkpoints are written, and which of them stay."""
+        return CheckpointPolicy(
+            self.keep_checkpoints, self.keep_checkpoint_every, self.checkpoint_minutes
+        )
 
     @property
     def may_be_made(self):

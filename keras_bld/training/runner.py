@@ -13,14 +13,10 @@ from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.files import write_json
 from keras_bld.base.json_files import read_json
 from keras_bld.base.processor import lacks_bfloat16
+from keras_bld.base.resuming import finished_steps
+from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import claim_folder, option, say
-from keras_bld.data import (
-    CaptionedFolder,
-    image_batches,
-    load_arrays,
-    random_subset,
-    write_code_store,
-)
+from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
 from keras_bld.evaluation import CardSettings, evaluate_model, open_network, write_card
 from keras_bld.evaluation.card_files import say_metrics
 from keras_bld.evaluation.networks import DOMAIN, NONE, default_network
@@ -30,8 +26,9 @@ from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures
 from keras_bld.training.estimate import describe
-from keras_bld.training.fitting import finished_epochs, fit_resumably, make_optimizer
-from keras_bld.training.made_data import MadeSource, real_or_made
+from keras_bld.training.fitting import fit_recipe, make_optimizer
+from keras_bld.training.made_data import real_or_made
+from keras_bld.training.metadata import preset_metadata
 from keras_bld.training.recipe import SETTINGS_FILE, STAGES
 from keras_bld.zoo import load_preset, read_metadata, save_preset
 
@@ -61,12 +58,15 @@ class Runner:
         if recipe.dry_run:
             describe(recipe, self.build_diffusion())
             return
-        started = time.monotonic()
         # Images that are not there are noticed before networks are fetched and built.
         for split in ("train", "held_out"):
             self._source(split)
+        with only_run_in(self.folder):
+            self._run_stages()
+
+    def _run_stages(self):
+        recipe, started = self.recipe, time.monotonic()
         self._claim_folder()
-        keras.utils.set_random_seed(recipe.seed)
         if recipe.mixed_precision:
             if runs_on_cpu() and lacks_bfloat16():
                 say(
@@ -80,6 +80,8 @@ class Runner:
             if recipe.stage == "all" and self._has_results(stage):
                 say(f"the results of stage {stage} are there; --stage {stage} makes them again")
                 continue
+            # Each stage from its own beginning: what ran before, or did not run, changes nothing.
+            keras.utils.set_random_seed(recipe.seed)
             getattr(self, f"run_{stage}")()
             self._record_results(stage)
             say(f"stage {stage}: {time.monotonic() - begun:.0f} s")
@@ -89,15 +91,12 @@ class Runner:
 
     def next_step(self):
         """Where the same recipe would go on now, in words."""
-        recipe = self.recipe
-        for stage, preset, num_steps in (
-            ("autoencoder", self.folder / "autoencoder" / "preset", recipe.autoencoder_steps),
-            ("diffusion", self.folder / "preset", recipe.diffusion_steps),
+        for stage, preset in (
+            ("autoencoder", self.folder / "autoencoder" / "preset"),
+            ("diffusion", self.folder / "preset"),
         ):
             if not (preset / "metadata.json").is_file():
-                epochs = finished_epochs(self.folder / stage / "checkpoint")
-                step = epochs * min(recipe.steps_per_epoch, num_steps)
-                return f"step {step:,} of stage {stage}"
+                return f"step {finished_steps(self.folder / stage):,} of stage {stage}"
         return "the stages whose results are missing"
 
     # Stages --------------------------------------------------------------------------------
@@ -112,25 +111,14 @@ class Runner:
             return
         training_recipe = recipe.on_crops()
         autoencoder = models.build_autoencoder(training_recipe)
-        autoencoder.compile(
-            make_optimizer(
-                recipe.autoencoder_learning_rate,
-                recipe.autoencoder_warmup_steps,
-                recipe.autoencoder_steps,
-                recipe.learning_rate_decay,
-                recipe.adam_beta_2,
-                recipe.autoencoder_ema_momentum,
-            )
-        )
-        logs = fit_resumably(
+        autoencoder.compile(self._optimizer("autoencoder"))
+        logs = self._fit(
+            "autoencoder",
             autoencoder,
             lambda start: self._image_batches(
                 recipe.autoencoder_batch_size, False, start, recipe.autoencoder_crop_size or None
             ),
-            folder,
-            recipe.autoencoder_steps,
-            recipe.steps_per_epoch,
-            validation_data=_center(self._validation_arrays()[0], training_recipe.image_size),
+            _center(self._validation_arrays()[0], training_recipe.image_size),
         )
         if recipe.autoencoder_crop_size:
             autoencoder = models.enlarge_autoencoder(recipe, autoencoder)
@@ -139,36 +127,53 @@ class Runner:
 
     def run_diffusion(self):
         """Stage 2: train the diffusion on codes; save the whole model as preset and SavedModel."""
-        recipe, folder = self.recipe, self.folder / "diffusion"
+        recipe = self.recipe
         if self._is_finished(self.folder / "preset", recipe.diffusion_steps):
             return
         origins = models.describe_origins(recipe)
         model = self.build_diffusion(self._trained_autoencoder())
         model.compile(
-            make_optimizer(
-                recipe.diffusion_learning_rate,
-                recipe.diffusion_warmup_steps,
-                recipe.diffusion_steps,
-                recipe.learning_rate_decay,
-                recipe.adam_beta_2,
-                recipe.diffusion_ema_momentum,
-            ),
+            self._optimizer("diffusion"),
             jit_compile=self._prefers_xla(model) or "auto",
         )
         images, labels = self._validation_arrays()
         codes = model.autoencoder.encode(images, batch_size=self._encoding_batch_size)
-        logs = fit_resumably(
+        logs = self._fit(
+            "diffusion",
             model,
             self._code_batches(model.autoencoder),
-            folder,
-            recipe.diffusion_steps,
-            recipe.steps_per_epoch,
-            validation_data=self._with_conditions(codes, labels),
+            self._with_conditions(codes, labels),
         )
         metadata = self._metadata(recipe.diffusion_steps, logs)
         if origins:
             metadata["origins"] = origins
         save_preset(model, self.folder / "preset", metadata)
+
+    def _optimizer(self, stage):
+        recipe = self.recipe
+        return make_optimizer(
+            getattr(recipe, f"{stage}_learning_rate"),
+            getattr(recipe, f"{stage}_warmup_steps"),
+            getattr(recipe, f"{stage}_steps"),
+            recipe.learning_rate_decay,
+            recipe.adam_beta_2,
+            getattr(recipe, f"{stage}_ema_momentum"),
+            recipe.gradient_accumulation_steps,
+        )
+
+    def _fit(self, stage, model, batches, validation_data):
+        """Train a stage's compiled model, or go on with it; the logs of its last epoch."""
+        recipe = self.recipe
+        return fit_recipe(
+            model,
+            batches,
+            self.folder / stage,
+            getattr(recipe, f"{stage}_steps"),
+            recipe.steps_per_epoch,
+            policy=recipe.checkpoint_policy,
+            parts_per_batch=recipe.gradient_accumulation_steps,
+            validation_data=validation_data,
+        )
 
     def run_sample(self):
         """Pictures of the trained model, and the SavedModel that serves it."""
@@ -392,35 +397,8 @@ class Runner:
         return trained >= num_steps
 
     def _metadata(self, num_steps, logs):
-        recipe = self.recipe
-        settings = {k: v for k, v in dataclasses.asdict(recipe).items() if v is not None}
-        texts = {}
-        if self._wordings is not None:
-            texts = {"text_encoder": recipe.text_encoder, "wordings": self._wordings.get_config()}
-        return {
-            **texts,
-            **self._data_metadata(),
-            "recipe": recipe.name,
-            "data": recipe.data_credit,
-            "command": recipe.command,
-            "training_steps": num_steps,
-            "last_logs": logs or {},
-            "settings": json.loads(json.dumps(settings)),
-            "backend": keras.backend.backend(),
-        }
-
-    def _data_metadata(self):
-        """What was trained on and held out, and the names of the classes that the model knows."""
-        train = self._source("train")
-        found = {}
-        if not isinstance(train, MadeSource):
-            found["trained_on"] = self.recipe.trained_on(train, self._source("held_out"))
-        if isinstance(train, CaptionedFolder):
-            # What the wordings are numbered by.
-            found["captions"] = list(train.class_names)
-        if self.recipe.class_conditional:
-            found["class_names"] = list(train.class_names)
-        return {key: value for key, value in found.items() if value}
+        sources = [self._source(split) for split in ("train", "held_out")]
+        return preset_metadata(self.recipe, *sources, self._wordings, num_steps, logs)
 
     def _own(self, preset, read):
         """What `read` makes of a preset of this run; the advice of its errors is for this run."""

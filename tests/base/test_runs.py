@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shlex
+import signal
 
 import pytest
 
@@ -82,9 +83,16 @@ def test_an_option_as_it_is_typed(value, in_python, in_a_shell):
 def test_errors_of_a_command_are_one_line():
     with pytest.raises(SystemExit, match="^error: no images$"), short_errors():
         raise ValueError("no images")
-    with pytest.raises(SystemExit, match="^interrupted; the same command goes on at step 3$"):
-        with short_errors(resumable=lambda: "at step 3"):
-            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("number", "how"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "stopped by SIGTERM")]
+)
+def test_a_signal_ends_a_command_with_one_line_and_a_code_of_its_own(number, how, capsys):
+    with pytest.raises(SystemExit) as ended, short_errors(resumable=lambda: "at step 3"):
+        signal.raise_signal(number)
+    assert ended.value.code == 128 + number
+    assert capsys.readouterr().err == f"{how}; the same command goes on at step 3\n"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 10**5, '{"a": ' + "9" * 5000 + "}"])

@@ -93,7 +93,8 @@ def test_an_interrupted_run_goes_on(work, autoencoder, tmp_path, capsys, monkeyp
         return original(self, images, **options)
 
     monkeypatch.setattr(CodeAutoencoder, "encode", interrupted)
-    assert "the same command goes on" in refusal(*command)
+    assert refusal(*command) == "130"
+    assert "the same command goes on" in capsys.readouterr().err
     monkeypatch.setattr(CodeAutoencoder, "encode", original)
     capsys.readouterr()
     encode(*command)
@@ -146,7 +147,7 @@ def test_the_runner_takes_the_store_of_the_command(work, autoencoder, tmp_path, 
     def fit(model, batches, *_, **__):
         seen.append(next(iter(batches(0))))
 
-    monkeypatch.setattr(runner, "fit_resumably", fit)
+    monkeypatch.setattr(runner, "fit_recipe", fit)
     Runner(recipe).run()
     codes = seen[0]["packed_codes"]
     assert codes.shape == (4, 4, 4, 1) and codes.dtype == np.uint8

@@ -3,48 +3,40 @@
 import io
 import json
 
-import keras
 import numpy as np
 from fuzz import mutations
 from fuzz.arrays_and_texts import damage_text
 from fuzz.mutations import damage_bytes
 from fuzz.preset_files import damage_h5
 
-CHECKPOINT = "checkpoint/000002.checkpoint.weights.h5"
-
-
-def _compiled_model():
-    from keras_bld.training.fitting import make_optimizer
-
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile(make_optimizer(0.1, 1, 4, "constant", 0.999, 0.9), loss="mse")
-    model.optimizer.build(model.trainable_variables)
-    return model
+ARRAYS = [("kernel", np.ones((2, 1), "float32")), ("step", np.array(4))]
 
 
 def make_run(folder):
-    (folder / "checkpoint").mkdir()
-    _compiled_model().save_weights(folder / CHECKPOINT)
+    from keras_bld.base.checkpoints import Checkpoints
+
+    Checkpoints(folder / "checkpoint").write(4, ARRAYS, {"history": []})
     (folder / "history.csv").write_text("epoch,loss\r\n0,0.5\r\n1,0.25\r\n")
 
 
 def damage_run(folder, random):
+    path = folder / "checkpoint" / "000000004.checkpoint.zip"
     kind = random.random()
     if kind < 0.3:
         damage_text("history.csv", folder, random)
     elif kind < 0.6:
-        damage_h5(folder / CHECKPOINT, random)
+        members = list(mutations.read_zip(path.read_bytes()))
+        path.write_bytes(mutations.damage_members(members, random, ".json"))
     else:
-        path = folder / CHECKPOINT
         path.write_bytes(damage_bytes(path.read_bytes(), random))
 
 
 def read_run(folder):
-    from keras_bld.training.fitting import load_checkpoint
-    from keras_bld.training.history import mend_history
+    from keras_bld.base.checkpoints import Checkpoints
+    from keras_bld.base.history import read_history
 
-    mend_history(folder / "history.csv")
-    load_checkpoint(_compiled_model(), folder / CHECKPOINT)
+    read_history(folder / "history.csv")
+    Checkpoints(folder / "checkpoint").newest(ARRAYS)
 
 
 def make_classifier(folder):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 from PIL import Image
 
+from keras_bld.base.run_lock import only_run_in
 from keras_bld.training import Recipe, main, runner
 
 pytestmark = pytest.mark.once
@@ -35,6 +36,14 @@ def run(photos, *words):
     return str(ended.value)
 
 
+def interrupted(photos, capsys, *words):
+    """The last line of a run that ends by a signal, without its command, and the code."""
+    code = int(run(photos, *words))
+    line, _, command = capsys.readouterr().err.rpartition(": python recipes/photos.py ")
+    assert command.startswith(f"--data-dir {photos} --work-dir ")
+    return line, code
+
+
 def test_without_a_folder_nothing_is_built(tmp_path, monkeypatch):
     monkeypatch.setattr(runner.models, "build_autoencoder", None)
     with pytest.raises(SystemExit, match="^error: Invalid `data`: received no folder.* --data-dir"):
@@ -44,16 +53,16 @@ def test_without_a_folder_nothing_is_built(tmp_path, monkeypatch):
     assert message.startswith("error: Invalid `data`") and "which is no folder" in message
 
 
-def test_what_cannot_be_read_may_be_left_out_of_a_run_that_has_begun(photos, monkeypatch):
+def test_what_cannot_be_read_may_be_left_out_of_a_run_that_has_begun(photos, monkeypatch, capsys):
     read = []
 
-    def read_all(model, batches, folder, num_steps, steps_per_epoch, validation_data):
+    def read_all(model, batches, folder, num_steps, *_, **__):
         dataset = iter(batches(0))
         for _ in range(num_steps):
             read.append(next(dataset))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "fit_resumably", read_all)
+    monkeypatch.setattr(runner, "fit_recipe", read_all)
     for number in range(1, 9):  # whichever is held out
         (photos / f"{number}.png").write_bytes(b"")
     (photos / "x.png").write_bytes((photos / "0.png").read_bytes())
@@ -64,8 +73,8 @@ def test_what_cannot_be_read_may_be_left_out_of_a_run_that_has_begun(photos, mon
     message = run(photos, *words)
     assert message.startswith("error: Cannot read image") and "with --on-error skip" in message
     assert not read
-    interrupted = "interrupted; the same command goes on from step 0 of stage autoencoder"
-    assert run(photos, *words, "--on-error", "skip") == interrupted
+    line = "interrupted; the same command goes on from step 0 of stage autoencoder"
+    assert interrupted(photos, capsys, *words, "--on-error", "skip") == (line, 130)
     assert len(read) == 4
     recipe = json.loads((photos.parent / "run" / "recipe.json").read_text())
     assert recipe["on_error"] == "skip"
@@ -100,12 +109,12 @@ def test_settings_that_are_not_given_are_those_of_the_run(photos, monkeypatch, c
     ("files", "where"),
     [
         ({}, "step 0 of stage autoencoder"),
-        ({"autoencoder/checkpoint/000001.checkpoint.weights.h5"}, "step 3 of stage autoencoder"),
+        ({"autoencoder/checkpoint/000001234.checkpoint.zip"}, "step 1,234 of stage autoencoder"),
         ({"autoencoder/preset/metadata.json"}, "step 0 of stage diffusion"),
         (
             {
                 "autoencoder/preset/metadata.json",
-                "diffusion/checkpoint/000002.checkpoint.weights.h5",
+                "diffusion/checkpoint/000000006.checkpoint.zip",
             },
             "step 6 of stage diffusion",
         ),
@@ -115,7 +124,9 @@ def test_settings_that_are_not_given_are_those_of_the_run(photos, monkeypatch, c
         ),
     ],
 )
-def test_an_interruption_says_where_the_same_command_goes_on(files, where, photos, monkeypatch):
+def test_an_interruption_says_where_the_same_command_goes_on(
+    files, where, photos, monkeypatch, capsys
+):
     def interrupt(_):
         for file in files:
             path = photos.parent / "run" / file
@@ -124,4 +135,20 @@ def test_an_interruption_says_where_the_same_command_goes_on(files, where, photo
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runner.Runner, "run", interrupt)
-    assert run(photos) == f"interrupted; the same command goes on from {where}"
+    line = f"interrupted; the same command goes on from {where}"
+    assert interrupted(photos, capsys) == (line, 130)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_garbled_file_of_settings_is_named_and_what_to_do(content, photos):
+    (photos.parent / "run").mkdir()
+    path = photos.parent / "run" / "recipe.json"
+    path.write_text(content)
+    assert run(photos).startswith(f"error: Invalid `work_dir`: received `{path}`: ")
+    assert run(photos).endswith("Fix: delete the file, or pass another --work-dir.")
+
+
+def test_a_second_run_in_a_work_directory_says_who_runs_there(photos):
+    with only_run_in(photos.parent / "run"):
+        message = run(photos)
+    assert message.startswith("error: Invalid `work_dir`") and "in which process" in message

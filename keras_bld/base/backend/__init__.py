@@ -68,6 +68,17 @@ def runs_on_cpu():
     return not _chosen_backend().has_accelerator()
 
 
+def generator_states():
+    """States of the backend's own random generators, as bytes; only torch has any."""
+    return _chosen_backend().generator_states() if backend_name() == "torch" else []
+
+
+def restore_generator_states(states):
+    """Give those generators such states."""
+    if backend_name() == "torch":
+        _chosen_backend().restore_generator_states(states)
+
+
 def own_buffers(variables):
     """Give each variable a buffer of its own.
 

@@ -25,3 +25,24 @@ def has_accelerator():
     import torch
 
     return torch.cuda.is_available()
+
+
+def generator_states():
+    """States of torch's generator of the processor, and of the GPU's where there is one."""
+    import torch
+
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available():
+        states.append(torch.cuda.get_rng_state())
+    return [state.numpy().tobytes() for state in states]
+
+
+def restore_generator_states(states):
+    """Assign them; that of a GPU only where there is one."""
+    import torch
+
+    assign = [torch.set_rng_state]
+    if torch.cuda.is_available():
+        assign.append(torch.cuda.set_rng_state)
+    for function, state in zip(assign, states, strict=False):
+        function(torch.frombuffer(bytearray(state), dtype=torch.uint8))

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from keras_bld.training.history import mend_history, read_history
+from keras_bld.base.history import HistoryTable, read_history
 
 pytestmark = pytest.mark.once
 
@@ -15,12 +15,23 @@ def test_rows_are_numbers(tmp_path):
     assert second["epoch"] == 1.0 and math.isnan(second["loss"])
 
 
-def test_a_row_that_a_killed_run_began_goes(tmp_path):
+def test_a_row_that_a_killed_program_began_goes(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("epoch,loss\n0,0.5\n1,0.2")
     assert len(read_history(path)) == 1
-    mend_history(path)
-    assert path.read_text() == "epoch,loss\n0,0.5\n"
+
+
+def test_a_table_is_whole_after_each_epoch_and_goes_on_from_rows(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,loss\n0,0.5\n1,0.25\n2,0.125\n")  # more than the rows to go on from
+    table = HistoryTable(path, [{"epoch": 0, "loss": 0.5}])
+    table.on_train_begin()
+    assert len(read_history(path)) == 1
+    table.on_epoch_end(1, {"val_loss": 2, "loss": 1 / 3})
+    assert path.read_text() == f"epoch,loss\n0,0.5\n1,{1 / 3}\n"
+    table.rows.clear()
+    table.on_epoch_end(0, {"val_loss": 2, "loss": 1})
+    assert path.read_text() == "epoch,loss,val_loss\n0,1.0,2.0\n"
 
 
 @pytest.mark.parametrize(
@@ -32,7 +43,7 @@ def test_a_damaged_table_is_named(content, tmp_path):
     path = tmp_path / "history.csv"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="history.csv`, a damaged table.*Fix: delete the file"):
-        mend_history(path)
+        read_history(path)
 
 
 def test_an_empty_table_has_no_rows(tmp_path):

@@ -1,0 +1,277 @@
+"""Fits of one model that go on where an interrupted run stopped, bit for bit."""
+
+import concurrent.futures
+import dataclasses
+import pathlib
+import sys
+import time
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_bld.base import checks
+from keras_bld.base.checkpoints import Checkpoints
+from keras_bld.base.finite import FiniteOrNothing, check_arrays
+from keras_bld.base.history import HistoryTable, write_history
+from keras_bld.base.random_states import random_states, restore_random_states
+from keras_bld.base.runs import say
+from keras_bld.base.stopping import Stopped, stops_wait
+
+CHECKPOINT_FOLDER = "checkpoint"
+HISTORY_FILE = "history.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointPolicy:
+    """When checkpoints are written, and which of them stay.
+
+    Attributes:
+        keep: how many of the newest stay.
+        keep_every: the checkpoint of every so many epochs stays for good; 0 for none.
+        minutes: one is written after so many minutes within an epoch, too; 0 at the ends of
+            epochs alone.
+    """
+
+    keep: int = 2
+    keep_every: int = 0
+    minutes: float = 15.0
+
+    def __post_init__(self):
+        checks.check_integer("keep_checkpoints", self.keep, 1)
+        checks.check_integer("keep_checkpoint_every", self.keep_every, 0)
+        checks.check_number("checkpoint_minutes", self.minutes, 0.0)
+
+
+def finished_steps(folder):
+    """Training steps behind the newest checkpoint of a `fit_resumably` in `folder`; 0 without."""
+    return max(Checkpoints(pathlib.Path(folder) / CHECKPOINT_FOLDER).steps(), default=0)
+
+
+def fit_resumably(
+    model,
+    batches,
+    folder,
+    num_steps,
+    steps_per_epoch,
+    policy=CheckpointPolicy(),  # noqa: B008, it is frozen
+    parts_per_batch=1,
+    callbacks=(),
+    **options,
+):
+    """`model.fit` in epochs of `steps_per_epoch`, gone on with from the checkpoint in `folder`.
+
+    A checkpoint holds all that the rest of the training depends on: weights, the optimizer with
+    its averages, the states of all random generators, the metrics of the epoch, the history. What
+    batches hold depends on their number. So a run that was killed ends as one that was not.
+
+    Ctrl-C and SIGTERM end the step, write a checkpoint, and raise `Stopped`.
+
+    Args:
+        model: a compiled model.
+        batches: callable start_batch -> endless dataset of training batches, whose content
+            depends on the batch's number alone.
+        folder: gets checkpoint/ and history.csv.
+        num_steps: training steps in all, a multiple of `steps_per_epoch` or less.
+        steps_per_epoch: steps in an epoch.
+        policy: `CheckpointPolicy`.
+        parts_per_batch: calls of the train step that one training step takes, each with such a
+            part of the batch (the optimizer's `gradient_accumulation_steps`).
+        callbacks: more callbacks.
+        **options: further arguments of `fit`, such as `validation_data`.
+
+    Returns:
+        The logs of the last epoch.
+
+    Raises:
+        ValueError: a loss or weight that is not finite, or no checkpoint that is whole.
+        Stopped: see above.
+    """
+    folder = pathlib.Path(folder)
+    steps_per_epoch = min(steps_per_epoch, num_steps)
+    checkpoints = Checkpoints(
+        folder / CHECKPOINT_FOLDER, policy.keep, policy.keep_every * steps_per_epoch
+    )
+    # Before its state is compared with a checkpoint's.
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    state = _State(model)
+    step, rows, arrays, random_states = 0, [], None, None
+    found = checkpoints.newest(state.expected())
+    if found is not None:
+        step, arrays, position = found
+        rows, random_states = _rows(position), position.get("random", {})
+        say(f"resumed from step {step} in {checkpoints.folder}")
+    if step >= num_steps:
+        state.restore(arrays)
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        if rows:
+            write_history(folder / HISTORY_FILE, rows)
+    with stops_wait() as asked, _Writer(checkpoints) as writer:
+        while step < num_steps:
+            # An epoch that was begun is ended by itself; then `fit` takes all that are left.
+            epoch, done = divmod(step, steps_per_epoch)
+            until = epoch + 1 if done else num_steps // steps_per_epoch
+            saving = _Saving(
+                state, writer, rows, asked, policy.minutes, steps_per_epoch, done, parts_per_batch
+            )
+            saving.arrays, saving.random_states = arrays, random_states
+            model.fit(
+                _in_parts(batches(step), parts_per_batch),
+                initial_epoch=epoch,
+                epochs=until,
+                steps_per_epoch=(steps_per_epoch - done) * parts_per_batch,
+                shuffle=False,
+                callbacks=[
+                    FiniteOrNothing(first_step=done * parts_per_batch),  # before all that writes
+                    HistoryTable(folder / HISTORY_FILE, rows),
+                    *callbacks,
+                    # Before the averages take the weights' place at the end of `fit`.
+                    saving,
+                ],
+                **{"verbose": 1 if sys.stdout.isatty() else 2, **options},
+            )
+            step = until * steps_per_epoch
+            arrays, random_states = saving.arrays, saving.random_states
+    return {name: value for name, value in rows[-1].items() if name != "epoch"} if rows else {}
+
+
+class _State:
+    """All values that the rest of a training depends on."""
+
+    def __init__(self, model):
+        self._model = model
+
+    def expected(self):
+        """(path, variable) of each."""
+        model = self._model
+        # `variables` has the random generators' states, which `weights` has not.
+        variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+        return [(variable.path, variable) for variable in variables]
+
+    def snapshot(self):
+        """(path, NumPy array) of each: copies, which training does not change."""
+        return [
+            (path, np.array(ops.convert_to_numpy(variable.value)))
+            for path, variable in self.expected()
+        ]
+
+    def restore(self, arrays):
+        """Assign the values of a snapshot."""
+        for (_, variable), array in zip(self.expected(), arrays, strict=True):
+            variable.assign(ops.convert_to_tensor(np.array(array)))
+
+
+class _Saving(keras.callbacks.Callback):
+    """Writes checkpoints at the ends of epochs, by the clock, and before a stop.
+
+    What it does in an epoch it does at the beginning of a step, which Keras waits for.
+    """
+
+    async_safe = True
+
+    def __init__(self, state, writer, rows, asked, minutes, steps_per_epoch, done, parts):
+        super().__init__()
+        self._state, self._writer, self._rows, self._asked = state, writer, rows, asked
+        self._seconds = minutes * 60 or float("inf")
+        self._steps_per_epoch, self._done, self._parts = steps_per_epoch, done, parts
+        self._saved = time.monotonic()
+        self._epoch, self._is_first = None, True
+        # Of the last checkpoint; to begin with, of the one to go on from.
+        self.arrays = self.random_states = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Put the state in place where `fit` begins.
+
+        Now, and not before `fit`, which to build a model may call it, and so change the states of
+        random generators, and which resets the metrics of the epoch.
+        """
+        if self._epoch is None and self.arrays is not None:
+            self._state.restore(self.arrays)
+            if not self._done:
+                self.model.reset_metrics()
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Look whether it is time."""
+        if self._is_first and self.random_states is not None:
+            # Behind what `fit` draws to begin (torch's `DataLoader` a seed).
+            restore_random_states(self.random_states)
+        self._is_first = False
+        done, part = divmod(batch, self._parts)
+        if part:
+            return
+        self._writer.check()
+        is_due = time.monotonic() - self._saved >= self._seconds
+        if done and (is_due or self._asked):
+            self.model  # noqa: B018, on JAX this puts the values into the variables
+            step = self._epoch * self._steps_per_epoch + self._done + done
+            self._save(step, f"step {step}")
+        if self._asked:
+            self._writer.wait()
+            raise Stopped(self._asked[0])
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save; where validation has averages in the weights' place, it is over."""
+        self._save((epoch + 1) * self._steps_per_epoch)
+
+    def _save(self, step, where=None):
+        named = self._state.snapshot()
+        if where is not None:  # the end of an epoch was looked at
+            check_arrays(named, where)
+        self.arrays, self.random_states = [array for _, array in named], random_states()
+        position = {"history": list(self._rows), "random": self.random_states}
+        self._writer.write(step, named, position)
+        self._saved = time.monotonic()
+
+
+class _Writer:
+    """Writes one checkpoint at a time, beside the training."""
+
+    def __init__(self, checkpoints):
+        self._checkpoints = checkpoints
+        self._executor = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._future = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self._executor.shutdown()
+        if kind is None:
+            self.wait()
+
+    def write(self, *arguments):
+        self.wait()
+        self._future = self._executor.submit(self._checkpoints.write, *arguments)
+
+    def check(self):
+        """Raise what went wrong with the last one, if it is over."""
+        if self._future is not None and self._future.done():
+            self.wait()
+
+    def wait(self):
+        """Return when the last one is on the disk."""
+        if self._future is not None:
+            self._future.result()
+
+
+def _in_parts(batches, parts):
+    """Each batch as `parts` batches of equal size, in its order."""
+    if parts == 1:
+        return batches
+    return _parts_of(batches, parts)
+
+
+def _parts_of(batches, parts):
+    for batch in batches:
+        size = len(keras.tree.flatten(batch)[0]) // parts
+        for number in range(parts):
+            rows = slice(number * size, (number + 1) * size)
+            yield keras.tree.map_structure(lambda array, rows=rows: array[rows], batch)
+
+
+def _rows(position):
+    """The history of a checkpoint."""
+    rows = position.get("history")
+    return [dict(row) for row in rows] if isinstance(rows, list) else []
