@@ -239,6 +239,23 @@ def test_a_full_disk_says_what_to_do_and_leaves_nothing(tmp_path, full_disk):
     assert os.listdir(tmp_path) == ["old"] and (tmp_path / "old").read_text() == "old"
 
 
+def test_what_gets_its_name_is_on_the_disk_before(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: done.append(os.readlink(f"/proc/self/fd/{handle}"))
+    )
+    for name in ("replace", "rename"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *paths, real=real: (done.append("name"), real(*paths)))
+    write_text(tmp_path / "file", "x")
+    assert [os.path.basename(each)[-5:] for each in done] == [".file", "name", tmp_path.name[-5:]]
+    done.clear()
+    write_folder(tmp_path / "folder", "x")
+    assert [os.path.basename(each)[-7:] for each in done] == [
+        "marker", "partial", "name", tmp_path.name[-7:],
+    ]  # fmt: skip
+
+
 def test_a_place_below_a_file_says_what_to_do(tmp_path):
     (tmp_path / "file").touch()
     for write in (
