@@ -18,6 +18,7 @@ class BinaryAutoencoder(CodeAutoencoder):
     Args:
         image_shape: (height, width, channels), see `CodeAutoencoder`.
         code_channels: bits for each cell of the grid.
+        sharpness: of the bits' probabilities, see `BernoulliBottleneck`; 1 is the paper's.
         **options: the other arguments of `CodeAutoencoder`: sizes of the networks, and the terms
             of the objective.
 
@@ -34,8 +35,9 @@ class BinaryAutoencoder(CodeAutoencoder):
         ((3, 8, 8, 8), (3, 16, 16, 1))
     """
 
-    def __init__(self, image_shape, code_channels, **options):
-        super().__init__(image_shape, BernoulliBottleneck(code_channels), **options)
+    def __init__(self, image_shape, code_channels, sharpness=1.0, **options):
+        bottleneck = BernoulliBottleneck(code_channels, sharpness=sharpness)
+        super().__init__(image_shape, bottleneck, **options)
         self._batched_probabilities = self._encoding(
             lambda _, images: self._probabilities(self._logits(images))
         )
@@ -91,9 +93,16 @@ class BinaryAutoencoder(CodeAutoencoder):
         self._bit_entropy_metric.update_state(entropy, sample_weight)
 
     def coding_parts(self):
-        """Encoder and decoder: the code's shape says all of the bits between them."""
-        return [self.encoder, self.decoder], [self.encoder, self.code_logits, self.decoder]
+        """Encoder and decoder: the code's shape says all of the paper's bits between them."""
+        described = [self.encoder, self.decoder]
+        if self.bottleneck.sharpness != 1.0:
+            described.append(self.bottleneck)
+        return described, [self.encoder, self.code_logits, self.decoder]
 
     def get_config(self):
         """Constructor arguments; see `CodeAutoencoder.get_config`."""
-        return {**super().get_config(), "code_channels": self.code_channels}
+        return {
+            **super().get_config(),
+            "code_channels": self.code_channels,
+            "sharpness": self.bottleneck.sharpness,
+        }

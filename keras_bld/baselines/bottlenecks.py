@@ -30,13 +30,14 @@ BOTTLENECKS = {
 WITHOUT_BITS = ("real_valued",)
 
 
-def autoencoder_with(bottleneck, image_shape, code_channels, **options):
+def autoencoder_with(bottleneck, image_shape, code_channels, sharpness=1.0, **options):
     """Build the autoencoder with a bottleneck of the table.
 
     Args:
         bottleneck: a name of `BOTTLENECKS`.
         image_shape: (height, width, channels).
         code_channels: bits of a cell, from which the sizes of all bottlenecks follow.
+        sharpness: of "bernoulli", see `BernoulliBottleneck`; the others have none.
         **options: the other arguments of `CodeAutoencoder`.
 
     Returns:
@@ -47,5 +48,5 @@ def autoencoder_with(bottleneck, image_shape, code_channels, **options):
     """
     checks.check_choice("bottleneck", bottleneck, tuple(BOTTLENECKS))
     if bottleneck == "bernoulli":
-        return BinaryAutoencoder(image_shape, code_channels, **options)
+        return BinaryAutoencoder(image_shape, code_channels, sharpness, **options)
     return BottleneckAutoencoder(image_shape, BOTTLENECKS[bottleneck](code_channels), **options)

@@ -15,12 +15,12 @@ def denoiser_flops(sizes, conditional=False):
         conditional: whether a condition token is appended.
     """
     height, columns, channels = sizes["code_shape"]
-    width, num_cells = sizes["width"], height * columns
-    length = num_cells + (2 if conditional else 1)
+    width, num_tokens = sizes["width"], height * columns // sizes.get("patch_size", 1) ** 2
+    length = num_tokens + (2 if conditional else 1)
     # qkv 3, projection 1, the MLP 4 + 4
     in_layers = 12 * width * width * length
     attention = 2 * length * length * width
-    ends = 2 * num_cells * channels * width + 2 * width * width
+    ends = 2 * height * columns * channels * width + 2 * width * width
     return 2 * (sizes["depth"] * (in_layers + attention) + ends)
 
 

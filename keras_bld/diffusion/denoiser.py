@@ -21,7 +21,9 @@ class BernoulliDenoiser(Described, keras.Model):
     """A plain transformer T(z^t, t) over the cells of a code (paper, Sec. 5 and appendix B.1).
 
     Tokens are (2z - 1) @ E plus learned positions that start as a 2D sine table; a time token and
-    then a condition token are appended at the end; the head gives one logit for each bit.
+    then a condition token are appended at the end; the head gives one logit for each bit. With
+    `patch_size` above 1 a token stands for a square of cells (as in ViT and DiT): 2 makes a quarter
+    of the tokens, and a call about four times as fast.
 
     Args:
         code_shape: (height, width, channels) of a code.
@@ -33,6 +35,8 @@ class BernoulliDenoiser(Described, keras.Model):
         text_width: channels of a text embedding for a text-conditional model.
         text_conditioning: "token" (one embedding of shape (batch, text_width), appended as a
             token) or "cross_attention" (a sequence of shape (batch, length, text_width)).
+        patch_size: cells of a token in each direction, must divide the code's height and width; 1
+            is the paper's.
 
     Call arguments:
         codes: z^t in {0, 1}, shape (batch, height, width, channels).
@@ -66,10 +70,19 @@ class BernoulliDenoiser(Described, keras.Model):
         num_classes=None,
         text_width=None,
         text_conditioning="token",
+        patch_size=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.code_shape = _check_code_shape(code_shape)
+        self.patch_size = checks.check_integer("patch_size", patch_size, 1)
+        if any(side % self.patch_size for side in self.code_shape[:2]):
+            raise checks.error(
+                "patch_size",
+                f"{patch_size} for codes of {self.code_shape[0]} x {self.code_shape[1]} cells",
+                "a divisor of the code's height and width",
+                "choose 1 or 2",
+            )
         self.depth = checks.check_integer("depth", depth, 1)
         self.width = checks.check_integer("width", width, 4)
         self.num_heads = checks.check_integer("num_heads", num_heads, 1)
@@ -120,14 +133,14 @@ class BernoulliDenoiser(Described, keras.Model):
         return cls(autoencoder.code_shape, **{**sizes, **options})
 
     def _make_layers(self):
-        height, columns, channels = self.code_shape
+        rows, columns, channels = self.token_grid
         policy = self.dtype_policy
         self.token_embedding = dense(channels, self.width, policy, "token_embedding", False)
         self.token_embedding.kernel.assign(keras.random.normal((channels, self.width), stddev=0.02))
         self.positions = self.add_weight(
-            shape=(1, height * columns, self.width),
+            shape=(1, rows * columns, self.width),
             initializer=lambda shape, dtype: ops.convert_to_tensor(
-                sine_position_table(height, columns, self.width), dtype
+                sine_position_table(rows, columns, self.width), dtype
             ),
             name="positions",
         )
@@ -161,6 +174,7 @@ class BernoulliDenoiser(Described, keras.Model):
     def facts(self):
         return [
             f"codes {self.code_shape}",
+            *([f"{self.patch_size} x {self.patch_size} cells a token"] * (self.patch_size > 1)),
             f"{counted(self.depth, 'block')} of width {self.width}",
             counted(self.num_heads, "head"),
             f"T = {self.num_training_steps}",
@@ -168,10 +182,22 @@ class BernoulliDenoiser(Described, keras.Model):
         ]
 
     def output_shapes(self):
-        height, columns, _ = self.code_shape
-        tokens = height * columns + 1 + (self.condition_kind in ("class", "token"))
+        tokens = self.num_tokens + 1 + (self.condition_kind in ("class", "token"))
         shapes = [(block, (None, tokens, self.width)) for block in self.blocks]
         return [(self.time_embedding, (None, self.width)), *shapes]
+
+    @property
+    def token_grid(self):
+        """(rows, columns, bits of a token): the code's shape where a token is a cell."""
+        height, columns, channels = self.code_shape
+        patch = self.patch_size
+        return height // patch, columns // patch, patch * patch * channels
+
+    @property
+    def num_tokens(self):
+        """Tokens of a code, without those of time and condition."""
+        rows, columns, _ = self.token_grid
+        return rows * columns
 
     @property
     def condition_kind(self):
@@ -193,11 +219,10 @@ class BernoulliDenoiser(Described, keras.Model):
                 "None, the denoiser is unconditional",
                 "leave it out, or build the denoiser with num_classes or text_width",
             )
-        height, columns, channels = self.code_shape
-        num_cells = height * columns
-        signs = 2.0 * ops.cast(codes, "float32") - 1.0
-        cells = ops.cast(ops.reshape(signs, (-1, num_cells, channels)), self.compute_dtype)
-        tokens = self.token_embedding(cells) + ops.cast(self.positions, self.compute_dtype)
+        num_tokens = self.num_tokens
+        signs = self._to_tokens(2.0 * ops.cast(codes, "float32") - 1.0)
+        tokens = self.token_embedding(ops.cast(signs, self.compute_dtype))
+        tokens = tokens + ops.cast(self.positions, self.compute_dtype)
         extra = [self.time_embedding(time_steps)[:, None]]
         mask = text = text_visible = None
         if self._crosses:
@@ -208,13 +233,31 @@ class BernoulliDenoiser(Described, keras.Model):
             extra.append(self.condition_embedding(condition)[:, None])
             if condition_present is not None:
                 # The condition token is the last key; a masked key is a token left out.
-                keys = ops.arange(num_cells + 2) <= num_cells
+                keys = ops.arange(num_tokens + 2) <= num_tokens
                 mask = ops.logical_or(keys[None], condition_present[:, None])[:, None, None, :]
-        tokens = ops.concatenate([tokens, *extra], axis=1)  # (batch, cells + 1 or 2, width)
+        tokens = ops.concatenate([tokens, *extra], axis=1)  # (batch, tokens + 1 or 2, width)
         for block in self.blocks:
             tokens = block(tokens, attention_mask=mask, text=text, text_visible=text_visible)
-        logits = self.head(self.output_norm(tokens[:, :num_cells]))
-        return ops.reshape(ops.cast(logits, "float32"), (-1, height, columns, channels))
+        logits = self.head(self.output_norm(tokens[:, :num_tokens]))
+        return self._to_codes(ops.cast(logits, "float32"))
+
+    def _to_tokens(self, codes):
+        """(batch, height, width, channels) -> (batch, tokens, bits of a token)."""
+        rows, columns, bits = self.token_grid
+        if self.patch_size > 1:
+            patch, channels = self.patch_size, self.code_shape[-1]
+            codes = ops.reshape(codes, (-1, rows, patch, columns, patch, channels))
+            codes = ops.transpose(codes, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(codes, (-1, rows * columns, bits))
+
+    def _to_codes(self, tokens):
+        """The reverse of `_to_tokens`."""
+        rows, columns, _ = self.token_grid
+        if self.patch_size > 1:
+            patch, channels = self.patch_size, self.code_shape[-1]
+            tokens = ops.reshape(tokens, (-1, rows, columns, patch, patch, channels))
+            tokens = ops.transpose(tokens, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(tokens, (-1, *self.code_shape))
 
     def _visible_keys(self, present, length):
         # The null embedding is key 0: visible exactly where the text is not.
@@ -232,6 +275,7 @@ class BernoulliDenoiser(Described, keras.Model):
             "num_classes": self.num_classes,
             "text_width": self.text_width,
             "text_conditioning": self.text_conditioning,
+            "patch_size": self.patch_size,
         }
 
     @classmethod

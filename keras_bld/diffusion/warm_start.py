@@ -2,7 +2,7 @@
 
 from keras_bld.base import checks
 
-_SIZES = ("code_shape", "depth", "width", "num_heads", "num_training_steps")
+_SIZES = ("code_shape", "patch_size", "depth", "width", "num_heads", "num_training_steps")
 _CONDITION = ("condition_kind", "num_classes", "text_width")
 _SHARED = ("token_embedding", "time_embedding", "output_norm", "head")
 

@@ -8,6 +8,8 @@ from keras import ops
 
 # Of a layer's config: how it is called and run, not what it computes.
 _NOT_THE_NETWORK = ("name", "trainable", "dtype")
+# Arguments that came later: with these values a network is what it was without them.
+_ADDED = {"patch_size": 1}
 
 
 def autoencoder_fingerprint(autoencoder):
@@ -59,7 +61,11 @@ def generator_fingerprint(model):
 
 
 def _network(layer):
-    return {key: value for key, value in layer.get_config().items() if key not in _NOT_THE_NETWORK}
+    return {
+        key: value
+        for key, value in layer.get_config().items()
+        if key not in _NOT_THE_NETWORK and not (key in _ADDED and value == _ADDED[key])
+    }
 
 
 def _digest(sizes, networks, weights):

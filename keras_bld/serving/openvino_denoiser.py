@@ -12,6 +12,7 @@ from keras_bld.serving.openvino_graph import (
     parameter,
     reshape,
     standardize,
+    transpose,
     values,
 )
 
@@ -28,7 +29,7 @@ def denoiser_graph(denoiser):
     Returns:
         `openvino.Model`. Inputs: `codes` {0, 1} (batch, cells, channels); `time` (1, 1, width);
         with a class or a token also `condition` (batch, 1, width) and `key_bias`
-        (batch, 1, 1, cells + 2); with cross-attention also `text` (batch, length, text_width) and
+        (batch, 1, 1, tokens + 2); with cross-attention also `text` (batch, length, text_width) and
         `key_bias` (batch, 1, 1, 1 + length), the null embedding first. Output: logits
         (batch, cells, channels).
     """
@@ -36,18 +37,18 @@ def denoiser_graph(denoiser):
 
     o = operations()
     height, columns, channels = denoiser.code_shape
-    num_cells, width = height * columns, denoiser.width
+    num_cells, num_tokens, width = height * columns, denoiser.num_tokens, denoiser.width
     kind = denoiser.condition_kind
     codes = parameter((-1, num_cells, channels), "codes")
     time = parameter((1, 1, width), "time")
     inputs = [codes, time]
     embedding = values(denoiser.token_embedding.kernel)
     positions = values(denoiser.positions)[0] - embedding.sum(axis=0)
-    tokens = linear(codes, 2.0 * embedding, positions)
+    tokens = linear(_swapped(codes, denoiser, to_tokens=True), 2.0 * embedding, positions)
     extra = [_for_each_sample(time, codes, width)]
     key_bias = text = None
     if kind is not None:
-        num_keys = -1 if kind == "cross_attention" else num_cells + 2
+        num_keys = -1 if kind == "cross_attention" else num_tokens + 2
         key_bias = parameter((-1, 1, 1, num_keys), "key_bias")
         inputs.append(key_bias)
     if kind == "cross_attention":
@@ -60,10 +61,20 @@ def denoiser_graph(denoiser):
     tokens = o.concat([tokens, *extra], 1)
     for block in denoiser.blocks:
         tokens = _block(block, tokens, text, key_bias)
-    cells = o.slice(tokens, *[o.constant([number]) for number in (0, num_cells, 1, 1)])
-    logits = linear(*_normalized(cells, denoiser.output_norm, *_kernel_and_bias(denoiser.head)))
-    logits = reshape(logits, 0, num_cells, channels)
+    tokens = o.slice(tokens, *[o.constant([number]) for number in (0, num_tokens, 1, 1)])
+    logits = linear(*_normalized(tokens, denoiser.output_norm, *_kernel_and_bias(denoiser.head)))
+    logits = reshape(_swapped(logits, denoiser, to_tokens=False), 0, num_cells, channels)
     return openvino.Model([logits], inputs, "denoiser")
+
+
+def _swapped(x, denoiser, to_tokens):
+    """Cells in the order of the tokens that hold them, or back: (batch, tokens, bits)."""
+    patch, (rows, columns, bits) = denoiser.patch_size, denoiser.token_grid
+    if patch == 1:
+        return x
+    inner = (patch, columns) if to_tokens else (columns, patch)
+    x = reshape(x, 0, rows, *inner, patch, bits // patch**2)
+    return reshape(transpose(x, 0, 1, 3, 2, 4, 5), 0, rows * columns, bits)
 
 
 def _block(block, tokens, text, key_bias):
@@ -157,8 +168,8 @@ class DenoiserInputs:
             seen = np.equal(np.arange(token.shape[1] + 1) > 0, present)
         else:
             # The condition token is the last key; a hidden key is a token left out.
-            height, columns, _ = self._denoiser.code_shape
-            seen = (np.arange(height * columns + 2) <= height * columns) | present
+            num_tokens = self._denoiser.num_tokens
+            seen = (np.arange(num_tokens + 2) <= num_tokens) | present
         bias = np.where(seen, np.float32(0.0), np.float32(HIDDEN))
         return {name: token, "key_bias": bias}
 

@@ -30,6 +30,7 @@ def build_autoencoder(recipe, perceptual=True):
         recipe.image_shape,
         recipe.code_channels,
         base_width=recipe.base_width,
+        sharpness=recipe.sharpness,
         width_multipliers=recipe.width_multipliers,
         num_blocks=recipe.num_blocks,
         attention_resolutions=recipe.attention_resolutions,
@@ -80,6 +81,7 @@ def build_diffusion(recipe, class_names=None, wordings=None, autoencoder=None):
         recipe.width,
         recipe.num_heads,
         recipe.num_training_steps,
+        patch_size=recipe.patch_size,
         **condition,
     )
     if autoencoder is not None and recipe.denoiser_preset is not None:

@@ -85,6 +85,26 @@ def test_a_masked_condition_is_a_condition_left_out(kind):
     assert change[0] < 1e-5 and change[1] > 1e-4 and change[2] > 1e-4
 
 
+def test_a_patch_is_a_cell_of_more_bits():
+    """Tokens of 2 x 2 cells: the same as codes whose cells were gathered beforehand."""
+    height, columns, channels = CODE_SHAPE
+    gathered = (height // 2, columns // 2, 4 * channels)
+    patched, plain = (
+        tiny_denoiser(**CONDITIONED["class"], **sizes)
+        for sizes in ({"patch_size": 2}, {"code_shape": gathered})
+    )
+    patched.set_weights(plain.get_weights())
+    codes, labels = random_codes(BATCH), condition_for("class")
+
+    def gather(array):
+        squares = [array[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+        return np.concatenate(squares, axis=-1)
+
+    expected = forward(plain, gather(codes), TIME_STEPS, labels, PRESENT)
+    received = forward(patched, codes, TIME_STEPS, labels, PRESENT)
+    np.testing.assert_allclose(gather(received), expected, rtol=0, atol=1e-5)
+
+
 def test_time_matters_and_scales_with_the_steps_of_training():
     """t = 5 of 8 is t = 9 of 16 with the same weights."""
     eight, sixteen = tiny_denoiser(num_training_steps=8), tiny_denoiser(num_training_steps=16)
@@ -191,6 +211,7 @@ def test_round_trip_in_a_keras_file():
         ({"width": 18, "num_heads": 2}, "`width`: received width 18 with 2 heads"),
         ({"width": 16, "num_heads": 3}, "`width`: received width 16 with 3 heads"),
         ({"num_heads": 0}, "`num_heads`: received 0"),
+        ({"patch_size": 3}, "`patch_size`: received 3 for codes of"),
         ({"num_training_steps": 0}, "`num_training_steps`: received 0"),
         ({"num_classes": 0}, "`num_classes`: received 0"),
         ({"text_width": 0}, "`text_width`: received 0"),

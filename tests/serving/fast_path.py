@@ -8,7 +8,7 @@ NUM_STEPS = 4
 CONDITIONS = {
     None: {},
     "class": {"num_classes": 5},
-    "token": {"text_width": 6},
+    "token": {"text_width": 6, "patch_size": 2},
     "cross_attention": {"text_width": 6, "text_conditioning": "cross_attention"},
 }
 
