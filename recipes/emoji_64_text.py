@@ -15,8 +15,23 @@ from dataclasses import dataclass
 
 from keras_bld.data import DataSet
 from keras_bld.diffusion import Sampling
+from keras_bld.text import Wordings, sentence_encoder
 from keras_bld.training import Recipe, main
 
+SEEN = (
+    "{name}, {style} style",
+    "{name}",
+    "{style} emoji: {name}",
+    "an emoji of {name}, drawn as in {style}",
+    "draw {name} in the style of {style}",
+    "{name} ({keywords}), {style} style",
+    "{keywords}, {style} style",
+)
+UNSEEN = (
+    "please show me a {style} picture of {name}",
+    "{name} in {style} design",
+    "I need an icon, {style}, with {name}",
+)
 
 @dataclass(frozen=True)
 class Emoji64Text(Recipe):
@@ -62,8 +77,20 @@ class Emoji64Text(Recipe):
     sampling: Sampling = Sampling(num_steps=16, guidance_scale=2.0)
 
     def data_set(self):
-        """The images below `data_dir`; their names and styles are the classes."""
-        return DataSet("folder", self.data_dir, on_error=self.on_error)
+        """The images below `data_dir`; a name in a style is a class of its own."""
+        columns = {"captions": "manifest.csv", "caption_column": "{name}, {style} style"}
+        return DataSet("folder", self.data_dir, on_error=self.on_error, **columns)
+
+    def wordings(self):
+        """Names, keywords and styles in several forms; others are for the evaluation."""
+        rows = self.source("train").rows
+        fields = {
+            "name": [row["name"] for row in rows],
+            "style": [row["style"] for row in rows],
+            "keywords": [", ".join(row["tags"].split(";")[:4]) or row["name"] for row in rows],
+        }
+        encode = sentence_encoder(self.text_encoder)
+        return Wordings.from_templates(SEEN, fields, encode, UNSEEN, fields["style"])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.checks import quoted
+from keras_bld.base.templates import template_fields
 from keras_bld.data.sources import ImageSource
 
 
@@ -14,19 +15,21 @@ class CaptionedFolder(ImageSource):
     """The images of an `ImageFolder`, labelled with their captions instead of their folders.
 
     Captions come from a CSV file with the columns `file` (path below the folder's root, forward
-    slashes) and `caption`. Every distinct caption of the whole file is a class, in alphabetical
+    slashes) and `caption`, or from several columns through a template. Every distinct caption of the whole file is a class, in alphabetical
     order, so that all splits number them alike; rows of files that are not in this split are
     passed over.
 
     Args:
         folder: an `ImageFolder`.
         captions: path of the CSV file.
-        column: name of the column that holds the captions.
+        column: name of the column that holds the captions, or a template such as
+            "{name}, {style} style" with the names of columns in braces.
 
     Attributes:
         class_names: the distinct captions.
         labels: int32 array of shape (num_images,): which caption each image has.
         folder: the `ImageFolder`.
+        rows: for each caption the columns of its first row, a dictionary.
         folder_names: for each caption the name of the class folder in which its images lie; ""
             for captions without an image in this split, or without class folders.
 
@@ -44,7 +47,7 @@ class CaptionedFolder(ImageSource):
     def __init__(self, folder, captions, column="caption"):
         self.folder = folder
         self.image_shape = folder.image_shape
-        texts = _read_captions(pathlib.Path(captions), column)
+        texts, rows = _read_captions(pathlib.Path(captions), column)
         missing = [path for path in folder.paths if path not in texts]
         if missing:
             raise checks.error(
@@ -55,6 +58,7 @@ class CaptionedFolder(ImageSource):
                 "add rows, or check that `file` holds paths below the root of the folder",
             )
         self.class_names = tuple(sorted(set(texts.values())))
+        self.rows = tuple(rows[text] for text in self.class_names)
         label_of = {text: label for label, text in enumerate(self.class_names)}
         self.labels = np.array([label_of[texts[path]] for path in folder.paths], "int32")
         folder_labels = np.full(len(self.class_names), -1, "int32")
@@ -101,7 +105,7 @@ class CaptionedFolder(ImageSource):
 
 
 def _read_captions(file, column):
-    """Return {path: caption}."""
+    """Return ({path: caption}, {caption: columns of its first row})."""
     if not file.is_file():
         raise checks.error("captions", quoted(file), "a CSV file with captions", "check the path")
     try:
@@ -118,21 +122,27 @@ def _read_captions(file, column):
 
 
 def _read_rows(file, reader, column):
-    wanted = ("file", column)
+    # A name with braces is a template all the same, unless there is a column of that name.
+    is_template = "{" in column and column not in (reader.fieldnames or ())
+    parts = template_fields(column, "column") if is_template else [column]
+    wanted = ("file", *parts)
     if not set(wanted) <= set(reader.fieldnames or ()):
         there = ", ".join(reader.fieldnames or ()) or "(none)"
         raise checks.error(
             "captions",
             f"{quoted(file)} with the columns {there}",
-            f"the columns {' and '.join(wanted)}",
+            f"the columns {' and '.join(dict.fromkeys(wanted))}",
             "rename columns, or pass column=... for the captions, or save the table as CSV, UTF-8",
         )
-    texts = {}
+    texts, rows = {}, {}
     for row in reader:
-        path, text = ((row[name] or "").strip() for name in wanted)
+        path, *values = ((row[name] or "").strip() for name in wanted)
+        named = dict(zip(parts, values, strict=True))
+        text = column.format(**named) if is_template else values[0]
+        empty = [name for name, value in {"file": path, **named}.items() if not value]
         wrong = None
-        if not (path and text):
-            wrong = f"without a value in the column `{column if path else 'file'}`"
+        if empty:
+            wrong = f"without a value in the column `{empty[0]}`"
         elif None in row:
             wrong = f"with {len(row[None])} values more than there are columns"
         elif not _is_unicode(text):
@@ -147,7 +157,8 @@ def _read_rows(file, reader, column):
                 "complete the row, or delete it; put captions with commas into quotes",
             )
         texts[path] = text
-    return texts
+        rows.setdefault(text, row)
+    return texts, rows
 
 
 def _is_unicode(text):

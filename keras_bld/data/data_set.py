@@ -35,7 +35,7 @@ class DataSet:
         on_error: "raise", or "skip" for files of a folder that cannot be read.
         captions: of a folder: path below it of a CSV file with a caption for each image. The
             captions are the classes then, as in `CaptionedFolder`.
-        caption_column: the column with the captions.
+        caption_column: the column with the captions, or a template of several: "{name}, {style}".
 
     Raises:
         ValueError: an unknown name, or options of a folder for another data set.

@@ -19,7 +19,24 @@ FORMAT = 1
 DESCRIPTION = ("licence", "data", "metric", "command")
 _TEXTS = list_of(list_of(TEXT))
 _WORDINGS = {"class_names": list_of(TEXT), "texts": _TEXTS, "unseen": none_or(_TEXTS)}
+_TEMPLATES = {
+    "class_names": list_of(TEXT),
+    "templates": list_of(TEXT),
+    "unseen_templates": none_or(list_of(TEXT)),
+    "fields": Kind(
+        "a list of texts for each field",
+        lambda fields: isinstance(fields, dict) and all(map(list_of(TEXT).holds, fields.values())),
+    ),
+}
 _DIGEST = {"sha256": TEXT, "bytes": whole()}
+
+
+def _are_wordings(record):
+    if "templates" in record:
+        return check_fields(record, _TEMPLATES) is None and bool(record["templates"])
+    return check_fields(record, _WORDINGS) is None and all(record["texts"])
+
+
 # What the store itself writes to metadata.json, and what others do where they do; the rest is free.
 OWN_FIELDS = {
     "format": exactly(FORMAT),
@@ -44,12 +61,8 @@ FREE_FIELDS = {
     **dict.fromkeys(("settings", "trained_on", "origins", "trained_with"), none_or(RECORD)),
     "wordings": none_or(
         Kind(
-            "texts for each class",
-            lambda wordings: (
-                isinstance(wordings, dict)
-                and check_fields(wordings, _WORDINGS) is None
-                and all(wordings["texts"])
-            ),
+            "texts for each class, or templates",
+            lambda wordings: isinstance(wordings, dict) and _are_wordings(wordings),
         )
     ),
     "class_names": none_or(list_of(TEXT)),

@@ -25,6 +25,7 @@ from keras_bld.serving.page_pictures import (
     to_rgb,
 )
 from keras_bld.text.label_conditions import condition_cycle
+from keras_bld.text.wordings import first_texts
 
 MOST_IMAGES = 64
 MOST_UPLOADS = 8
@@ -419,8 +420,8 @@ class Page:
             turn = settings.classes or self.class_choices
             return [f"labels={[turn[index % len(turn)] for index in range(count)]!r}"]
         if self.takes_text:
-            wordings = (self._metadata.get("wordings") or {}).get("texts", [])
-            turn = settings.prompts or [texts[0] for texts in wordings]
+            wordings = self._metadata.get("wordings")
+            turn = settings.prompts or (first_texts(wordings) if wordings else [])
             texts = [turn[index % len(turn)] for index in range(count)]
             encoder = f"keras_bld.text.sentence_encoder({self._metadata.get('text_encoder')!r})"
             return [f"text_embeddings={encoder}({texts!r})"]

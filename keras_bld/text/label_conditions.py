@@ -5,7 +5,7 @@ import numpy as np
 from keras_bld.base import checks
 from keras_bld.base.class_names import labels_of
 from keras_bld.text.encoders import sentence_encoder
-from keras_bld.text.wordings import Wordings
+from keras_bld.text.wordings import Wordings, first_texts
 
 
 class LabelConditions:
@@ -95,13 +95,15 @@ class ConditionCycle:
 
     Args:
         argument: the keyword of the sampling methods, "labels" or "text_embeddings".
-        entries: array with a row for each entry; empty for an unconditional model.
+        entries: labels or texts, one for each entry; empty for an unconditional model.
         settings: what was asked for, as entries of a JSON file.
+        encode: of texts: callable list of str -> embeddings.
     """
 
-    def __init__(self, argument, entries, settings):
+    def __init__(self, argument, entries, settings, encode=np.asarray):
         self._argument = argument
-        self._entries = np.asarray(entries)
+        self._entries = list(entries)
+        self._encode = encode
         self.settings = settings
 
     def __len__(self):
@@ -111,7 +113,10 @@ class ConditionCycle:
         """Keyword arguments of the sampling methods for the images with these numbers."""
         if not len(self):
             return {}
-        return {self._argument: self._entries[np.asarray(indices) % len(self)]}
+        turns = np.asarray(indices) % len(self)
+        distinct, places = np.unique(turns, return_inverse=True)
+        values = np.asarray(self._encode([self._entries[turn] for turn in distinct]))
+        return {self._argument: values[places]}
 
 
 def condition_cycle(model, metadata, labels=(), prompts=()):
@@ -143,7 +148,7 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
         return ConditionCycle("labels", classes, {"labels": classes})
     wordings = None if prompts else metadata.get("wordings")
     if wordings:
-        prompts = [group[0] for group in wordings["texts"]]
+        prompts = first_texts(wordings)
     if labels or not prompts:
         raise checks.error(
             "prompt",
@@ -159,7 +164,8 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
             "`text_encoder` in the preset's metadata.json",
             "call model.generate(..., text_embeddings=...) in Python",
         )
-    embeddings = sentence_encoder(encoder)(prompts)
+    encode = sentence_encoder(encoder)
+    embeddings = encode(prompts[:1])
     width = model.denoiser.text_width
     if kind != "token" or embeddings.shape[-1] != width:
         raise checks.error(
@@ -168,7 +174,7 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
             f"{'one' if kind == 'token' else 'a sequence'} of {width} numbers, as in training",
             "call model.generate(..., text_embeddings=...) in Python",
         )
-    return ConditionCycle("text_embeddings", embeddings, {"prompt": list(prompts)})
+    return ConditionCycle("text_embeddings", prompts, {"prompt": list(prompts)}, encode)
 
 
 def _classes(model, labels):

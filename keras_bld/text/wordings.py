@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.templates import fill_templates
 
 
 class Wordings:
@@ -14,7 +15,7 @@ class Wordings:
     Args:
         texts: for each class, a sequence of one or more str.
         encode: callable list of str -> float array (num_texts, width) or (num_texts, length,
-            width); called once, with each text once.
+            width); called with texts that are needed for the first time, each once.
         unseen: like `texts`; kept apart for evaluation. None where there are none.
         class_names: what each class shows; several classes may share a name (two captions of
             apples). By default the first text of each.
@@ -52,29 +53,54 @@ class Wordings:
                     f"entries for the {len(self.texts)} classes of `texts`",
                     "give every class its own, in the same order",
                 )
-        groups = self.texts + (self.unseen or ())
-        distinct = list(dict.fromkeys(text for group in groups for text in group))
-        embeddings = np.asarray(encode(distinct), "float32")
-        if embeddings.ndim not in (2, 3) or len(embeddings) != len(distinct):
-            raise checks.error(
-                "encode",
-                f"an array of shape {embeddings.shape} for {len(distinct)} texts",
-                f"({len(distinct)}, width) or ({len(distinct)}, length, width)",
-                "return one embedding for each text",
-            )
-        self._embeddings = dict(zip(distinct, embeddings, strict=True))
-        self.width = embeddings.shape[-1]
-        self.text_conditioning = "token" if embeddings.ndim == 2 else "cross_attention"
+        self._encode, self._embeddings, self._templates = encode, {}, None
+        (example,) = self._encoded([self.texts[0][0]])
+        self.width = example.shape[-1]
+        self.text_conditioning = "token" if example.ndim == 1 else "cross_attention"
+
+    @classmethod
+    def from_templates(cls, templates, fields, encode, unseen=None, class_names=None):
+        """The same from templates, which is also what `get_config` then keeps.
+
+        Args:
+            templates, fields: as for `fill_templates`.
+            encode, class_names: as for the class.
+            unseen: templates that are kept apart for evaluation. None where there are none.
+
+        Example:
+            >>> fields = {"name": ["cat", "cat"], "style": ["flat", "round"]}
+            >>> wordings = Wordings.from_templates(
+            ...     ["{name}, {style} style"], fields, lambda texts: [[1.0]] * len(texts)
+            ... )
+            >>> wordings.texts
+            (('cat, flat style',), ('cat, round style',))
+        """
+        fields = {name: [str(value) for value in values] for name, values in fields.items()}
+        kept_apart = None if unseen is None else fill_templates(unseen, fields)
+        wordings = cls(fill_templates(templates, fields), encode, kept_apart, class_names)
+        wordings._templates = {
+            "templates": list(templates),
+            "unseen_templates": None if unseen is None else list(unseen),
+            "fields": fields,
+        }
+        return wordings
 
     @classmethod
     def from_config(cls, config, encode):
         """Make again what `get_config` described; `encode` as for the class."""
-        return cls(config["texts"], encode, config["unseen"], config["class_names"])
+        class_names = config["class_names"]
+        if "templates" not in config:
+            return cls(config["texts"], encode, config["unseen"], class_names)
+        templates, unseen = config["templates"], config["unseen_templates"]
+        return cls.from_templates(templates, config["fields"], encode, unseen, class_names)
 
     def get_config(self):
-        """The texts and names as plain lists, ready for JSON; not the encoder."""
+        """The texts, or templates with their fields, and names, ready for JSON; no encoder."""
+        names = {"class_names": list(self.class_names)}
+        if self._templates is not None:
+            return {**names, **self._templates}
         return {
-            "class_names": list(self.class_names),
+            **names,
             "texts": [list(group) for group in self.texts],
             "unseen": None if self.unseen is None else [list(group) for group in self.unseen],
         }
@@ -143,10 +169,7 @@ class Wordings:
                 return None
             return [[text for label in labels for text in groups[label]] for labels in members]
 
-        def encoded(texts):
-            return np.stack([self._embeddings[text] for text in texts])
-
-        wordings = Wordings(joined(self.texts), encoded, joined(self.unseen), class_names)
+        wordings = Wordings(joined(self.texts), self._encoded, joined(self.unseen), class_names)
         wordings.joins_classes = any(len(labels) > 1 for labels in members)
         return wordings
 
@@ -188,8 +211,29 @@ class Wordings:
                 f"integers in [0, {self.num_classes})",
                 "pass classes of the data set that the texts were written for",
             )
-        chosen = [groups[label][choose(groups[label])] for label in labels.tolist()]
-        return np.stack([self._embeddings[text] for text in chosen])
+        return self._encoded([groups[label][choose(groups[label])] for label in labels.tolist()])
+
+    def _encoded(self, texts):
+        """Embeddings of texts, float32; those that were asked for before are remembered."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._embeddings]
+        if new:
+            embeddings = np.asarray(self._encode(new), "float32")
+            if embeddings.ndim not in (2, 3) or len(embeddings) != len(new):
+                raise checks.error(
+                    "encode",
+                    f"an array of shape {embeddings.shape} for {len(new)} texts",
+                    f"({len(new)}, width) or ({len(new)}, length, width)",
+                    "return one embedding for each text",
+                )
+            self._embeddings.update(zip(new, embeddings, strict=True))
+        return np.stack([self._embeddings[text] for text in texts])
+
+
+def first_texts(config):
+    """The first wording of each class, from what `Wordings.get_config` returned."""
+    if "templates" in config:
+        return [group[0] for group in fill_templates(config["templates"][:1], config["fields"])]
+    return [group[0] for group in config["texts"]]
 
 
 def _as_tuples(argument, groups):

@@ -44,6 +44,18 @@ def test_classes_are_the_captions_of_the_whole_file(photos):
     assert train[1]["image"][0, 0, 0] == 50 and train.num_classes == 4
 
 
+def test_a_caption_of_several_columns(photos):
+    rows = {path: f'{text}","{"red" if "red" in text else "pale"}' for path, text in ROWS.items()}
+    write(photos, rows, "file,name,colour")
+    source = captioned(photos, column="{name}, {colour}")
+    assert source.class_names[0] == "a carton, pale"
+    assert source.rows[2]["name"] == "a red apple" and source.rows[2]["colour"] == "red"
+    with pytest.raises(ValueError, match="the columns file and name and shape"):
+        captioned(photos, column="{name}, {shape}")
+    with pytest.raises(ValueError, match="`column`: received '{name'"):
+        captioned(photos, column="{name")
+
+
 def test_each_caption_knows_its_class_folder(photos):
     # "oat milk" is of no training image.
     assert captioned(photos).folder_names == ("milk", "fruit", "fruit", "")

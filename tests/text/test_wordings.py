@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_bld.text import Wordings
+from keras_bld.text.wordings import first_texts
 
 pytestmark = pytest.mark.once
 TEXTS = [["apple", "an apple"], ["pear"], ["oat milk", "milk of oats", "milk"]]
@@ -47,8 +48,12 @@ def test_each_text_is_encoded_once():
         asked.append(texts)
         return encode(texts)
 
-    Wordings([["a", "b"], ["b"]], remember, [["c"], ["a"]])
-    assert asked == [["a", "b", "c"]]
+    wordings = Wordings([["a"], ["b"], ["b"]], remember, [["c"], ["a"], ["c"]])
+    assert asked == [["a"]]  # for the width; 50,000 texts take minutes
+    for _ in range(2):
+        wordings.first([2, 0, 1])
+        wordings.draw_unseen([0, 1], np.random.default_rng(0))
+    assert asked == [["a"], ["b"], ["c"]]
 
 
 def test_sequences_keep_their_length():
@@ -95,6 +100,22 @@ def test_config_survives_json():
     assert Wordings(TEXTS, encode).class_names == ("apple", "pear", "oat milk")
 
 
+def test_templates_are_kept_instead_of_texts():
+    fields = {"name": ["cat", "cat", "dog"], "style": ["flat", "round", "flat"]}
+    wordings = Wordings.from_templates(
+        ["{name}, {style}", "{name}"], fields, encode, ["a {style} {name}"], fields["style"]
+    )
+    assert wordings.texts[1] == ("cat, round", "cat") and wordings.unseen[2] == ("a flat dog",)
+    config = json.loads(json.dumps(wordings.get_config()))
+    assert "texts" not in config and config["fields"] == fields
+    again = Wordings.from_config(config, encode)
+    assert (again.texts, again.unseen) == (wordings.texts, wordings.unseen)
+    assert again.class_names == ("flat", "round", "flat")
+    assert first_texts(config) == ["cat, flat", "cat, round", "dog, flat"]
+    assert first_texts(Wordings(TEXTS, encode).get_config()) == ["apple", "pear", "oat milk"]
+    assert again.for_classes(("round", "flat")).texts[0] == ("cat, round", "cat")
+
+
 @pytest.mark.parametrize(
     ("texts", "unseen", "message"),
     [
@@ -110,7 +131,7 @@ def test_bad_texts(texts, unseen, message):
 
 
 def test_other_bad_input():
-    with pytest.raises(ValueError, match=r"shape \(3,\) for 6 texts"):
+    with pytest.raises(ValueError, match=r"shape \(3,\) for 1 texts"):
         Wordings(TEXTS, lambda texts: np.ones(3))
     with pytest.raises(ValueError, match="`class_names`: received entries for 2 classes"):
         Wordings(TEXTS, encode, class_names=("fruit", "milk"))
