@@ -79,6 +79,7 @@ class Emoji64Text(Recipe):
     def data_set(self):
         """The images below `data_dir`; a name in a style is a class of its own."""
         columns = {"captions": "manifest.csv", "caption_column": "{name}, {style} style"}
+        columns["caption_groups"] = "kind"  # "new_style", "unseen"
         return DataSet("folder", self.data_dir, on_error=self.on_error, **columns)
 
     def wordings(self):

@@ -24,12 +24,14 @@ class CaptionedFolder(ImageSource):
         captions: path of the CSV file.
         column: name of the column that holds the captions, or a template such as
             "{name}, {style} style" with the names of columns in braces.
+        groups: name of a column by which scores are given as well, such as "kind"; None without.
 
     Attributes:
         class_names: the distinct captions.
         labels: int32 array of shape (num_images,): which caption each image has.
         folder: the `ImageFolder`.
         rows: for each caption the columns of its first row, a dictionary.
+        class_groups: for each caption its value in the column `groups`; None without.
         folder_names: for each caption the name of the class folder in which its images lie; ""
             for captions without an image in this split, or without class folders.
 
@@ -44,10 +46,10 @@ class CaptionedFolder(ImageSource):
         'a photo of a lemon'
     """
 
-    def __init__(self, folder, captions, column="caption"):
+    def __init__(self, folder, captions, column="caption", groups=None):
         self.folder = folder
         self.image_shape = folder.image_shape
-        texts, rows = _read_captions(pathlib.Path(captions), column)
+        texts, rows = _read_captions(pathlib.Path(captions), column, groups)
         missing = [path for path in folder.paths if path not in texts]
         if missing:
             raise checks.error(
@@ -59,6 +61,7 @@ class CaptionedFolder(ImageSource):
             )
         self.class_names = tuple(sorted(set(texts.values())))
         self.rows = tuple(rows[text] for text in self.class_names)
+        self.class_groups = None if groups is None else tuple(row[groups] for row in self.rows)
         label_of = {text: label for label, text in enumerate(self.class_names)}
         self.labels = np.array([label_of[texts[path]] for path in folder.paths], "int32")
         folder_labels = np.full(len(self.class_names), -1, "int32")
@@ -104,14 +107,14 @@ class CaptionedFolder(ImageSource):
         }
 
 
-def _read_captions(file, column):
+def _read_captions(file, column, groups):
     """Return ({path: caption}, {caption: columns of its first row})."""
     if not file.is_file():
         raise checks.error("captions", quoted(file), "a CSV file with captions", "check the path")
     try:
         # Excel begins UTF-8 with a byte order mark. Paths need not be UTF-8; captions do.
         with open(file, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-            return _read_rows(file, csv.DictReader(lines), column)
+            return _read_rows(file, csv.DictReader(lines), column, groups)
     except csv.Error as error:
         raise checks.error(
             "captions",
@@ -121,11 +124,11 @@ def _read_captions(file, column):
         ) from error
 
 
-def _read_rows(file, reader, column):
+def _read_rows(file, reader, column, groups):
     # A name with braces is a template all the same, unless there is a column of that name.
     is_template = "{" in column and column not in (reader.fieldnames or ())
     parts = template_fields(column, "column") if is_template else [column]
-    wanted = ("file", *parts)
+    wanted = ("file", *parts, *([] if groups is None else [groups]))
     if not set(wanted) <= set(reader.fieldnames or ()):
         there = ", ".join(reader.fieldnames or ()) or "(none)"
         raise checks.error(
@@ -136,7 +139,7 @@ def _read_rows(file, reader, column):
         )
     texts, rows = {}, {}
     for row in reader:
-        path, *values = ((row[name] or "").strip() for name in wanted)
+        path, *values = ((row[name] or "").strip() for name in ("file", *parts))
         named = dict(zip(parts, values, strict=True))
         text = column.format(**named) if is_template else values[0]
         empty = [name for name, value in {"file": path, **named}.items() if not value]

@@ -36,6 +36,7 @@ class DataSet:
         captions: of a folder: path below it of a CSV file with a caption for each image. The
             captions are the classes then, as in `CaptionedFolder`.
         caption_column: the column with the captions, or a template of several: "{name}, {style}".
+        caption_groups: a column by which scores of held-out images are given as well.
 
     Raises:
         ValueError: an unknown name, or options of a folder for another data set.
@@ -55,6 +56,7 @@ class DataSet:
     on_error: str = "raise"
     captions: str | None = None
     caption_column: str = "caption"
+    caption_groups: str | None = None
 
     def __post_init__(self):
         if self.name not in _NAMED and not str(self.name).startswith(TFDS_PREFIX):
@@ -143,11 +145,11 @@ class DataSet:
         if self.captions is None:
             return folder
         captions = pathlib.Path(self.place) / self.captions
-        return CaptionedFolder(folder, captions, self.caption_column)
+        return CaptionedFolder(folder, captions, self.caption_column, self.caption_groups)
 
     def without_captions(self):
         """The same images, labelled with their class folders."""
-        return dataclasses.replace(self, captions=None)
+        return dataclasses.replace(self, captions=None, caption_groups=None)
 
     def moved(self, data, data_dir=None):
         """The same data set in another place: all else stays as it is here.

@@ -24,9 +24,11 @@ class ImageSource:
     Attributes:
         class_names: tuple of str, empty without labels.
         image_shape: (height, width, channels) of every image.
+        class_groups: for each class the name of a group by which scores are given as well, or None.
     """
 
     class_names: tuple[str, ...] = ()
+    class_groups: tuple[str, ...] | None = None
     image_shape: tuple[int, int, int]
 
     def __len__(self) -> int:
@@ -138,6 +140,7 @@ class Subset(ImageSource):
         self.source = source
         self.indices = indices.astype("int64")
         self.class_names = source.class_names
+        self.class_groups = source.class_groups
         self.image_shape = source.image_shape
 
     @property

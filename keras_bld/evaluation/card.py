@@ -21,6 +21,7 @@ from keras_bld.evaluation.samples import (
     real_features,
     real_set,
     reconstruct,
+    score_retrieval,
     score_samples,
     score_without_condition,
     training_spaces,
@@ -122,6 +123,11 @@ def evaluate_model(
     if conditions.takes_text and known.classes is not None:
         num_without = max(1, settings.num_images // _WITHOUT_CONDITION)
         metrics |= score_without_condition(model, network, num_without, *drawn, known, conditions)
+    if conditions.knows_texts and network is not None:
+        say(f"retrieval of {len(real.labels)} held-out images by their texts")
+        metrics |= score_retrieval(
+            model, network, *drawn, real, conditions, held_out.class_groups
+        )
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
         metrics |= _accuracy(made, train, held_out, settings)

@@ -16,6 +16,7 @@ from keras_bld.metrics import (
     inception_score,
     kernel_distance,
     mean_and_error,
+    nearest_neighbors,
     precision_recall,
     psnr,
     ssim,
@@ -24,6 +25,7 @@ from keras_bld.metrics import (
 _MOST_FOR_NEIGHBORS = 10_000  # these metrics compare every pair
 _NUM_SPLITS = 10  # of the inception score
 _LARGEST_TOP_5 = 5
+_NUM_RETRIEVED = 5
 _CLASSIFIER_BATCH_SIZE = 64
 _SMALLEST_FOR_SSIM = 11
 
@@ -193,6 +195,45 @@ def recognition_scores(network, features, labels):
 def _recognised(network, features, labels, note=None):
     right = network.class_probabilities(features).argmax(axis=1) == labels
     return score(float(right.mean()), share_error(right.mean(), len(right)), len(right), note)
+
+
+def retrieval_scores(made, real, labels, groups=None):
+    """How often the true image is among the nearest real ones to what was made for its text.
+
+    Args:
+        made: features of generated images, (num_images, num_features): image i was asked for with
+            the text of real image i.
+        real: features of the real images.
+        labels: which text each real image has; images of one text stand for each other.
+        groups: name of a group for each real image, to score the groups one by one as well; all
+            real images are searched all the same. None without.
+
+    Returns:
+        "retrieved_among_5", and "retrieved_among_5_GROUP" for each group.
+    """
+    made, real, labels = np.asarray(made), np.asarray(real), np.asarray(labels)
+    nearest, _ = nearest_neighbors(made, real, min(_NUM_RETRIEVED, len(real)))
+    found = (labels[nearest] == labels[:, None]).any(axis=1)
+    # How often `_NUM_RETRIEVED` images drawn at random hold one of this text.
+    same = np.array([np.sum(labels == label) for label in labels])
+    missed = [
+        math.comb(len(real) - count, nearest.shape[1]) / math.comb(len(real), nearest.shape[1])
+        for count in same
+    ]
+    chance = 1 - np.array(missed)
+    rows = {"": np.ones(len(labels), bool)}
+    if groups is not None:
+        rows |= {f"_{name}": np.asarray(groups) == name for name in sorted(set(groups))}
+    return {
+        f"retrieved_among_{_NUM_RETRIEVED}{name}": score(
+            float(found[row].mean()),
+            share_error(found[row].mean(), int(row.sum())),
+            int(row.sum()),
+            f"true image among the {_NUM_RETRIEVED} nearest of {len(real)} held-out ones in "
+            f"features; chance is {chance[row].mean():.2g}",
+        )
+        for name, row in rows.items()
+    }
 
 
 def memorisation_scores(neighbors, num_made, num_training_images):

@@ -83,6 +83,24 @@ def score_without_condition(model, network, num_images, sampling, seed, known, c
     return {"recognised_without_condition": {**found, "note": note}}
 
 
+def score_retrieval(model, network, sampling, seed, real, conditions, class_groups=None):
+    """How often an image made for a held-out image's text is nearest to that image.
+
+    Args:
+        model, network, sampling, seed, conditions: as in `score_samples`; the model takes text.
+        real: `ImageSet` of held-out images.
+        class_groups: for each label the name of its group, or None.
+
+    Returns:
+        `measures.retrieval_scores`.
+    """
+    asked = conditions.asked(real.labels, unseen=True)
+    images, _ = _generate(model, len(real.labels), sampling, seed, asked)
+    features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
+    groups = None if class_groups is None else [class_groups[label] for label in real.labels]
+    return measures.retrieval_scores(features, real.features, real.labels, groups)
+
+
 def score_reconstructions(autoencoder, network, source, num_images, seed, real, known):
     """The same scores for reconstructed images: what a perfect prior on the codes would reach.
 

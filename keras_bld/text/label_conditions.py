@@ -51,6 +51,11 @@ class LabelConditions:
         self.num_classes = wordings.num_classes if self.takes_text else denoiser.num_classes
         self._argument = "text_embeddings" if self.takes_text else "labels"
 
+    @property
+    def knows_texts(self):
+        """Whether the text of every single image is known: not where wordings join classes."""
+        return self.takes_text and not self._wordings.joins_classes
+
     def trained(self, labels):
         """Conditions as in training, one for each real image: an array, or None.
 
@@ -61,7 +66,7 @@ class LabelConditions:
             labels: integers (num_images,).
         """
         if self.takes_text:
-            if self._wordings.joins_classes:
+            if not self.knows_texts:
                 return None
             return self._wordings.draw(labels, self._generator())
         return None if self.num_classes is None else labels

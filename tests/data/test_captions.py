@@ -50,6 +50,10 @@ def test_a_caption_of_several_columns(photos):
     source = captioned(photos, column="{name}, {colour}")
     assert source.class_names[0] == "a carton, pale"
     assert source.rows[2]["name"] == "a red apple" and source.rows[2]["colour"] == "red"
+    assert source.class_groups is None
+    grouped = captioned(photos, column="name", groups="colour")
+    assert grouped.class_groups == ("pale", "pale", "red", "pale")
+    assert Subset(grouped, [0]).class_groups == grouped.class_groups
     with pytest.raises(ValueError, match="the columns file and name and shape"):
         captioned(photos, column="{name}, {shape}")
     with pytest.raises(ValueError, match="`column`: received '{name'"):

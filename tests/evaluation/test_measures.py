@@ -135,3 +135,22 @@ def test_the_card_says_among_how_many_images_copies_were_searched():
     assert entry["note"] == "0.01 ± 0.002 expected; among 500 of 800 training images"
     found |= {"nearer_than_held_out": None, "held_out_duplicates": 0}
     assert memorisation_scores({"codes": found}, 100, 800) == {}
+
+
+def test_retrieval_finds_what_was_asked_for():
+    real = np.random.default_rng(0).standard_normal((40, 3))
+    labels = np.arange(40)
+    groups = np.where(labels < 10, "new", "old")
+    made = real + 0.01
+    made[:5] = -real[:5] * 100
+    found = measures.retrieval_scores(made, real, labels, groups)
+    assert found["retrieved_among_5"]["value"] >= 35 / 40
+    assert found["retrieved_among_5_new"]["value"] <= 0.7
+    assert found["retrieved_among_5_new"]["num_samples"] == 10
+    assert found["retrieved_among_5_old"]["value"] == 1.0
+    assert "chance is 0.12" in found["retrieved_among_5_old"]["note"]
+    # An image with the same text will do.
+    shuffled = measures.retrieval_scores(real[::-1], real, np.minimum(labels, 39 - labels))
+    assert shuffled == {"retrieved_among_5": shuffled["retrieved_among_5"]}
+    assert shuffled["retrieved_among_5"]["value"] == 1.0
+    assert "chance is 0.24" in shuffled["retrieved_among_5"]["note"]

@@ -119,6 +119,7 @@ def test_the_run_leaves_its_pictures_and_scores(by_class, finished):
     metrics = json.loads((finished / "metrics.json").read_text())["metrics"]
     assert metrics["recognised_as_asked"]["num_samples"] == 21
     assert metrics["recognised_without_condition"]["num_samples"] == 5
+    assert metrics["retrieved_among_5"]["num_samples"] == 21
     assert 0 < metrics["likelihood_bits_per_dimension"]["value"] < 5
     for name in ("samples", "denoising", "inpainting", "loss_curves"):
         assert np.asarray(Image.open(finished / f"{name}.png")).std() > 0
