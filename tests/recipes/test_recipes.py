@@ -19,10 +19,11 @@ from keras_bld.zoo import read_metadata
 
 def _write_photos(folder, size, num_images=24):
     generator = np.random.default_rng(0)
-    captions = ["file,caption_from_label"]
+    captions = ["file,caption_from_label,name,style,tags,kind"]
     for index in range(num_images):
         name = f"class_{index % 2}/{index}.png"
-        captions.append(f"{name},a photo of class {index % 2} in a grocery store")
+        words = f"drawing {index},class_{index % 2},tag;word,train"
+        captions.append(f"{name},a photo of class {index % 2} in a grocery store,{words}")
         path = folder / name
         path.parent.mkdir(exist_ok=True, parents=True)
         low = generator.integers(0, 255, (4, 4, 3), dtype="uint8")

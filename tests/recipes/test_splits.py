@@ -119,6 +119,17 @@ def test_captions(tmp_path):
     assert sources["train"].folder.class_names == CLASSES
 
 
+def test_names_in_styles(tmp_path):
+    paths = write_photos(tmp_path, LAYOUTS["splits and classes"])
+    parts = [(path, *path.split("/")) for path in paths]
+    rows = [f"{path},{name[0]} of {split},{style},,{split}" for path, split, style, name in parts]
+    (tmp_path / "manifest.csv").write_text("\n".join(["file,name,style,tags,kind", *rows]))
+    recipe = recipe_class("emoji_64_text")(data_dir=str(tmp_path))
+    sources = check(recipe, tmp_path)
+    assert sources["train"].class_names[0] == "0 of train, cat style"
+    assert set(sources["held_out"].class_groups) == {"train", "val"}
+
+
 @pytest.mark.parametrize("name", OF_TFDS)
 def test_tfds(name, tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
@@ -145,7 +156,7 @@ def test_digits(tmp_path):
 
 def test_no_recipe_is_forgotten():
     tested = {name.split(",")[0] for name in OF_FOLDERS} | set(OF_TFDS)
-    assert tested | {"digits", "grocery_64_text"} == set(RECIPES) >= FROM_TFDS
+    assert tested | {"digits", "grocery_64_text", "emoji_64_text"} == set(RECIPES) >= FROM_TFDS
 
 
 def test_images_that_were_added_since_are_noticed(tmp_path, capsys):
