@@ -33,6 +33,7 @@ UNSEEN = (
     "I need an icon, {style}, with {name}",
 )
 
+
 @dataclass(frozen=True)
 class Emoji64Text(Recipe):
     """Settings for nine thousand drawings and two CPU cores."""

@@ -45,12 +45,13 @@ def template_fields(template, argument="templates"):
         ValueError: braces that are no field's.
     """
     try:
-        found = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
+        found = [field for _, field, _, _ in string.Formatter().parse(template)]
     except ValueError as error:
         raise _template_error(argument, f"{template!r} ({error})") from error
-    if not all(field.isidentifier() for field in found):
+    named = [field for field in found if field is not None]
+    if not all(field.isidentifier() for field in named):
         raise _template_error(argument, repr(template))
-    return found
+    return named
 
 
 def _template_error(argument, received):

@@ -15,9 +15,9 @@ class CaptionedFolder(ImageSource):
     """The images of an `ImageFolder`, labelled with their captions instead of their folders.
 
     Captions come from a CSV file with the columns `file` (path below the folder's root, forward
-    slashes) and `caption`, or from several columns through a template. Every distinct caption of the whole file is a class, in alphabetical
-    order, so that all splits number them alike; rows of files that are not in this split are
-    passed over.
+    slashes) and `caption`, or from several columns through a template. Every distinct caption of
+    the whole file is a class, in alphabetical order, so that all splits number them alike; rows of
+    files that are not in this split are passed over.
 
     Args:
         folder: an `ImageFolder`.

@@ -125,9 +125,7 @@ def evaluate_model(
         metrics |= score_without_condition(model, network, num_without, *drawn, known, conditions)
     if conditions.knows_texts and network is not None:
         say(f"retrieval of {len(real.labels)} held-out images by their texts")
-        metrics |= score_retrieval(
-            model, network, *drawn, real, conditions, held_out.class_groups
-        )
+        metrics |= score_retrieval(model, network, *drawn, real, conditions, held_out.class_groups)
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
         metrics |= _accuracy(made, train, held_out, settings)
