@@ -11,6 +11,7 @@ MAX_LINES = 450
 ELSEWHERE = {
     "ablations/command.py": "ablations/test_study.py",
     "ablations/experiments.py": "ablations/test_tables.py",
+    "ablations/settings.py": "ablations/test_study.py",
     "base/backend/jax_backend.py": "base/test_backend.py",
     "base/backend/tensorflow_backend.py": "base/test_backend.py",
     "base/backend/torch_backend.py": "base/test_backend.py",

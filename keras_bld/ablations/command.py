@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from keras_bld.ablations.study import Study, run_study
+from keras_bld.ablations.settings import Study
 from keras_bld.base.runs import recipe_program, say
 
 
@@ -30,5 +30,7 @@ def ablations_command(arguments=None, description=None):
     chosen = tyro.cli(
         _Arguments, args=words, prog=recipe_program("ablations"), description=description
     )
+    from keras_bld.ablations.study import run_study  # Keras with it, which --help does without
+
     fields = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(Study)}
     say(f"{run_study(chosen.table, Study(**fields))}")

@@ -254,3 +254,15 @@ def check_makes_images(model, preset):
 def is_floating(tensor):
     """Whether a backend tensor or array holds floating point numbers."""
     return "float" in str(tensor.dtype)
+
+
+def check_steps(argument, num_steps, steps_per_epoch):
+    """Raise ValueError unless the steps of a run fill its epochs, or are fewer than one has."""
+    if num_steps > steps_per_epoch and num_steps % steps_per_epoch:
+        below = num_steps // steps_per_epoch * steps_per_epoch
+        raise error(
+            argument,
+            f"{num_steps}, with {steps_per_epoch} steps in an epoch",
+            "a multiple of steps_per_epoch, or less",
+            f"pass {below} or {below + steps_per_epoch}, or another steps_per_epoch",
+        )

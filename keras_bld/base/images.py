@@ -1,7 +1,6 @@
 """Images as picture files hold them."""
 
 import numpy as np
-from keras import ops
 
 
 def to_uint8(images):
@@ -11,6 +10,8 @@ def to_uint8(images):
         images: floating point, any shape. Arrays and lists give an array; a backend tensor, which
             may come from inside a compiled function, gives a tensor. Values are not checked.
     """
+    from keras import ops  # sources of images need none until then
+
     if ops.is_tensor(images):
         return ops.cast(ops.round(images * 255.0), "uint8")
     return np.round(np.asarray(images) * 255.0).astype("uint8")

@@ -20,7 +20,7 @@ def lazy_names(package):
             __getattr__, __dir__ = lazy_names(__name__)
     """
     module = sys.modules[package]
-    homes = _homes(module.__spec__.loader.get_source(package))
+    homes = homes_of(module.__spec__.loader.get_source(package))
 
     def get_attribute(name):
         if name not in homes:
@@ -38,8 +38,8 @@ def lazy_names(package):
     return get_attribute, all_names
 
 
-def _homes(source):
-    """Name -> module that it is imported from, of the block `if TYPE_CHECKING:`."""
+def homes_of(source):
+    """Name -> module that it is imported from, of the block `if TYPE_CHECKING:` of a source."""
     return {
         alias.name: node.module
         for block in ast.parse(source).body

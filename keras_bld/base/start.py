@@ -14,6 +14,7 @@ import pathlib
 import sys
 
 from keras_bld.base import processor
+from keras_bld.base.module_imports import lazy_homes, needs_keras
 from keras_bld.base.quiet import silence_tensorflow, without_log_lines
 
 _PACKAGE = "keras_bld."
@@ -21,27 +22,9 @@ _PACKAGE = "keras_bld."
 _ROOMS = (
     "autoencoder",
     "baselines",
-    "diffusion.denoiser",
-    "diffusion.model",
-    "diffusion.schedule",
+    "diffusion",
     "metrics",
     "zoo",  # tells `from_preset` of every class where the shipped presets are
-)
-# What commands know before they work, such as to print their help: none of it imports Keras.
-WITHOUT_KERAS = frozenset(
-    """
-    base base.checks base.class_names base.description base.files base.json_files base.lazy_names
-    base.notebook base.optional base.processor base.progress base.quiet base.runs base.start
-    base.version
-    __main__ benchmark benchmark.command
-    commands commands.convert commands.demo commands.encode commands.evaluate commands.export
-    commands.generate commands.inpaint commands.outputs commands.presets commands.publish
-    commands.reconstruct commands.sampler_options commands.train
-    diffusion diffusion.conditioning diffusion.method_options diffusion.posterior
-    diffusion.sampling diffusion.signal_levels diffusion.targets
-    presets presets.fields presets.locate presets.reading
-    zoo zoo.catalogue zoo.listing zoo.shipped
-    """.split()
 )
 # What Keras and TensorFlow import where it is installed, and no command needs of them.
 _UNUSED = ("matplotlib.pyplot", "sklearn")
@@ -75,6 +58,8 @@ def load_rooms():
             importlib.import_module("keras")
             for room in _ROOMS:
                 importlib.import_module(_PACKAGE + room)
+                for home in sorted(set(lazy_homes(_PACKAGE + room).values())):
+                    importlib.import_module(home)
     except BaseException:
         _watch.is_done = False  # such as a backend that is not installed
         sys.meta_path.insert(0, _watch)
@@ -94,7 +79,7 @@ class _Watch:
     def find_spec(self, name, path=None, target=None):
         if name == "keras":
             return self._with_rooms(name, path, target)
-        if needs_keras(name):
+        if name.startswith(_PACKAGE) and needs_keras(name):
             load_rooms()
             if name in sys.modules:  # it is in one of the rooms
                 return _there_already(sys.modules[name].__spec__)
@@ -120,12 +105,6 @@ def _with_rooms_after(execute):
 
 
 _watch = _Watch()
-
-
-def needs_keras(name):
-    """Whether a module of the library, by its dotted name, imports Keras when it is imported."""
-    inner = name.removeprefix(_PACKAGE)
-    return inner != name and inner not in WITHOUT_KERAS
 
 
 def _is_within_an_import():

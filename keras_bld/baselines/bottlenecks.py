@@ -1,30 +1,34 @@
 """The bottlenecks by name, as recipes and ablations choose among them."""
 
-from keras_bld.autoencoder import BernoulliBottleneck, BinaryAutoencoder
+import importlib
+
 from keras_bld.base import checks
-from keras_bld.baselines.bottleneck_autoencoder import BottleneckAutoencoder
-from keras_bld.baselines.continuous import GaussianBottleneck
-from keras_bld.baselines.finite_scalar import FiniteScalarQuantizer
-from keras_bld.baselines.sign_quantizers import (
-    BinarySphericalQuantizer,
-    LookupFreeQuantizer,
-    TanhBernoulli,
-)
-from keras_bld.baselines.vector_quantizer import VectorQuantizer
 
 _MOST_VECTORS = 10  # bits of the paper's 1,024 vectors
 _LEVELS = (8, 5, 5, 5)  # nearly as many combinations, in 3 bits each
 
+
+def _class(room, name):
+    """A class by its public name, imported at its use: options of recipes need the names alone."""
+    return getattr(importlib.import_module(f"keras_bld.{room}"), name)
+
+
 # Name -> callable: bits of a cell of a binary code -> the bottleneck to compare with it. Its own
 # codes have at most as many bits.
 BOTTLENECKS = {
-    "bernoulli": lambda bits: BernoulliBottleneck(bits, seed=0),
-    "vector_quantized": lambda bits: VectorQuantizer(2 ** min(bits, _MOST_VECTORS), 16, seed=0),
-    "real_valued": lambda bits: GaussianBottleneck(max(1, bits // 2), seed=0),
-    "tanh_bernoulli": lambda bits: TanhBernoulli(bits, seed=0),
-    "lookup_free": lambda bits: LookupFreeQuantizer(bits),
-    "binary_spherical": lambda bits: BinarySphericalQuantizer(bits),
-    "finite_scalar": lambda bits: FiniteScalarQuantizer(_LEVELS[: max(1, bits // 3)]),
+    "bernoulli": lambda bits: _class("autoencoder", "BernoulliBottleneck")(bits, seed=0),
+    "vector_quantized": lambda bits: _class("baselines", "VectorQuantizer")(
+        2 ** min(bits, _MOST_VECTORS), 16, seed=0
+    ),
+    "real_valued": lambda bits: _class("baselines", "GaussianBottleneck")(
+        max(1, bits // 2), seed=0
+    ),
+    "tanh_bernoulli": lambda bits: _class("baselines", "TanhBernoulli")(bits, seed=0),
+    "lookup_free": lambda bits: _class("baselines", "LookupFreeQuantizer")(bits),
+    "binary_spherical": lambda bits: _class("baselines", "BinarySphericalQuantizer")(bits),
+    "finite_scalar": lambda bits: _class("baselines", "FiniteScalarQuantizer")(
+        _LEVELS[: max(1, bits // 3)]
+    ),
 }
 # Those whose codes are no bits, from which no stage 2 can learn.
 WITHOUT_BITS = ("real_valued",)
@@ -48,5 +52,7 @@ def autoencoder_with(bottleneck, image_shape, code_channels, sharpness=1.0, **op
     """
     checks.check_choice("bottleneck", bottleneck, tuple(BOTTLENECKS))
     if bottleneck == "bernoulli":
-        return BinaryAutoencoder(image_shape, code_channels, sharpness, **options)
-    return BottleneckAutoencoder(image_shape, BOTTLENECKS[bottleneck](code_channels), **options)
+        build = _class("autoencoder", "BinaryAutoencoder")
+        return build(image_shape, code_channels, sharpness, **options)
+    build = _class("baselines", "BottleneckAutoencoder")
+    return build(image_shape, BOTTLENECKS[bottleneck](code_channels), **options)

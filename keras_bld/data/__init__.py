@@ -1,18 +1,23 @@
 """Data: folders, arrays, TFDS, Fashion-MNIST, digits -> batches; packed bits; the code store."""
 
-from keras_bld.base.packing import pack_codes, packed_shape, unpack_codes
-from keras_bld.data.captions import CaptionedFolder
-from keras_bld.data.code_store import CodeStore
-from keras_bld.data.code_store_writer import write_code_store
-from keras_bld.data.data_set import DataSet, find_data_set
-from keras_bld.data.digits import digits_source
-from keras_bld.data.fashion_mnist import fashion_mnist_source, holds_fashion_mnist, read_idx
-from keras_bld.data.folders import ImageFolder
-from keras_bld.data.images import UnreadableImageError, read_image
-from keras_bld.data.loader import image_batches
-from keras_bld.data.preprocessing import ImagePreprocessing
-from keras_bld.data.sources import ArraySource, ImageSource, Subset, load_arrays, random_subset
-from keras_bld.data.tfds_source import tfds_source
+from typing import TYPE_CHECKING
+
+from keras_bld.base.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from keras_bld.base.packing import pack_codes, packed_shape, unpack_codes
+    from keras_bld.data.captions import CaptionedFolder
+    from keras_bld.data.code_store import CodeStore
+    from keras_bld.data.code_store_writer import write_code_store
+    from keras_bld.data.data_set import DataSet, find_data_set
+    from keras_bld.data.digits import digits_source
+    from keras_bld.data.fashion_mnist import fashion_mnist_source, holds_fashion_mnist, read_idx
+    from keras_bld.data.folders import ImageFolder
+    from keras_bld.data.images import UnreadableImageError, read_image
+    from keras_bld.data.loader import image_batches
+    from keras_bld.data.preprocessing import ImagePreprocessing
+    from keras_bld.data.sources import ArraySource, ImageSource, Subset, load_arrays, random_subset
+    from keras_bld.data.tfds_source import tfds_source
 
 __all__ = [
     "ArraySource",
@@ -39,3 +44,5 @@ __all__ = [
     "unpack_codes",
     "write_code_store",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__)

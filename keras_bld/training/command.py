@@ -11,7 +11,6 @@ from keras_bld.base.json_files import read_json
 from keras_bld.base.runs import recipe_program, say, short_errors
 from keras_bld.diffusion.sampling import Sampling
 from keras_bld.training.recipe import SETTINGS_FILE
-from keras_bld.training.runner import Runner
 
 # What each call says for itself.
 _OF_THE_CALL = ("stage", "dry_run", "smoke", "work_dir")
@@ -55,6 +54,8 @@ def main(recipe_class, arguments=None):
         )
         if earlier is not None:
             say(f"settings that are not given are those of the run in {recipe.folder}")
+        from keras_bld.training.runner import Runner  # Keras with it, which --help does without
+
         runner = Runner(recipe)
         runner.run()
 

@@ -88,25 +88,13 @@ def make_optimizer(
     )
 
 
-def check_steps(argument, num_steps, steps_per_epoch):
-    """Raise ValueError unless the steps of a run fill its epochs, or are fewer than one has."""
-    if num_steps > steps_per_epoch and num_steps % steps_per_epoch:
-        below = num_steps // steps_per_epoch * steps_per_epoch
-        raise checks.error(
-            argument,
-            f"{num_steps}, with {steps_per_epoch} steps in an epoch",
-            "a multiple of steps_per_epoch, or less",
-            f"pass {below} or {below + steps_per_epoch}, or another steps_per_epoch",
-        )
-
-
 def fit_recipe(model, batches, folder, num_steps, steps_per_epoch, **options):
     """`fit_resumably` (base/resuming.py) of a stage, with TensorBoard's logs in `folder`/logs.
 
     Raises:
         ValueError: steps that do not fill epochs, and all that `fit_resumably` raises.
     """
-    check_steps("num_steps", num_steps, steps_per_epoch)
+    checks.check_steps("num_steps", num_steps, steps_per_epoch)
     logs = keras.callbacks.TensorBoard(pathlib.Path(folder) / "logs", write_graph=False)
     options = {"callbacks": [logs], **options}
     return fit_resumably(model, batches, folder, num_steps, steps_per_epoch, **options)

@@ -14,7 +14,6 @@ from keras_bld.data.splits import FOLDER, TFDS_PREFIX
 from keras_bld.diffusion.sampling import Sampling
 from keras_bld.diffusion.signal_levels import KINDS
 from keras_bld.diffusion.targets import TARGETS
-from keras_bld.training.fitting import check_steps
 
 if TYPE_CHECKING:  # as in diffusion/sampling.py
     _Bottleneck = str
@@ -284,7 +283,7 @@ class Recipe:
         ):  # fmt: skip
             checks.check_integer(field, getattr(self, field), 1)
         for field in ("autoencoder_steps", "diffusion_steps"):
-            check_steps(field, getattr(self, field), self.steps_per_epoch)
+            checks.check_steps(field, getattr(self, field), self.steps_per_epoch)
         self._check_bottleneck()
         self.checkpoint_policy  # noqa: B018, it checks the fields
         parts = checks.check_integer(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_bld.ablations.experiments import Row
-from keras_bld.ablations.study import Study
+from keras_bld.ablations.settings import Study
 from keras_bld.ablations.tables import write_table
 from keras_bld.metrics import FeatureNetwork, build_classifier
 

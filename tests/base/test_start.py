@@ -9,6 +9,7 @@ import pytest
 from harness import PROJECT_ROOT, run_in_new_process
 
 from keras_bld.base import quiet, start
+from keras_bld.base.module_imports import needs_keras
 
 pytestmark = pytest.mark.once
 LOG = [
@@ -17,16 +18,24 @@ LOG = [
     "E0000 00:00:1795715772.218816    5926 cuda_platform.cc:52] failed call to cuInit",
     "2025-09-17 14:44:05.157831: I external/local_xla/xla/tsl/cuda/cudart_stub.cc:32] Could not",
 ]
+MODULES = [
+    ".".join(path.relative_to(PROJECT_ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted(PROJECT_ROOT.glob("keras_bld/**/*.py"))
+]
+# Of the peer in plain PyTorch each module imports torch.
+WITHOUT_KERAS = [
+    name
+    for name in MODULES
+    if not needs_keras(name) and "torch_peer" not in name and "__main__" not in name
+]
 SAID = ["UserWarning: a warning of Python", "I saw 12 images: 3", "E0000", "Illegal instruction"]
 
 
 def test_what_needs_no_keras_imports_none():
-    code = """
+    code = f"""
 import importlib, sys
-import keras_bld
-from keras_bld.base import start
-for name in sorted(start.WITHOUT_KERAS - {"__main__"}):
-    importlib.import_module(f"keras_bld.{name}")
+for name in {WITHOUT_KERAS}:
+    importlib.import_module(name)
     assert "keras" not in sys.modules, name
 from keras_bld.__main__ import COMMANDS, _function
 for name in COMMANDS:
@@ -38,7 +47,15 @@ print("numpy" in sys.modules, "tensorflow" in sys.modules)
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["generate", "--help"], ["convert", "-h"], ["presets"]]
+    "words",
+    [
+        ["--help"],
+        ["generate", "--help"],
+        ["convert", "-h"],
+        ["presets"],
+        ["train", "grocery_64_text", "--help"],
+        ["train", "ablations", "--help"],
+    ],
 )
 def test_help_and_presets_answer_at_once(words):
     """Under a second of processor time, and without Keras."""
