@@ -18,8 +18,9 @@ from recipes.recipe_files import recipe_class
 
 import keras_bld
 from keras_bld import __main__ as commands
-from keras_bld.ablations import command as ablations
-from keras_bld.training import command as training
+from keras_bld.ablations import ablations_command, study
+from keras_bld.training import main as recipe_main
+from keras_bld.training import runner as training
 from keras_bld.zoo.shipped import SHIPPED
 
 # Blocks of Python are run once, too, on torch, which traces nothing; these pages write graphs.
@@ -128,7 +129,7 @@ def called(monkeypatch):
     runner = type("Runner", (), {"__init__": lambda self, recipe: names.append(recipe.name)})
     runner.run = lambda self: None
     monkeypatch.setattr(training, "Runner", runner)
-    monkeypatch.setattr(ablations, "run_study", lambda table, study: names.append(table))
+    monkeypatch.setattr(study, "run_study", lambda table, study: names.append(table))
     return names
 
 
@@ -148,10 +149,10 @@ def run_words(words, names):
     if program == "keras-bld":
         commands.main(rest)
     elif program == "python" and rest[0] == "recipes/ablations.py":
-        ablations.ablations_command(rest[1:])
+        ablations_command(rest[1:])
     elif program == "python" and rest[0].startswith("recipes/"):
         name = pathlib.Path(rest[0]).stem
-        training.main(recipe_class("digits" if name == "NAME" else name), rest[1:])
+        recipe_main(recipe_class("digits" if name == "NAME" else name), rest[1:])
     elif program == "make":
         (target,) = [word for word in rest if word.isidentifier() or re.fullmatch(r"[a-z-]+", word)]
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target

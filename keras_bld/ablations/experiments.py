@@ -36,7 +36,7 @@ def _on_denoiser(prior):
     def build(sizes, autoencoder):
         from keras_bld.diffusion import BernoulliDenoiser
 
-        return prior(BernoulliDenoiser(**sizes), autoencoder)
+        return getattr(baselines, prior)(BernoulliDenoiser(**sizes), autoencoder)
 
     return build
 
@@ -62,11 +62,11 @@ TABLE_5 = (
     Row("binary_diffusion", paper="Churches FID 4.36 (64 steps)"),
     Row(
         "absorbing_diffusion",
-        build=_on_denoiser(baselines.AbsorbingDiffusion),
+        build=_on_denoiser("AbsorbingDiffusion"),
         paper="Churches FID 5.44 (256 steps)",
     ),
     Row("autoregressive", build=_autoregressive, paper="Churches FID 7.25 (256 steps)"),
-    Row("masked_bits", build=_on_denoiser(baselines.MaskedBitPrior)),
+    Row("masked_bits", build=_on_denoiser("MaskedBitPrior")),
 )
 
 TABLE_7 = (

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from keras_bld.data.captions import CaptionedFolder
     from keras_bld.data.code_store import CodeStore
     from keras_bld.data.code_store_writer import write_code_store
+    from keras_bld.data.color_jitter import ColorJitter
     from keras_bld.data.data_set import DataSet, find_data_set
     from keras_bld.data.digits import digits_source
     from keras_bld.data.fashion_mnist import fashion_mnist_source, holds_fashion_mnist, read_idx
@@ -23,6 +24,7 @@ __all__ = [
     "ArraySource",
     "CaptionedFolder",
     "CodeStore",
+    "ColorJitter",
     "DataSet",
     "ImageFolder",
     "ImagePreprocessing",

@@ -20,6 +20,7 @@ def image_batches(
     shuffle=True,
     random_flip=False,
     random_crop=None,
+    augmentation=None,
     repeat=True,
     start_batch=0,
     num_threads=None,
@@ -44,6 +45,9 @@ def image_batches(
             only).
         random_crop: side in pixels of the square that is cut out of each image, anywhere in it
             and drawn anew in each epoch (training only); None leaves images whole.
+        augmentation: callable (uint8 images of a batch, `numpy.random.Generator`) -> uint8 images
+            of that shape, such as `ColorJitter` (training only); the generator depends on the seed
+            and the number of the batch.
         repeat: True for epochs without end, of len(source) // batch_size whole batches. False
             for one pass over all images, the last batch smaller (evaluation).
         start_batch: number of the first batch; a run that stopped after n steps goes on with
@@ -71,9 +75,10 @@ def image_batches(
     grain = import_optional("grain", "data")
     check_batches(source, "source", batch_size, labels, repeat)
     start_batch = checks.check_integer("start_batch", start_batch, 0)
+    seed = resolve_seed(seed)
     if random_crop is not None:
         checks.check_integer("random_crop", random_crop, 1)
-    dataset = grain.MapDataset.source(source).seed(resolve_seed(seed))
+    dataset = grain.MapDataset.source(source).seed(seed)
     # Before the shuffle, where an index is epoch * len(source) + the image's own.
     if random_flip:
         dataset = dataset.random_map(_random_flip)
@@ -87,7 +92,10 @@ def image_batches(
     dataset = dataset[start_batch * batch_size :]
     read_options = reading(grain, num_threads, prefetch_batches * batch_size)
     dataset = dataset.map(_with_label if labels else _image_alone)
-    return dataset.to_iter_dataset(read_options).batch(batch_size, drop_remainder=repeat)
+    batches = dataset.to_iter_dataset(read_options).batch(batch_size, drop_remainder=repeat)
+    if augmentation is None:
+        return batches
+    return batches.map_with_index(functools.partial(_augment, augmentation, seed, start_batch))
 
 
 def check_batches(source, argument, batch_size, labels, repeat):
@@ -137,6 +145,12 @@ def _random_crop(side, item, generator):
     top = generator.integers(height - side, endpoint=True)
     left = generator.integers(width - side, endpoint=True)
     return {**item, "image": item["image"][top : top + side, left : left + side]}
+
+
+def _augment(augmentation, seed, start_batch, index, batch):
+    images, *labels = batch if isinstance(batch, tuple) else (batch,)
+    images = augmentation(images, np.random.default_rng([seed, start_batch + index]))
+    return (images, *labels) if labels else images
 
 
 def _with_label(item):

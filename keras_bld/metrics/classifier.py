@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.optional import import_optional
 from keras_bld.metrics.arrays import check_labels
 
 FEATURE_LAYER = "features"
@@ -32,7 +33,7 @@ def build_classifier(image_shape, num_classes, width=32, backbone="small", seed=
         image_shape: (height, width, channels), at least 4 x 4 pixels.
         num_classes: number of classes.
         width: channels of the small network's first stage.
-        backbone: "small" or "resnet50" (which needs keras_cv).
+        backbone: "small" or "resnet50" (which needs keras_cv, extra `recipes`).
         seed: of the small network's initial weights.
 
     Returns:
@@ -296,10 +297,9 @@ def _small_network(inputs, width, seed):
 
 
 def _resnet50(image_shape):
-    from keras_cv.models import ResNetBackbone
-
+    models = import_optional("keras_cv.models", "recipes")
     # The preset of this name would fetch these numbers from the network.
-    return ResNetBackbone(
+    return models.ResNetBackbone(
         stackwise_filters=[64, 128, 256, 512],
         stackwise_blocks=[3, 4, 6, 3],
         stackwise_strides=[1, 2, 2, 2],

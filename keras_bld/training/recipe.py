@@ -107,6 +107,9 @@ class Recipe:
     autoencoder_crop_size: int = 0
     """Side in pixels of the random crops that stage 1 trains on, faster by the ratio of areas; 0
     trains on whole images."""
+    autoencoder_augmentation: Literal["none", "color_jitter"] = "none"
+    """Random changes of the images that stage 1 trains on; color_jitter changes their colours with
+    keras_cv (`keras_bld.data.ColorJitter`). Stage 2 learns the codes of unchanged images."""
     autoencoder_learning_rate: float = 5e-4
     """Peak learning rate of stage 1."""
     autoencoder_warmup_steps: int = 10_000

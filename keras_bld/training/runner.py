@@ -16,7 +16,13 @@ from keras_bld.base.processor import lacks_bfloat16
 from keras_bld.base.resuming import finished_steps
 from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import claim_folder, option, say
-from keras_bld.data import image_batches, load_arrays, random_subset, write_code_store
+from keras_bld.data import (
+    ColorJitter,
+    image_batches,
+    load_arrays,
+    random_subset,
+    write_code_store,
+)
 from keras_bld.evaluation import CardSettings, evaluate_model, open_network, write_card
 from keras_bld.evaluation.card_files import say_metrics
 from keras_bld.evaluation.networks import DOMAIN, NONE, default_network
@@ -112,12 +118,14 @@ class Runner:
         training_recipe = recipe.on_crops()
         autoencoder = models.build_autoencoder(training_recipe)
         autoencoder.compile(self._optimizer("autoencoder"))
+        options = {
+            "random_crop": recipe.autoencoder_crop_size or None,
+            "augmentation": None if recipe.autoencoder_augmentation == "none" else ColorJitter(),
+        }
         logs = self._fit(
             "autoencoder",
             autoencoder,
-            lambda start: self._image_batches(
-                recipe.autoencoder_batch_size, False, start, recipe.autoencoder_crop_size or None
-            ),
+            lambda start: self._image_batches(recipe.autoencoder_batch_size, False, start, options),
             _center(self._validation_arrays()[0], training_recipe.image_size),
         )
         if recipe.autoencoder_crop_size:
@@ -306,15 +314,15 @@ class Runner:
         size = 8 if self.recipe.smoke else _NUM_VALIDATION_IMAGES
         return load_arrays(self._small_subset("held_out", size))
 
-    def _image_batches(self, batch_size, labels, start_batch, random_crop=None):
+    def _image_batches(self, batch_size, labels, start_batch, options=None):
         return image_batches(
             self._source("train"),
             batch_size,
             seed=self.recipe.seed,
             labels=labels,
             random_flip=self.recipe.random_flip,
-            random_crop=random_crop,
             start_batch=start_batch,
+            **(options or {}),
         )
 
     @property

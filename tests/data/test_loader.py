@@ -73,6 +73,24 @@ def test_flips_are_drawn_anew_in_each_epoch():
 
 
 @once
+def test_augmentation_gets_batches_and_a_generator_of_their_number():
+    def darken(images, generator):
+        assert images.dtype == np.uint8
+        return images - generator.integers(1, 50, (len(images), 1, 1, 1)).astype("uint8")
+
+    source = ArraySource(np.full((12, 4, 4, 1), 200, "uint8"), labels=np.arange(12))
+    options = {"batch_size": 4, "seed": 3, "labels": True, "augmentation": darken}
+    batches = take(image_batches(source, **options), 6)
+    assert len({batch.tobytes() for batch, _ in batches}) == 6
+    plain = take(image_batches(source, 4, seed=3, labels=True), 6)
+    for (augmented, labels), (unchanged, same_labels) in zip(batches, plain, strict=True):
+        assert (augmented < unchanged).all()
+        np.testing.assert_array_equal(labels, same_labels)
+    again, _ = take(image_batches(source, **options, start_batch=4), 1)[0]
+    np.testing.assert_array_equal(again, batches[4][0])
+
+
+@once
 def test_crops_are_parts_of_their_images_and_drawn_anew_in_each_epoch():
     rows, columns = np.meshgrid(np.arange(6), np.arange(9), indexing="ij")
     image = np.stack([rows, columns, rows * 0], axis=-1).astype("uint8")
