@@ -26,15 +26,15 @@ def write_generated_codes(model, directory, num_images, labels, num_shards, on_p
     checks.check_integer("seed", options["seed"], 0, bld_random.MAX_SEED)
     plan = plan_sampling(model, num_images, labels, **options)
     labels = np.full(num_images, _NO_LABEL, "int32")
-    class_names = []
+    class_names = ()
     if plan.condition is not None and model.denoiser.condition_kind == "class":
         labels = plan.condition
-        class_names = [str(number) for number in range(model.denoiser.num_classes)]
+        class_names = model.class_names or map(str, range(model.denoiser.num_classes))
     header = store_header(
         code_shape=model.code_shape,
         num_images=num_images,
         num_shards=default_num_shards if num_shards is None else num_shards,
-        class_names=class_names,
+        class_names=list(class_names),
         has_flips=False,
         **_what_decides_the_codes(model, plan),
     )

@@ -55,6 +55,15 @@ def test_the_store_holds_the_codes_that_the_seed_stands_for(model, tmp_path):
     np.testing.assert_array_equal(unpack_codes(packed, CODE_SHAPE[-1]), expected)
     assert (expected[0] != expected[3]).any()  # same label, other noise
     assert len(list(tmp_path.glob("*.array_record"))) == 3 and done[-1] == (11, 11)
+    assert store.class_names == ("0", "1", "2")
+
+
+@once
+def test_the_names_of_the_classes_stand_beside_the_labels(model, tmp_path):
+    model.class_names = ("ant", "bee", "cat")
+    store = model.generate_to_store(tmp_path, 3, labels=["cat", "ant", "bee"], **SETTINGS)
+    assert store.class_names == model.class_names
+    np.testing.assert_array_equal(store.read(np.arange(3))[1], [2, 0, 1])
 
 
 @once
