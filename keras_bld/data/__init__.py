@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from keras_bld.data.captions import CaptionedFolder
     from keras_bld.data.code_store import CodeStore
     from keras_bld.data.code_store_writer import write_code_store
-    from keras_bld.data.color_jitter import ColorJitter
     from keras_bld.data.data_set import DataSet, find_data_set
     from keras_bld.data.digits import digits_source
     from keras_bld.data.fashion_mnist import fashion_mnist_source, holds_fashion_mnist, read_idx
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from keras_bld.data.loader import image_batches
     from keras_bld.data.preprocessing import ImagePreprocessing
     from keras_bld.data.sources import ArraySource, ImageSource, Subset, load_arrays, random_subset
+    from keras_bld.data.tensorflow_color_jitter import ColorJitter
     from keras_bld.data.tfds_source import tfds_source
 
 __all__ = [
