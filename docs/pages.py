@@ -2,8 +2,8 @@
 
 A generated part stands between two comments, `<!-- generated: NAME ARGUMENTS -->` and
 `<!-- end -->`; NAME is a function below. Tables of results come from the cards in docs/results,
-presets and sizes from the zoo, options from each command's own `--help`. tests/test_pages.py sees
-that the pages are what this program writes.
+presets and sizes from the zoo, options from each command's own `--help`. The first cells of the
+notebooks are written, too (notebook_pages.py). Tests see that all are what this program writes.
 """
 
 import contextlib
@@ -319,3 +319,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(PROJECT))
     for page in pages():
         page.write_text(renewed(page.read_text()))
+    import notebook_pages
+
+    for notebook, text in notebook_pages.notebooks().items():
+        notebook.write_text(text)

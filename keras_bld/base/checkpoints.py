@@ -4,6 +4,7 @@ A checkpoint is a zip archive: `record.json` says which arrays there are and whe
 and `0`, `1`, ... are their bytes. Every member has a CRC-32, so that a damaged one is noticed.
 """
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -21,6 +22,27 @@ _ENDING = ".checkpoint.zip"
 _NUMBERED = re.compile(rf"(\d{{9,15}}){re.escape(_ENDING)}", re.ASCII)
 _RECORD = "record.json"
 _LIST = Kind("a list", lambda value: isinstance(value, list))
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointPolicy:
+    """When checkpoints are written, and which of them stay.
+
+    Attributes:
+        keep: how many of the newest stay.
+        keep_every: the checkpoint of every so many epochs stays for good; 0 for none.
+        minutes: one is written after so many minutes within an epoch, too; 0 at the ends of
+            epochs alone.
+    """
+
+    keep: int = 2
+    keep_every: int = 0
+    minutes: float = 15.0
+
+    def __post_init__(self):
+        checks.check_integer("keep_checkpoints", self.keep, 1)
+        checks.check_integer("keep_checkpoint_every", self.keep_every, 0)
+        checks.check_number("checkpoint_minutes", self.minutes, 0.0)
 
 
 class Checkpoints:

@@ -1,7 +1,6 @@
 """Fits of one model that go on where an interrupted run stopped, bit for bit."""
 
 import concurrent.futures
-import dataclasses
 import pathlib
 import sys
 import time
@@ -10,8 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld.base import checks
-from keras_bld.base.checkpoints import Checkpoints
+from keras_bld.base.checkpoints import CheckpointPolicy, Checkpoints
 from keras_bld.base.finite import FiniteOrNothing, check_arrays
 from keras_bld.base.history import HistoryTable, write_history
 from keras_bld.base.random_states import random_states, restore_random_states
@@ -20,27 +18,6 @@ from keras_bld.base.stopping import Stopped, stops_wait
 
 CHECKPOINT_FOLDER = "checkpoint"
 HISTORY_FILE = "history.csv"
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointPolicy:
-    """When checkpoints are written, and which of them stay.
-
-    Attributes:
-        keep: how many of the newest stay.
-        keep_every: the checkpoint of every so many epochs stays for good; 0 for none.
-        minutes: one is written after so many minutes within an epoch, too; 0 at the ends of
-            epochs alone.
-    """
-
-    keep: int = 2
-    keep_every: int = 0
-    minutes: float = 15.0
-
-    def __post_init__(self):
-        checks.check_integer("keep_checkpoints", self.keep, 1)
-        checks.check_integer("keep_checkpoint_every", self.keep_every, 0)
-        checks.check_number("checkpoint_minutes", self.minutes, 0.0)
 
 
 def finished_steps(folder):

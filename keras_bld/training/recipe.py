@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from keras_bld.base import checks
-from keras_bld.base.resuming import CheckpointPolicy
+from keras_bld.base.checkpoints import CheckpointPolicy
 from keras_bld.base.runs import command_line, recipe_program
 from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
 from keras_bld.data import DataSet
