@@ -26,7 +26,7 @@ help:
 	@echo "make quickstart  train, sample and export on handwritten digits (recipes/digits.py)"
 	@echo "make test        run the fast tests on TensorFlow, JAX and torch (-j2: side by side)"
 	@echo "make test-slow   run the slow tests with KERAS_BACKEND (tensorflow by default)"
-	@echo "make test-page   run the tests of the page in the browser (python -m keras_bld demo)"
+	@echo "make test-page   run the tests of the page in the browser (keras-bld demo)"
 	@echo "make lint        check style and formatting;  make format  repairs both"
 	@echo "make types       check the public API against its annotations"
 	@echo "make docs        build the manual in site/;  make docs-serve  shows it while you write"

@@ -1,1 +1,1 @@
-"""`python -m keras_bld benchmark`: what everything costs, beside a plain peer and the machine."""
+"""`keras-bld benchmark`: what everything costs, beside a plain peer and the machine."""

@@ -1,4 +1,4 @@
-"""`python -m keras_bld benchmark`."""
+"""`keras-bld benchmark`."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""`python -m keras_bld convert`."""
+"""`keras-bld convert`."""
 
 import hashlib
 import pathlib

@@ -1,4 +1,4 @@
-"""`python -m keras_bld demo`."""
+"""`keras-bld demo`."""
 
 from keras_bld.base.runs import say, short_errors
 

@@ -1,4 +1,4 @@
-"""`python -m keras_bld encode`."""
+"""`keras-bld encode`."""
 
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""`python -m keras_bld evaluate`."""
+"""`keras-bld evaluate`."""
 
 import pathlib
 import shlex
@@ -129,7 +129,7 @@ def evaluate_command(
             )
         card = {
             "preset": {"name": name, "files": metadata["files"]},
-            "command": f"python -m keras_bld {shlex.join(sys.argv[1:])}",
+            "command": f"keras-bld {shlex.join(sys.argv[1:])}",
             **card,
         }
         write_card(card, sets, folder)

@@ -1,4 +1,4 @@
-"""`python -m keras_bld generate`."""
+"""`keras-bld generate`."""
 
 import pathlib
 from typing import Literal

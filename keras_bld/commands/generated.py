@@ -1,4 +1,4 @@
-"""What `python -m keras_bld generate` writes: a sheet, a file for each image, or a store."""
+"""What `keras-bld generate` writes: a sheet, a file for each image, or a store."""
 
 import pathlib
 import time

@@ -1,4 +1,4 @@
-"""`python -m keras_bld presets`."""
+"""`keras-bld presets`."""
 
 from keras_bld.base import checks
 

@@ -1,4 +1,4 @@
-"""`python -m keras_bld publish`."""
+"""`keras-bld publish`."""
 
 import pathlib
 import re
@@ -63,7 +63,7 @@ def publish_command(
         data: what it was trained on, with credits and licence of the data.
         data_name: where others have the data set, such as tfds:fashion_mnist; `evaluate` opens it
             where no data is given. The folder of the training is not kept.
-        metric: the line that `python -m keras_bld presets` shows.
+        metric: the line that `keras-bld presets` shows.
         sampler: the fields of `Sampling` that the published model samples with.
     """
     with short_errors():

@@ -311,7 +311,7 @@ def read_header(path):
     if not file.is_file():
         raise FileNotFoundError(
             f"There is no code store in `{path}` (no `{HEADER}`). Fix: write one with "
-            "`python -m keras_bld encode`, or `generate --out-store`, or correct the path."
+            "`keras-bld encode`, or `generate --out-store`, or correct the path."
         )
     header = read_json(
         file,

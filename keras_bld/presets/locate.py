@@ -81,7 +81,7 @@ def _unknown(name, found):
             f"{name!r}, an architecture without weights",
             _listed("a preset with weights", found),
             f"keras_bld.zoo.build({name!r}) builds it untrained; train it with its recipe, or"
-            " convert the published checkpoint with `python -m keras_bld convert`",
+            " convert the published checkpoint with `keras-bld convert`",
             kind=MissingFileError,
         )
     known = [*found, *(each for each in ARCHITECTURES if each not in found)]
@@ -91,7 +91,7 @@ def _unknown(name, found):
         "preset",
         f"{name!r}, neither a known name nor a directory",
         _listed("a preset with weights", found) + " or a directory that save_preset wrote",
-        f"{hint}`python -m keras_bld presets` lists all names",
+        f"{hint}`keras-bld presets` lists all names",
         kind=MissingFileError,
     )
 

@@ -54,7 +54,7 @@ def save_preset(
             registered under "keras_bld".
         directory: path of the preset.
         metadata: optional dictionary that JSON can hold. `licence`, `data`, `metric` and
-            `command` are shown by `python -m keras_bld presets`; other keys are free.
+            `command` are shown by `keras-bld presets`; other keys are free.
         dtype: None, or "float16" to store weights in half the space. They load as float32.
         training_parts: False leaves out what only training needs: an autoencoder's critic and
             perceptual network.

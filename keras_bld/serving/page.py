@@ -279,7 +279,7 @@ class Page:
                 "store",
                 "none",
                 "a store with the codes of the training images",
-                "write one with `python -m keras_bld encode`, and start the page with --store DIR",
+                "write one with `keras-bld encode`, and start the page with --store DIR",
             )
         count = min(_NUM_SEARCHED, settings.num_images)
         conditions = self._conditions(settings).of(np.arange(count))

@@ -24,7 +24,7 @@ class Preset:
         condition_size: number of classes, or width of a text embedding.
         num_denoiser_weights, num_autoencoder_weights: without critic.
         origin: "paper" (described there, never released), "released" (by the authors; bring it
-            with `python -m keras_bld convert`), "code" (in the authors' code, never released) or
+            with `keras-bld convert`), "code" (in the authors' code, never released) or
             "keras_bld" (trained with this library).
         licence: of the weights; None where there are none.
         guidance_scale: w of the authors' samples, which the metric was measured with.
