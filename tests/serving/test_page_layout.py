@@ -11,7 +11,7 @@ import pytest
 from harness import PROJECT_ROOT
 from memory_store import MemoryStore
 from PIL import Image
-from small_models import shapes_model
+from small_models import PixelAutoencoder, shapes_model, tiny_denoiser, tiny_model
 
 from keras_bld.serving.page import Page
 from keras_bld.serving.page_layout import build_page, open_page
@@ -67,6 +67,25 @@ def address(browser, contacted):
         blocks.close()
 
 
+@pytest.fixture(scope="module")
+def text_address(browser):
+    """The address of the page of a model that takes words, whose encoder counts their letters."""
+
+    def encode(texts):
+        return np.array(
+            [[text.count(letter) for letter in "abcdefgh"] for text in texts], "float32"
+        )
+
+    model = tiny_model(tiny_denoiser(text_width=8), autoencoder=PixelAutoencoder())
+    metadata = {"text_encoder": "letters", "wordings": {"texts": [["a bag"], ["a cabbage"]]}}
+    with pytest.MonkeyPatch.context() as patch:
+        home = "keras_bld.text.label_conditions.sentence_encoder"
+        patch.setattr(home, lambda name: encode)
+        blocks = build_page(Page(model, "words", metadata))
+        yield open_page(blocks, block=False)
+        blocks.close()
+
+
 def _noting(contacted, original):
     def connect(self, address):
         if self.family != socket.AF_UNIX:
@@ -81,7 +100,7 @@ def visit(browser, address):
     """Callable (size) that opens the page in a window; `requested` lists what it loaded."""
     opened = []
 
-    def visit(size):
+    def visit(size, address=address):
         tab = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
         tab.set_default_timeout(60_000)  # milliseconds, on a machine that others use
         tab.requested, tab.failures = [], []
@@ -213,6 +232,22 @@ def test_classes_and_settings_reach_the_command(visit):
     tab.get_by_label("Seed").fill("7")
     click(tab, "Generate")
     wait_for_lines(tab, "--num-images 2 --columns 2 --labels light --seed 7 --out")
+
+
+def test_words_give_pictures(visit, text_address):
+    tab = visit(DESKTOP, text_address)
+    before = picture(tab).get_attribute("src")
+    assert tab.get_by_label("Classes").count() == 0
+    tab.get_by_label("Words").fill("a faded bag\n\n two eggs ")
+    tab.get_by_label("number input for Images").fill("4")
+    click(tab, "Generate")
+    wait_for_lines(tab, "--num-images 4 --columns 2 --prompt 'a faded bag' 'two eggs' --seed ")
+    assert picture(tab).get_attribute("src") != before
+
+    choose(tab, "Denoise")
+    click(tab, "Watch the bits")
+    picture(tab).wait_for()
+    assert "sentence_encoder('letters')(['a faded bag'])" in lines(tab)
 
 
 def test_errors_are_text(visit, tmp_path):
