@@ -116,16 +116,16 @@ class Checkpoints:
             except _Damaged as reason:
                 damaged.append((path, reason))
                 continue
-            for path, reason in damaged:
+            for path, why in damaged:
                 # Out of the way: it would count as the newest when old ones are removed.
                 path.rename(path.with_name(f"{path.name}.damaged"))
-                say(f"WARNING: {path} is damaged ({reason}); going on from the one before it")
+                say(f"WARNING: {path} is damaged ({why}); going on from the one before it")
             return found
         if damaged:
-            path, reason = damaged[0]
+            path, why = damaged[0]
             raise checks.error(
                 "work_dir",
-                f"`{path}`: {reason}",
+                f"`{path}`: {why}",
                 "a checkpoint as this run wrote it",
                 f"delete the folder {path.parent} and run the same command again; this training "
                 "begins at its first step",

@@ -14,7 +14,7 @@ from keras_bld.base.runs import option, say
 try:
     import fcntl
 except ImportError:  # not on Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LOCK_FILE = ".lock"
 _held: set[int] = set()

@@ -1,6 +1,6 @@
 """`keras-bld benchmark`."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 Section = Literal["denoise", "generate", "encode", "decode", "train", "data", "start", "linearity"]
 
@@ -39,7 +39,7 @@ def benchmark_command(
     from keras_bld.benchmark.start_section import start
 
     functions = {"data": data, "start": start}
-    names = only or tuple(name for name in Section.__args__ if name != "linearity")
+    names = only or tuple(name for name in get_args(Section) if name != "linearity")
     with short_errors():
         checks.check_integer("num_repeats", num_repeats, 1)
         for value in batch:

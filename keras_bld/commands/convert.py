@@ -20,8 +20,8 @@ def convert_command(
     critic: bool = False,
     num_heads: int | None = None,
     num_training_steps: int | None = None,
-    schedule: Literal[*KINDS] = "linear",
-    target: Literal[*TARGETS] = "residual",
+    schedule: Literal[*KINDS] = "linear",  # type: ignore[valid-type]
+    target: Literal[*TARGETS] = "residual",  # type: ignore[valid-type]
     code_shape: tuple[int, int, int] | None = None,
     autoencoder: str | None = None,
     key: str | None = None,
@@ -69,7 +69,7 @@ def convert_command(
         else:
             arguments = _denoiser_arguments(state, num_heads, num_training_steps)
             parts = (schedule, target, code_shape, _autoencoder(autoencoder, *images), ignore)
-            model, report = convert_diffusion(state, *arguments, *parts)
+            model, report = convert_diffusion(state, *arguments, *parts)  # type: ignore[call-arg]
         metadata = {"licence": licence, "converted_from": _origin(path, report)}
         directory = save_preset(model, out, metadata, dtype)
     except (ValueError, ImportError) as error:

@@ -34,8 +34,9 @@ def demo_command(
         from keras_bld.zoo import load_preset, read_metadata
 
         model = load_preset(preset, expected_class="BinaryLatentDiffusion")
+        codes = None
         if store is not None:
-            store = CodeStore(store, autoencoder_fingerprint(model.autoencoder))
+            codes = CodeStore(store, autoencoder_fingerprint(model.autoencoder))
         say("Making the first picture ...")
-        page = build_page(Page(model, preset, read_metadata(preset), store))
+        page = build_page(Page(model, preset, read_metadata(preset), codes))
         open_page(page, host, port)

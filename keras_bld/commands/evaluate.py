@@ -110,23 +110,20 @@ def evaluate_command(
         if model is not None:
             model.sampling = model.sampling.replace(**sampler.given())
         sources = open_splits(data_set, metadata, autoencoder.image_shape, folder)
+        train, held_out = sources.values()
         network = network or default_network()
         conditions = None
         if model is not None:
-            conditions = conditions_for(model, metadata, sources["train"], seed)
-        check_enough_images(*sources.values(), None if network == "none" else network)
-        features = open_network(network, sources["train"], folder, network_epochs, seed)
+            conditions = conditions_for(model, metadata, train, seed)
+        check_enough_images(train, held_out, None if network == "none" else network)
+        features = open_network(network, train, folder, network_epochs, seed)
         if axes:
             _sweep(model, sources, sweep_against, features, settings, axes, folder, conditions)
             return
         if model is None:
-            card, sets = evaluate_autoencoder(
-                autoencoder, *sources.values(), features, settings, say
-            )
+            card, sets = evaluate_autoencoder(autoencoder, train, held_out, features, settings, say)
         else:
-            card, sets = evaluate_model(
-                model, *sources.values(), features, settings, say, conditions
-            )
+            card, sets = evaluate_model(model, train, held_out, features, settings, say, conditions)
         card = {
             "preset": {"name": name, "files": metadata["files"]},
             "command": f"keras-bld {shlex.join(sys.argv[1:])}",

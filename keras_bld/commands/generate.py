@@ -84,7 +84,7 @@ def generate_command(
             made_with |= model.sampling.to_dict()
             claim_images(folder, metadata["files"], made_with)
             make_files(model, folder, num_images, conditions, seed, batch_size)
-        else:
+        elif out_store is not None:
             make_store(model, pathlib.Path(out_store), num_images, conditions, seed, batch_size)
 
 

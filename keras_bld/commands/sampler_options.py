@@ -26,7 +26,7 @@ _Options = dataclasses.make_dataclass(
 )
 
 
-class SamplerOptions(_Options):
+class SamplerOptions(_Options):  # type: ignore[valid-type,misc]
     """What a command line says about the sampler; None where it says nothing."""
 
     def given(self):
@@ -45,7 +45,7 @@ _Sweep = dataclasses.make_dataclass(
     [
         _option(
             f"sweep_{name}",
-            tuple[_kind_of_values(_KINDS[name]), ...],
+            tuple[_kind_of_values(_KINDS[name]), ...],  # type: ignore[misc]
             f"{name} to try, values of --{name.replace('_', '-')}.",
             (),
         )
@@ -55,7 +55,7 @@ _Sweep = dataclasses.make_dataclass(
 )
 
 
-class SweepOptions(_Sweep):
+class SweepOptions(_Sweep):  # type: ignore[valid-type,misc]
     """Values to try of the fields of `Sampling`."""
 
     def given(self):

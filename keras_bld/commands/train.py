@@ -20,7 +20,7 @@ def recipe_files():
     return {path.stem: path for path in sorted(folder.glob("[a-z]*.py"))} if folder else {}
 
 
-def train_command(recipe: Literal[*recipe_files()], /):
+def train_command(recipe: Literal[*recipe_files()], /):  # type: ignore[valid-type]
     """Train a model by a recipe: `keras-bld train RECIPE [options]`.
 
     Both stages, samples and an evaluation go to runs/RECIPE; the same command goes on after an
