@@ -19,6 +19,7 @@ COMMANDS = {
     "presets": "keras_bld.commands.presets:presets_command",
     "publish": "keras_bld.commands.publish:publish_command",
     "reconstruct": "keras_bld.commands.reconstruct:reconstruct_command",
+    "serve": "keras_bld.commands.serve:serve_command",
     "train": "keras_bld.commands.train:train_command",
 }
 

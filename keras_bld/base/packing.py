@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.base.array_operations import as_array, operations_of
 
 BITS_PER_BYTE = 8
 
@@ -38,7 +38,7 @@ def pack_codes(codes: Any) -> np.ndarray:
         >>> pack_codes([[1, 0, 0, 0, 0, 0, 0, 0, 1]])
         array([[1, 1]], dtype=uint8)
     """
-    codes = ops.convert_to_numpy(codes) if ops.is_tensor(codes) else np.asarray(codes)
+    codes = as_array(codes)
     if codes.ndim == 0 or codes.shape[-1] == 0:
         raise checks.error(
             "codes",
@@ -77,7 +77,7 @@ def unpack_codes(packed: Any, num_channels: int) -> np.ndarray:
         array([[1., 0., 1.]], dtype=float32)
     """
     num_channels = checks.check_integer("num_channels", num_channels, 1)
-    packed = ops.convert_to_numpy(packed) if ops.is_tensor(packed) else np.asarray(packed)
+    packed = as_array(packed)
     (num_bytes,) = packed_shape((num_channels,))
     if packed.dtype != np.uint8 or packed.ndim == 0 or packed.shape[-1] != num_bytes:
         raise checks.error(
@@ -99,6 +99,7 @@ def unpack_codes(packed: Any, num_channels: int) -> np.ndarray:
 
 def unpack_bits(packed, num_channels):
     """`unpack_codes` for tensors, unchecked: for use inside a compiled function."""
+    ops = operations_of(packed)
     words = ops.cast(packed, "int32")[..., None]
     bits = ops.bitwise_and(ops.right_shift(words, ops.arange(8, dtype="int32")), 1)
     flat = ops.reshape(bits, (*ops.shape(packed)[:-1], packed.shape[-1] * 8))

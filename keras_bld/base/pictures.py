@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.base.array_operations import as_array
 from keras_bld.base.files import replacing
 from keras_bld.base.images import to_uint8
 from keras_bld.base.notebook import in_notebook
@@ -242,7 +242,7 @@ def _open_viewer(picture):
 
 def _checked(images, argument="images"):
     """The images as uint8 of shape (num_images, height, width, channels)."""
-    images = ops.convert_to_numpy(images) if ops.is_tensor(images) else np.asarray(images)
+    images = as_array(images)
     if images.ndim == 2:
         images = images[..., None]
     if images.ndim == 3:

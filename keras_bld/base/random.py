@@ -8,9 +8,8 @@ bits on TensorFlow, JAX, torch and in an exported graph, and `seed` may be a tra
 import math
 import random as python_random
 
-from keras import ops
-
 from keras_bld.base import checks
+from keras_bld.base.array_operations import operations_of
 
 MAX_SEED = 2**31 - 1
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -32,7 +31,7 @@ def resolve_seed(seed):
 
 
 def threefry_2x32(key, counter):
-    """Threefry-2x32 with 20 rounds on int32 tensors.
+    """Threefry-2x32 with 20 rounds on int32 tensors, or on arrays.
 
     Args:
         key, counter: pairs of int32 tensors whose shapes broadcast.
@@ -40,6 +39,7 @@ def threefry_2x32(key, counter):
     Returns:
         A pair of int32 tensors: 64 random bits for each counter.
     """
+    ops = operations_of(key[1])
     schedule = (key[0], key[1], ops.bitwise_xor(ops.bitwise_xor(key[0], key[1]), _PARITY))
     x, y = counter[0] + schedule[0], counter[1] + schedule[1]
     for group in range(5):
@@ -55,15 +55,18 @@ def uniforms(seed, sample_indices, step, shape):
     """Uniform numbers in [0, 1) that depend on (seed, sample index, step, position) alone.
 
     Args:
-        seed: int or int32 scalar tensor (may be traced), 0 <= seed < 2**31.
+        seed: int or int32 scalar tensor (may be traced), 0 <= seed < 2**31; or one for each
+            sample, (batch, 1).
         sample_indices: int32 tensor of shape (batch,); sample i gets the same numbers in
-            whatever batch it stands.
-        step: int or int32 scalar tensor; which draw of the sample this is.
+            whatever batch it stands. A NumPy array is computed with NumPy and gives an array.
+        step: int or int32 scalar tensor, or one for each sample, (batch, 1); which draw of the
+            sample this is.
         shape: shape of one sample's draw, e.g. (height, width, channels).
 
     Returns:
         float32 tensor of shape (batch, *shape), multiples of 2**-24 in [0, 1).
     """
+    ops = operations_of(sample_indices)
     size = math.prod(shape)
     half = (size + 1) // 2
     sample_indices = ops.cast(sample_indices, "int32")
@@ -81,9 +84,11 @@ def uniforms(seed, sample_indices, step, shape):
 
 
 def _rotate_left(words, amount):
+    ops = operations_of(words)
     return ops.bitwise_or(ops.left_shift(words, amount), _shift_right_logical(words, 32 - amount))
 
 
 def _shift_right_logical(words, amount):
+    ops = operations_of(words)
     # int32 shifts to the right copy the sign bit; the mask removes the copies.
     return ops.bitwise_and(ops.right_shift(words, amount), (1 << (32 - amount)) - 1)

@@ -82,7 +82,7 @@ def read_image(file, num_channels=3, background=WHITE):
     return to_array(open_image(file, num_channels, background))
 
 
-def open_image(file, num_channels=3, background=WHITE, name=None):
+def open_image(file, num_channels=3, background=WHITE, name=None, formats=None):
     """Like `read_image`, but return a `PIL.Image` of mode "RGB" or "L".
 
     Args:
@@ -90,11 +90,12 @@ def open_image(file, num_channels=3, background=WHITE, name=None):
         num_channels: 3 or 1.
         background: (red, green, blue) behind transparent pixels.
         name: what error messages call the file; by default its path.
+        formats: names of Pillow's formats that are read; None for all.
     """
     if name is None:
         name = f"`{file}`" if _is_path(file) else "image bytes"
     try:
-        with _open(file) as image:
+        with _open(file, formats or readable_formats()) as image:
             _check_size(image)
             _load(image)
             return flatten(_upright(image), num_channels, background)
@@ -151,13 +152,12 @@ def _is_path(file):
     return isinstance(file, str) or hasattr(file, "__fspath__")
 
 
-def _open(file):
+def _open(file, formats):
     if _is_path(file) and not stat.S_ISREG(os.stat(file).st_mode):
         # Opening a named pipe would wait for ever.
         raise OSError("it is no regular file")
     if isinstance(file, bytes | bytearray | memoryview):
         file = io.BytesIO(file)
-    formats = readable_formats()
     try:
         return Image.open(file, formats=formats)
     except (FileNotFoundError, MemoryError, Image.DecompressionBombError):

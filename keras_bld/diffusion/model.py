@@ -15,7 +15,8 @@ from keras_bld.diffusion.likelihood import Likelihood
 from keras_bld.diffusion.method_options import takes_sampling_options
 from keras_bld.diffusion.objective import NATS_PER_BIT, diffusion_losses
 from keras_bld.diffusion.posterior import transition_tables
-from keras_bld.diffusion.sampler import flip_predictor, reverse_chain
+from keras_bld.diffusion.reverse_step import flip_predictor
+from keras_bld.diffusion.sampler import reverse_chain
 from keras_bld.diffusion.sampling import (
     check_batch_size,
     condition_of,

@@ -14,6 +14,8 @@ At s = 0 both are r = f.
 
 import numpy as np
 
+from keras_bld.base.array_operations import operations_of
+
 POSTERIORS = ("exact", "plug_in")
 
 
@@ -49,8 +51,7 @@ def posterior_flip(flip, transition, posterior="exact"):
     Returns:
         float32 tensor, the shape of `flip`.
     """
-    from keras import ops  # the names above are known without Keras
-
+    ops = operations_of(flip)
     keep, signal, flip_if_same, flip_if_different = transition
     if posterior == "exact":
         return flip_if_same + (flip_if_different - flip_if_same) * flip

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_bld.base import checks
 from keras_bld.base.plots import new_figure
-from keras_bld.diffusion.signal_levels import KINDS, SIGNAL_LEVELS
+from keras_bld.diffusion.signal_levels import KINDS, SIGNAL_LEVELS, channel_log_odds
 
 _LARGEST_FINAL_SIGNAL = 0.01
 _MOST_STEPS = 1_000_000  # for there are tables of T + 1 numbers
@@ -111,8 +111,8 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         Returns:
             float32 tensor of that shape, >= 0.
         """
-        odds = np.log1p(-self.b[1:]) - np.log(self.b[1:])
-        return ops.take(ops.convert_to_tensor(odds, "float32"), time_steps - 1)
+        odds = ops.convert_to_tensor(channel_log_odds(self.k), "float32")
+        return ops.take(odds, time_steps - 1)
 
     def plot(self):
         """Plot how the signal k_t falls, and how likely a bit is flipped: b_t, up to 1 / 2.

@@ -19,3 +19,16 @@ def _sigmoid(share):
 # Name -> function of t / T for t = 0 ... T.
 SIGNAL_LEVELS = {"linear": _linear, "cos": _cos, "sigmoid": _sigmoid}
 KINDS = tuple(SIGNAL_LEVELS)
+
+
+def channel_log_odds(k):
+    """log((1 - b_t) / b_t) of t = 1 ... T, see `BernoulliNoiseSchedule.channel_log_odds`.
+
+    Args:
+        k: signal levels k_0 ... k_T, float64.
+
+    Returns:
+        float64 array of length T.
+    """
+    b = (1.0 - k[1:]) / 2.0
+    return np.log1p(-b) - np.log(b)

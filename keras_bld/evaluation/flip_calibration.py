@@ -5,7 +5,8 @@ from keras import ops
 
 from keras_bld.base import random as bld_random
 from keras_bld.base.backend import compile_function
-from keras_bld.diffusion.sampler import flip_predictor, guided_logits
+from keras_bld.diffusion.reverse_step import flip_predictor
+from keras_bld.diffusion.sampler import guided_logits
 from keras_bld.diffusion.targets import find_target
 from keras_bld.metrics import calibration_curve
 

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_bld.serving.key_bias import key_bias
 from keras_bld.serving.openvino_graph import (
     attention,
     constant,
@@ -16,8 +17,6 @@ from keras_bld.serving.openvino_graph import (
     values,
 )
 
-HIDDEN = -1e9  # added to the score of a key that is not to be seen
-
 
 def denoiser_graph(denoiser):
     """A `BernoulliDenoiser` with its present weights, for any batch size and text length.
@@ -27,11 +26,11 @@ def denoiser_graph(denoiser):
     attention's 1 / sqrt(width of a head).
 
     Returns:
-        `openvino.Model`. Inputs: `codes` {0, 1} (batch, cells, channels); `time` (1, 1, width);
-        with a class or a token also `condition` (batch, 1, width) and `key_bias`
-        (batch, 1, 1, tokens + 2); with cross-attention also `text` (batch, length, text_width) and
-        `key_bias` (batch, 1, 1, 1 + length), the null embedding first. Output: logits
-        (batch, cells, channels).
+        `openvino.Model`. Inputs: `codes` {0, 1} (batch, cells, channels); `time` (1, 1, width), or
+        one for each sample (batch, 1, width); with a class or a token also `condition`
+        (batch, 1, width) and `key_bias` (batch, 1, 1, tokens + 2); with cross-attention also `text`
+        (batch, length, text_width) and `key_bias` (batch, 1, 1, 1 + length), the null embedding
+        first. Output: logits (batch, cells, channels).
     """
     import openvino
 
@@ -40,7 +39,7 @@ def denoiser_graph(denoiser):
     num_cells, num_tokens, width = height * columns, denoiser.num_tokens, denoiser.width
     kind = denoiser.condition_kind
     codes = parameter((-1, num_cells, channels), "codes")
-    time = parameter((1, 1, width), "time")
+    time = parameter((-1, 1, width), "time")
     inputs = [codes, time]
     embedding = values(denoiser.token_embedding.kernel)
     positions = values(denoiser.positions)[0] - embedding.sum(axis=0)
@@ -104,7 +103,7 @@ def _block(block, tokens, text, key_bias):
 
 
 def _for_each_sample(token, like, width):
-    """Repeat a (1, 1, width) token for each sample of the batch that `like` has."""
+    """One token (1, 1, width), or one for each sample, for each sample that `like` has."""
     o = operations()
     batch = o.gather(o.shape_of(like), o.constant([0]), o.constant(0))
     return o.broadcast(token, o.concat([batch, o.constant(np.array([1, width]))], 0))
@@ -131,17 +130,20 @@ class DenoiserInputs:
 
     Args:
         denoiser: a `BernoulliDenoiser`; its time embedding is read now.
+
+    Attributes:
+        times: the time tokens of t = 1 ... T, (T, width).
     """
 
     def __init__(self, denoiser):
         self._denoiser = denoiser
         self._kind = denoiser.condition_kind
         steps = np.arange(1, denoiser.num_training_steps + 1, dtype="int32")
-        self._times = values(denoiser.time_embedding(ops.convert_to_tensor(steps)))
+        self.times = values(denoiser.time_embedding(ops.convert_to_tensor(steps)))
 
     def time(self, step):
         """The time token of t = `step`: (1, 1, width)."""
-        return self._times[step - 1][None, None]
+        return self.times[step - 1][None, None]
 
     def condition(self, condition, batch, guided):
         """Inputs for a batch, or for a doubled one whose second half is without condition.
@@ -163,14 +165,8 @@ class DenoiserInputs:
         if guided:
             token = np.concatenate([token, token])
             present = np.concatenate([present, np.zeros_like(present)])
-        if crosses:
-            # The null embedding, key 0, is seen exactly where the text is not.
-            seen = np.equal(np.arange(token.shape[1] + 1) > 0, present)
-        else:
-            # The condition token is the last key; a hidden key is a token left out.
-            num_tokens = self._denoiser.num_tokens
-            seen = (np.arange(num_tokens + 2) <= num_tokens) | present
-        bias = np.where(seen, np.float32(0.0), np.float32(HIDDEN))
+        length = token.shape[1] if crosses else None
+        bias = key_bias(present, self._denoiser.num_tokens, length)
         return {name: token, "key_bias": bias}
 
     def _tokens(self, condition, batch):

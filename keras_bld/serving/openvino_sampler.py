@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_bld.base import random as bld_random
 from keras_bld.base.backend import compile_function
-from keras_bld.diffusion.sampler import combine_guidance
+from keras_bld.diffusion.reverse_step import combine_guidance
 from keras_bld.serving.openvino_denoiser import DenoiserInputs, denoiser_graph
 from keras_bld.serving.openvino_program import Program
 

@@ -19,7 +19,8 @@ from keras import ops
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
-from keras_bld.diffusion.sampler import flip_predictor, guided_logits
+from keras_bld.diffusion.reverse_step import flip_predictor
+from keras_bld.diffusion.sampler import guided_logits
 from keras_bld.diffusion.signal_levels import KINDS
 
 

@@ -16,7 +16,8 @@ from small_models import StubDenoiser, random_codes, tiny_model
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
-from keras_bld.diffusion.sampler import flip_predictor, guided_logits, reverse_chain, run_chain
+from keras_bld.diffusion.reverse_step import flip_predictor
+from keras_bld.diffusion.sampler import guided_logits, reverse_chain, run_chain
 from keras_bld.diffusion.sampling import FINALS, TEMPERINGS, uniform_grid
 from keras_bld.diffusion.targets import TARGETS
 

@@ -1,0 +1,1 @@
+"""The service: a preset over HTTP, from OpenVINO's graphs, without Keras."""
