@@ -27,19 +27,24 @@ class Network:
         core: `openvino.Core`.
         path: of the graph.
         settings: of the compilation.
-        sizes: numbers of rows, rising; the first is compiled now, the others by `grow`.
+        sizes: numbers of rows, rising; the first is compiled now or at its first use, the others
+            by `grow`.
+        at_once: compile the first size now.
     """
 
-    def __init__(self, core, path, settings, sizes):
+    def __init__(self, core, path, settings, sizes, at_once=True):
         self._core, self._path, self._settings = core, path, settings
         self._sizes = sizes
         self._lock = threading.Lock()  # a request of OpenVINO serves one caller at a time
-        self._requests = {sizes[0]: self._compile(sizes[0])}
+        self._requests = {}
         self.refused = ()
+        if at_once:
+            self._first()
 
     @property
     def largest(self):
         """Most rows of one run so far."""
+        self._first()
         return max(self._requests)
 
     def grow(self):
@@ -48,6 +53,7 @@ class Network:
         Returns:
             Whether there is another size to try.
         """
+        self._first()
         tried = {*self._requests, *self.refused}
         size = next((size for size in self._sizes if size not in tried), None)
         if size is None:
@@ -69,6 +75,11 @@ class Network:
             for start in range(0, count, largest)
         ]
         return np.concatenate(made)
+
+    def _first(self):
+        with self._lock:
+            if not self._requests:
+                self._requests[self._sizes[0]] = self._compile(self._sizes[0])
 
     def _run(self, inputs):
         count = len(next(iter(inputs.values())))
@@ -133,6 +144,7 @@ class Networks:
                 program.directory / f"{part}.xml",
                 settings,
                 _sizes(max_rows if part == "denoiser" else of_images),
+                at_once=part != "encoder",
             )
             for part in PARTS
         }

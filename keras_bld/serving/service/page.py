@@ -1,4 +1,4 @@
-"""The page of the service's API, made from its OpenAPI document; it loads nothing from elsewhere."""
+"""The page of the service's API, made from its OpenAPI document; nothing else is loaded."""
 
 import html
 import json

@@ -81,13 +81,14 @@ def _arrays(model):
 
 def _check(model, metadata):
     checks.check_makes_images(model, metadata.get("preset", "the preset"))
-    for part, kind in (
-        (model, BinaryLatentDiffusion),
-        (model.denoiser, BernoulliDenoiser),
-        (model.autoencoder, BinaryAutoencoder),
-        (model.autoencoder.encoder, Encoder),
-        (model.autoencoder.decoder, Decoder),
+    for part_of, kind in (
+        (lambda: model, BinaryLatentDiffusion),
+        (lambda: model.denoiser, BernoulliDenoiser),
+        (lambda: model.autoencoder, BinaryAutoencoder),
+        (lambda: model.autoencoder.encoder, Encoder),
+        (lambda: model.autoencoder.decoder, Decoder),
     ):
+        part = part_of()
         if type(part) is not kind:
             raise _cannot(f"a {type(part).__name__}", f"a {kind.__name__}")
     height, width, _ = model.autoencoder.image_shape

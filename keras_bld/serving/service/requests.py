@@ -5,7 +5,7 @@ import binascii
 import random
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from keras_bld.base import checks
 from keras_bld.base.class_names import labels_of
@@ -15,6 +15,14 @@ from keras_bld.diffusion.targets import find_target
 _MAX_SEED = 2**31 - 1
 _LONGEST_PROMPT = 500
 _STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def _whole(value):
+    # JSON has one kind of number, and 2.0 is an integer in its schemas.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class ErrorText(BaseModel):
@@ -79,7 +87,7 @@ class RequestModels:
         self._sampling = program.description["sampling"]
         self._settings = settings
         sampling = self._sampling_fields(program.num_training_steps)
-        count = _optional(int, 1, "How many images.", ge=1, le=settings.max_count)
+        count = _optional(Whole, 1, "How many images.", ge=1, le=settings.max_count)
         picture = Annotated[
             str,
             Field(
@@ -117,7 +125,7 @@ class RequestModels:
         }  # fmt: skip
         if find_target(self._description["target"]).can_skip_steps:
             most = min(num_training_steps, self._settings.max_steps or num_training_steps)
-            fields["steps"] = _optional(int, None, "Denoising steps.", ge=1, le=most)
+            fields["steps"] = _optional(Whole, None, "Denoising steps.", ge=1, le=most)
         if self._description["condition"] is not None:
             words = "Classifier-free guidance, w; counts where there is a condition."
             fields["guidance"] = _optional(float, None, words, ge=0.0, le=100.0)
@@ -132,7 +140,7 @@ class RequestModels:
             name, words = "prompt", "A text, or several that the images take in turn."
             default = " Without one, nothing is asked for."
         else:
-            kind = Annotated[int, Field(ge=0, lt=self._description["num_classes"])]
+            kind = Annotated[Whole, Field(ge=0, lt=self._description["num_classes"])]
             names = self._description["class_names"] or ()
             unique = tuple(name for name in dict.fromkeys(names) if names.count(name) == 1)
             if unique:

@@ -1,6 +1,7 @@
 """The HTTP process: a socket, a worker, and uvicorn between them."""
 
 import os
+import signal
 import socket
 
 from keras_bld.base import checks
@@ -68,6 +69,9 @@ def serve(program, settings, bound, api_key=None):
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=round(settings.timeout) + 1,
     )
+    # uvicorn ends what runs, and then raises the signal that it got again.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[bound])
     log("ended")
 
