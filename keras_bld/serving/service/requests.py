@@ -22,9 +22,6 @@ def _whole(value):
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-
-
 class ErrorText(BaseModel):
     """Why a request was not answered."""
 
@@ -87,7 +84,7 @@ class RequestModels:
         self._sampling = program.description["sampling"]
         self._settings = settings
         sampling = self._sampling_fields(program.num_training_steps)
-        count = _optional(Whole, 1, "How many images.", ge=1, le=settings.max_count)
+        count = _optional(int, 1, "How many images.", ge=1, le=settings.max_count)
         picture = Annotated[
             str,
             Field(
@@ -125,7 +122,7 @@ class RequestModels:
         }  # fmt: skip
         if find_target(self._description["target"]).can_skip_steps:
             most = min(num_training_steps, self._settings.max_steps or num_training_steps)
-            fields["steps"] = _optional(Whole, None, "Denoising steps.", ge=1, le=most)
+            fields["steps"] = _optional(int, None, "Denoising steps.", ge=1, le=most)
         if self._description["condition"] is not None:
             words = "Classifier-free guidance, w; counts where there is a condition."
             fields["guidance"] = _optional(float, None, words, ge=0.0, le=100.0)
@@ -140,7 +137,7 @@ class RequestModels:
             name, words = "prompt", "A text, or several that the images take in turn."
             default = " Without one, nothing is asked for."
         else:
-            kind = Annotated[Whole, Field(ge=0, lt=self._description["num_classes"])]
+            kind = _limited(int, ge=0, lt=self._description["num_classes"])
             names = self._description["class_names"] or ()
             unique = tuple(name for name in dict.fromkeys(names) if names.count(name) == 1)
             if unique:
@@ -222,6 +219,11 @@ def _model(name, **fields):
 
 
 def _optional(kind, default, words, **limits):
-    if default is None:
-        return Annotated[kind, Field(**limits)] | None, Field(None, description=words)
-    return Annotated[kind, Field(**limits)], Field(default, description=words)
+    kind = _limited(kind, **limits)
+    return (kind if default is not None else kind | None), Field(default, description=words)
+
+
+def _limited(kind, **limits):
+    """A number within limits, which stand in the schema, too."""
+    limited = Annotated[kind, Field(**limits)]
+    return Annotated[limited, BeforeValidator(_whole)] if kind is int else limited

@@ -109,9 +109,9 @@ class Worker:
     def _grow(self):
         while self._networks.grow():
             pass
-        refused = self._networks.refused()
-        if refused:
-            self._send({"event": "sizes refused", "refused": refused})
+        networks = self._networks
+        rows = {"rows": networks.most_rows, "refused": networks.refused()}
+        self._send({"event": "worker complete", **rows})
 
     def _take_news(self):
         """The jobs that came; without work, wait for some. Those that nobody waits for are gone."""

@@ -1,9 +1,7 @@
 """A service in a process of its own, and clients of it."""
 
 import asyncio
-import base64
 import http.client
-import io
 import json
 import os
 import signal
@@ -12,9 +10,7 @@ import sys
 import threading
 import time
 
-import numpy as np
 from harness import PROJECT_ROOT
-from PIL import Image
 
 _LONGEST_START = 120.0
 
@@ -98,32 +94,6 @@ class RunningService:
         text = self.ask("GET", "/metrics")[2].decode()
         lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in lines}
-
-
-def picture(seed=0, size=(16, 16), kind="PNG", mode="L"):
-    """A picture of noise in base64."""
-    shape = (*size[::-1], 3) if mode == "RGB" else size[::-1]
-    pixels = np.random.default_rng(seed).integers(0, 256, shape, "uint8")
-    return encoded(Image.fromarray(pixels), kind)
-
-
-def mask_of(size=(16, 16), rows=8):
-    """A mask in base64 whose upper rows are white."""
-    pixels = np.zeros(size[::-1], "uint8")
-    pixels[:rows] = 255
-    return encoded(Image.fromarray(pixels))
-
-
-def encoded(image, kind="PNG"):
-    """A PIL image as the text that requests hold."""
-    file = io.BytesIO()
-    image.save(file, kind)
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def pixels_of(text):
-    """The pixels of a picture in an answer."""
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
 
 
 def load(port, num_clients, seconds, body, path="/v1/generate"):

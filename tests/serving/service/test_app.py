@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from serving.service.running import mask_of, picture, pixels_of
+from serving.service.sent_pictures import mask_of, picture, pixels_of
 
 pytestmark = pytest.mark.once
 

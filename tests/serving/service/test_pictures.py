@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from serving.service.running import mask_of, picture
+from serving.service.sent_pictures import mask_of, picture
 
 from keras_bld.serving.service.pictures import PictureReader, png, sheet
 

@@ -16,8 +16,7 @@ from keras_bld.serving.service.server import listen
 pytestmark = pytest.mark.once
 NUM_CLIENTS = 64
 HEAVY = [f"site-packages/{name}/" for name in ("tensorflow", "torch", "jaxlib", "h5py")]
-# What a worker's memory may grow by, in bytes: OpenVINO's buffers for more rows come late.
-GROWTH = 40 * 2**20
+GROWTH = 20 * 2**20  # of a process in bytes
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +48,7 @@ def test_it_holds_many_clients(own, seconds):
     def body(client, request):
         return {"seed": 1000 * client + request, "labels": client % 3}
 
+    assert own.event("worker complete")["refused"] == {}
     load(own.port, NUM_CLIENTS, 2, body)  # buffers grow to their size
     processes = own.process.pid, own.worker()
     before = [memory_of(process) for process in processes]
