@@ -4,6 +4,7 @@ import os
 import pathlib
 from typing import Literal
 
+from keras_bld.base import checks
 from keras_bld.base.runs import say, short_errors
 
 
@@ -73,4 +74,9 @@ def serve_command(
 def _api_key(file):
     if file is None:
         return os.environ.get("KERAS_BLD_API_KEY") or None
-    return pathlib.Path(file).read_text(encoding="utf-8").partition("\n")[0].strip() or None
+    key = pathlib.Path(file).read_text(encoding="utf-8").partition("\n")[0].strip()
+    if not key:
+        raise checks.error(
+            "api-key-file", f"{file}, without a key", "a key in its first line", "write one there"
+        )
+    return key
