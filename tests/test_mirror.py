@@ -51,7 +51,6 @@ ELSEWHERE = {
     "serving/openvino_graph.py": "serving/test_openvino_denoiser.py",
     "serving/service/logs.py": "serving/service/test_server.py",
     "serving/service/metrics.py": "serving/service/test_app.py",
-    "serving/service/page.py": "serving/service/test_app.py",
     "serving/service/worker.py": "serving/service/test_server.py",
     "training/estimate.py": "training/test_runner.py",
     "training/metadata.py": "training/test_runner.py",

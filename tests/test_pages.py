@@ -25,6 +25,8 @@ from keras_bld.zoo.shipped import SHIPPED
 
 # Blocks of Python are run once, too, on torch, which traces nothing; these pages write graphs.
 WITH_GRAPHS = ("docs/photographs.md", "docs/serving.md")
+# Its blocks ask a service: tests/serving/service/test_page.py runs them.
+WITH_A_SERVICE = "docs/service.md"
 # These load networks of others, or compile with OpenVINO.
 SLOW = (
     *WITH_GRAPHS,
@@ -99,6 +101,8 @@ def place(tmp_path, monkeypatch):
 def pages_with_python():
     """Each page with what decides where it runs."""
     for page in PYTHON:
+        if page == WITH_A_SERVICE:
+            continue
         backend = "tensorflow" if page in WITH_GRAPHS else "torch"
         marks = [pytest.mark.once] * (page in WITH_GRAPHS) + [pytest.mark.slow] * (page in SLOW)
         if keras.config.backend() == backend:
@@ -161,6 +165,8 @@ def run_words(words, names):
         chosen = re.findall(r"[\w-]+", "".join(re.findall(r"\[(.*?)\]", rest[-1])))
         assert set(chosen) <= set(EXTRAS)
         names.append("pip")
+    elif program == "curl" and rest[-1].startswith("http://127.0.0.1:8000/"):
+        names.append("curl")  # test_page.py of the service runs it
     elif program == "bash":
         assert (PROJECT_ROOT / rest[0]).is_file()
         names.append(rest[0])
