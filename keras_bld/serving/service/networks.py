@@ -149,6 +149,7 @@ class Networks:
             for part in PARTS
         }
         self._arrays = program.arrays()
+        self._num_tokens = description["num_tokens"]
         self.is_conditional = description["condition"] is not None
 
     @property
@@ -180,7 +181,7 @@ class Networks:
         }
         if self.is_conditional:
             inputs["condition"] = tokens[:, None]
-            inputs["key_bias"] = key_bias(present.reshape(-1, 1, 1, 1), height * width)
+            inputs["key_bias"] = key_bias(present.reshape(-1, 1, 1, 1), self._num_tokens)
         return self._parts["denoiser"](**inputs).reshape(codes.shape)
 
     def no_token(self):

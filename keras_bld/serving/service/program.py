@@ -41,6 +41,7 @@ _FIELDS = {
     "contents": RECORD,
     "image_shape": list_of(whole(1), 3),
     "code_shape": list_of(whole(1), 3),
+    "num_tokens": whole(1),
     "signal_levels": list_of(number(0)),
     "target": TEXT,
     "sampling": RECORD,

@@ -45,6 +45,7 @@ def write_program_of(model, directory, preset, metadata):
         "files": metadata["files"],
         "image_shape": list(autoencoder.image_shape),
         "code_shape": list(model.code_shape),
+        "num_tokens": denoiser.num_tokens,
         "signal_levels": model.schedule.k.tolist(),
         "target": model.target,
         "sampling": model.sampling.to_dict(),
