@@ -49,8 +49,8 @@ def fit_resumably(
         batches: callable start_batch -> endless dataset of training batches, whose content
             depends on the batch's number alone.
         folder: gets checkpoint/ and history.csv.
-        num_steps: training steps in all, a multiple of `steps_per_epoch` or less.
-        steps_per_epoch: steps in an epoch.
+        num_steps: training steps in all.
+        steps_per_epoch: steps in an epoch; the last one may have fewer.
         policy: `CheckpointPolicy`.
         parts_per_batch: calls of the train step that one training step takes, each with such a
             part of the batch (the optimizer's `gradient_accumulation_steps`).
@@ -86,18 +86,22 @@ def fit_resumably(
             write_history(folder / HISTORY_FILE, rows)
     with stops_wait() as asked, _Writer(checkpoints) as writer:
         while step < num_steps:
-            # An epoch that was begun is ended by itself; then `fit` takes all that are left.
+            # An epoch that was begun is ended by itself, and so is a last one that is shorter;
+            # `fit` takes all between.
             epoch, done = divmod(step, steps_per_epoch)
-            until = epoch + 1 if done else num_steps // steps_per_epoch
+            until = max(epoch + 1, 0 if done else num_steps // steps_per_epoch)
+            end = min(until * steps_per_epoch, num_steps)
+            in_an_epoch = min(steps_per_epoch, end - epoch * steps_per_epoch) - done
             saving = _Saving(
                 state, writer, rows, asked, policy.minutes, steps_per_epoch, done, parts_per_batch
             )
             saving.arrays, saving.random_states = arrays, random_states
+            saving.num_steps = num_steps
             model.fit(
                 _in_parts(batches(step), parts_per_batch),
                 initial_epoch=epoch,
                 epochs=until,
-                steps_per_epoch=(steps_per_epoch - done) * parts_per_batch,
+                steps_per_epoch=in_an_epoch * parts_per_batch,
                 shuffle=False,
                 callbacks=[
                     FiniteOrNothing(first_step=done * parts_per_batch),  # before all that writes
@@ -108,7 +112,7 @@ def fit_resumably(
                 ],
                 **{"verbose": 1 if sys.stdout.isatty() else 2, **options},
             )
-            step = until * steps_per_epoch
+            step = end
             arrays, random_states = saving.arrays, saving.random_states
     return {name: value for name, value in rows[-1].items() if name != "epoch"} if rows else {}
 
@@ -154,6 +158,7 @@ class _Saving(keras.callbacks.Callback):
         self._steps_per_epoch, self._done, self._parts = steps_per_epoch, done, parts
         self._saved = time.monotonic()
         self._epoch, self._is_first = None, True
+        self.num_steps = None
         # Of the last checkpoint; to begin with, of the one to go on from.
         self.arrays = self.random_states = None
 
@@ -190,7 +195,7 @@ class _Saving(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Save; where validation has averages in the weights' place, it is over."""
-        self._save((epoch + 1) * self._steps_per_epoch)
+        self._save(min((epoch + 1) * self._steps_per_epoch, self.num_steps))
 
     def _save(self, step, where=None):
         named = self._state.snapshot()

@@ -1,11 +1,13 @@
 """`keras-bld evaluate`."""
 
+import contextlib
 import pathlib
 import shlex
 import sys
 from typing import Literal
 
 from keras_bld.base import checks
+from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import say, short_errors
 from keras_bld.commands.sampler_options import (
     SamplerArguments,
@@ -89,10 +91,10 @@ def evaluate_command(
         open_network,
         write_card,
     )
-    from keras_bld.evaluation.card_files import say_metrics
+    from keras_bld.evaluation.card_files import TRAINING_FOLDER, say_metrics
     from keras_bld.presets.reading import read_metadata
 
-    with short_errors(resumable=True):
+    with short_errors(resumable=True), contextlib.ExitStack() as held:
         metadata = read_metadata(preset)
         settings = CardSettings(
             num_images=num_images,
@@ -105,6 +107,7 @@ def evaluate_command(
         axes = sweep.given()
         name = _name(preset)
         folder = pathlib.Path(out or f"runs/evaluation/{name}")
+        held.enter_context(only_run_in(folder))
         data_set = data_set_of(metadata, data, data_dir)
         model, autoencoder = _load(preset, metadata, bool(axes or sampler.given()))
         if model is not None:
@@ -123,7 +126,16 @@ def evaluate_command(
         if model is None:
             card, sets = evaluate_autoencoder(autoencoder, train, held_out, features, settings, say)
         else:
-            card, sets = evaluate_model(model, train, held_out, features, settings, say, conditions)
+            card, sets = evaluate_model(
+                model,
+                train,
+                held_out,
+                features,
+                settings,
+                say,
+                conditions,
+                folder / TRAINING_FOLDER,
+            )
         card = {
             "preset": {"name": name, "files": metadata["files"]},
             "command": f"keras-bld {shlex.join(sys.argv[1:])}",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import pathlib
 import platform
 
 import keras
@@ -74,6 +75,7 @@ def evaluate_model(
     settings=None,
     say=lambda message: None,
     conditions=None,
+    training_folder=None,
 ):
     """Measure a model: reconstruction, likelihood, distribution, accuracy, memorisation.
 
@@ -87,6 +89,8 @@ def evaluate_model(
         conditions: `LabelConditions` for the classes of the data set; needed for a model that is
             conditioned on text. Its images are asked for with wordings that it has not seen, and
             a quarter as many more without any text.
+        training_folder: gets checkpoints of the classifiers that are trained, so that the same
+            call goes on after an interruption; to be removed when the card is written.
 
     Returns:
         (card, pictures): a dictionary of plain values, ready for JSON, with `metrics`
@@ -128,7 +132,7 @@ def evaluate_model(
         metrics |= score_retrieval(model, network, *drawn, real, conditions, held_out.class_groups)
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
-        metrics |= _accuracy(made, train, held_out, settings)
+        metrics |= _accuracy(made, train, held_out, settings, training_folder)
     say("reconstruction")
     reconstructed, similarity = reconstruct(real, model.autoencoder, network)
     metrics |= measures.reconstruction_scores(real, reconstructed, similarity, network)
@@ -168,7 +172,7 @@ def evaluate_model(
     return card, {"made": made, "real": real, "train": searched, "neighbors": neighbors}
 
 
-def _accuracy(made, train, held_out, settings):
+def _accuracy(made, train, held_out, settings, folder):
     """Classification accuracy scores; the classes are what the images show."""
     known, known_labels = to_arrays(
         random_subset(train, settings.num_classifier_images, settings.seed)
@@ -181,6 +185,7 @@ def _accuracy(made, train, held_out, settings):
         train.num_shown_classes,
         settings.classifier_epochs,
         [settings.seed + index for index in range(settings.classifier_seeds)],
+        folder and pathlib.Path(folder),
     )
 
 

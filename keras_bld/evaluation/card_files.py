@@ -1,6 +1,7 @@
 """A card as files: card.json, card.md and pictures."""
 
 import pathlib
+import shutil
 
 from keras_bld.base.files import write_json, write_text
 from keras_bld.evaluation.plots import card_pictures
@@ -17,11 +18,14 @@ _OF_THE_NETWORK = (
     "recognised",
     "reconstruction_frechet",
 )
+TRAINING_FOLDER = ".training"  # of classifiers of the card, while it is made
 _NO_FID = "They are not the FID of published tables."
 
 
 def write_card(card, sets, folder, json_file=None):
     """Write card.json, card.md and the pictures; each file is whole or not there.
+
+    The checkpoints of its classifiers, in `folder` / TRAINING_FOLDER, are removed.
 
     Args:
         card: dictionary of `evaluate_model` or `evaluate_autoencoder`, with what the caller added.
@@ -34,6 +38,7 @@ def write_card(card, sets, folder, json_file=None):
     pictures = card_pictures(card, sets, folder)
     write_text(folder / "card.md", markdown(card, pictures))
     write_json(json_file or folder / "card.json", card)
+    shutil.rmtree(folder / TRAINING_FOLDER, ignore_errors=True)
 
 
 def say_metrics(card, say):

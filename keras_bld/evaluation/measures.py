@@ -1,5 +1,6 @@
 """The numbers of a card, section by section; each a dictionary of name -> `score(...)`."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -263,7 +264,7 @@ def memorisation_scores(neighbors, num_made, num_training_images):
     return scores
 
 
-def accuracy_scores(made, train, held_out, num_classes, epochs, seeds):
+def accuracy_scores(made, train, held_out, num_classes, epochs, seeds, folder=None):
     """Classification accuracy score (CAS), beside that of the same classifier on real images.
 
     Args:
@@ -272,6 +273,7 @@ def accuracy_scores(made, train, held_out, num_classes, epochs, seeds):
         epochs: passes over the larger one of the two sets that a classifier learns from; both
             classifiers take that many steps, with batches of one size.
         seeds: seeds of the classifier, one training each.
+        folder: gets checkpoints of the trainings; None keeps none.
     """
     sizes = (len(made[1]), len(train[1]))
     batch_size = min(_CLASSIFIER_BATCH_SIZE, *sizes)
@@ -288,6 +290,7 @@ def accuracy_scores(made, train, held_out, num_classes, epochs, seeds):
                 seed=seed,
                 num_steps=num_steps,
                 batch_size=batch_size,
+                folder=folder and folder / f"{_digest(images, labels)}-{num_steps}-{seed}",
             )
             for seed in seeds
         ]
@@ -302,6 +305,13 @@ def accuracy_scores(made, train, held_out, num_classes, epochs, seeds):
     share = accuracies["generated", "top_1"] / max(accuracies["real", "top_1"], 1e-9)
     scores["share_of_real_accuracy"] = score(share)
     return scores
+
+
+def _digest(*arrays):
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]
 
 
 def share_error(share, count):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import shutil
 
 from keras_bld.base import checks
 from keras_bld.base.files import replacing
@@ -119,9 +120,13 @@ def domain_network(train, folder, epochs=5, seed=0):
     else:
         images, labels = to_arrays(train)
         labels = train.shown_classes[labels]
-        classifier = train_classifier(images, labels, train.num_shown_classes, epochs, seed)
+        checkpoints = path.with_suffix(".training")
+        classifier = train_classifier(
+            images, labels, train.num_shown_classes, epochs, seed, folder=checkpoints
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as new:
             classifier.save(new)
+        shutil.rmtree(checkpoints, ignore_errors=True)
     name = f"{train.num_shown_classes}-class classifier of {len(train)} training images"
     return FeatureNetwork.from_classifier(classifier, name)

@@ -6,6 +6,7 @@ of every class are both right and varied. The paper uses a ResNet-50; the small 
 the job for small images in seconds on a CPU.
 """
 
+import itertools
 import math
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.optional import import_optional
+from keras_bld.base.resuming import CheckpointPolicy, fit_resumably
 from keras_bld.metrics.arrays import check_labels
 
 FEATURE_LAYER = "features"
@@ -82,6 +84,7 @@ def train_classifier(
     learning_rate=_LEARNING_RATE,
     verbose=0,
     num_steps=None,
+    folder=None,
 ):
     """Train a classifier: Adam, cosine decay to zero, the same batches for the same seed.
 
@@ -101,6 +104,8 @@ def train_classifier(
         learning_rate: at the start.
         verbose: as in `keras.Model.fit`.
         num_steps: steps in all, instead of `epochs`; a last pass may be broken off.
+        folder: gets checkpoints, from which the same call goes on where it was interrupted; None
+            keeps none. It is for this training alone, and yours to remove.
 
     Returns:
         The trained `keras.Model` (images in [0, 1] to logits).
@@ -136,7 +141,18 @@ def train_classifier(
     )
     # Built here, not in the first step, which TensorFlow would then trace twice.
     model.optimizer.build(model.trainable_variables)
-    model.fit(batches, shuffle=False, verbose=verbose)
+    if folder is None:
+        model.fit(batches, shuffle=False, verbose=verbose)
+        return model
+    fit_resumably(
+        model,
+        batches.endless,
+        folder,
+        num_steps,
+        batches.in_a_pass,
+        CheckpointPolicy(keep=1),
+        verbose=verbose,
+    )
     return model
 
 
@@ -232,11 +248,15 @@ class _Batches(keras.utils.PyDataset):
         self._images, self._labels = images, labels
         self._batch_size, self._augment, self._seed = batch_size, augment, seed
         self._num_steps = num_steps
-        self._in_a_pass = math.ceil(len(images) / batch_size)
+        self.in_a_pass = math.ceil(len(images) / batch_size)
         self._pass = None
 
     def __len__(self):
         return self._num_steps
+
+    def endless(self, start):
+        """Generator of the batches from number `start` on."""
+        return (self[number] for number in itertools.count(start))
 
     def _draw_pass(self, number):
         if number == self._pass:
@@ -245,11 +265,11 @@ class _Batches(keras.utils.PyDataset):
         generator = np.random.default_rng([self._seed, number])
         order = generator.permutation(len(self._images))
         # Every batch has one size: nothing is compiled twice, and no image is left out.
-        self._order = np.resize(order, self._in_a_pass * self._batch_size)
+        self._order = np.resize(order, self.in_a_pass * self._batch_size)
         self._shifts = generator.integers(-1, 2, size=(len(self._order), 2))
 
     def __getitem__(self, index):
-        number, index = divmod(index, self._in_a_pass)
+        number, index = divmod(index, self.in_a_pass)
         self._draw_pass(number)
         places = slice(index * self._batch_size, (index + 1) * self._batch_size)
         chosen = self._order[places]

@@ -1,8 +1,12 @@
 """An estimate of what a run will need, before it starts."""
 
+import contextlib
 import dataclasses
+import math
 
-from keras_bld.base.runs import say
+from keras_bld.base import checks
+from keras_bld.base.memory import available_bytes, is_out_of_memory
+from keras_bld.base.runs import option, say
 from keras_bld.training.models import build_autoencoder
 
 _BYTES = 4  # float32
@@ -52,6 +56,100 @@ def describe(recipe, diffusion):
             f"{stage}: {steps:,} steps of batch {batch}; estimated memory "
             f"{_gigabytes(state)} (weights and optimizer) + {_gigabytes(activations)} (activations)"
         )
+        warning = what_fits(recipe, stage, state, activations)
+        if warning:
+            say(warning)
+
+
+def warn_if_too_large(recipe, stage, model):
+    """Say so before a stage trains that the machine's memory will hardly hold.
+
+    Args:
+        recipe: a `Recipe`.
+        stage: "autoencoder" or "diffusion".
+        model: its compiled model.
+    """
+    momentum = getattr(recipe, f"{stage}_ema_momentum")
+    num_trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    activations = {
+        "autoencoder": lambda: autoencoder_activations(recipe.on_crops()),
+        "diffusion": lambda: denoiser_activations(recipe),
+    }
+    state = num_trained * _BYTES * (5 if momentum else 4)
+    warning = what_fits(recipe, stage, state, activations[stage]())
+    if warning:
+        say(warning)
+
+
+def what_fits(recipe, stage, state, activations, available=None):
+    """A warning with what to change, where a stage needs more memory than there is; else None.
+
+    Args:
+        recipe: a `Recipe`.
+        stage: "autoencoder" or "diffusion".
+        state, activations: bytes, as estimated.
+        available: bytes; None asks the machine.
+    """
+    available = available_bytes() if available is None else available
+    if available is None or state + activations <= available:
+        return None
+    batch = getattr(recipe, f"{stage}_batch_size")
+    in_a_step = batch // recipe.gradient_accumulation_steps
+    room = max(0, available - state)
+    fits = int(room * in_a_step // activations)
+    changes = []
+    if fits:
+        parts = next(n for n in range(1, batch + 1) if batch % n == 0 and batch // n <= fits)
+        changes += [option("gradient_accumulation_steps", parts) + " (the same batch, in parts)"]
+        changes += [option(f"{stage}_batch_size", fits)]
+    if stage == "autoencoder":
+        changes += _crop_that_fits(recipe, room)
+    if not recipe.mixed_precision and state + activations / 2 <= available:
+        changes += [option("mixed_precision", True)]
+    need = _gigabytes(state + activations)
+    return (
+        f"WARNING: {stage} needs about {need} of memory, and there are {_gigabytes(available)}. "
+        f"Fix: {' or '.join(changes)}"
+    )
+
+
+@contextlib.contextmanager
+def memory_errors(recipe, stage):
+    """Within the block a backend's error of too little memory says what to change."""
+    try:
+        yield
+    except Exception as reason:
+        if not is_out_of_memory(reason):
+            raise
+        batch = getattr(recipe, f"{stage}_batch_size")
+        parts = recipe.gradient_accumulation_steps
+        name, half = f"{stage}_batch_size", max(1, batch // 2)
+        ways = [option(name, half)]
+        more = next((n for n in range(parts + 1, batch + 1) if batch % n == 0), None)
+        if more is not None:
+            in_parts = option("gradient_accumulation_steps", more)
+            ways.insert(0, f"{in_parts} (the same batch, in parts)")
+        if stage == "autoencoder":
+            crop = (recipe.autoencoder_crop_size or recipe.image_size) // 2
+            if crop % recipe.downsampling_factor == 0:
+                ways.append(option("autoencoder_crop_size", crop))
+        raise checks.error(
+            name,
+            f"{batch}, for which memory did not suffice ({checks.reason_of(reason)})",
+            "a batch that fits",
+            f"pass {' or '.join(ways)}, in a new work_dir",
+        ) from reason
+
+
+def _crop_that_fits(recipe, room):
+    """The largest crop, by halves, at which one step of stage 1 fits."""
+    crop = (recipe.autoencoder_crop_size or recipe.image_size) // 2
+    while crop >= 4 * recipe.downsampling_factor and crop % recipe.downsampling_factor == 0:
+        smaller = dataclasses.replace(recipe, autoencoder_crop_size=crop)
+        if autoencoder_activations(smaller.on_crops()) <= room:
+            return [option("autoencoder_crop_size", crop)]
+        crop //= 2
+    return []
 
 
 def denoiser_activations(recipe):
@@ -63,7 +161,8 @@ def denoiser_activations(recipe):
     """
     tokens = recipe.code_shape[0] * recipe.code_shape[1] + 2
     block = tokens * recipe.width * 17 + 2 * recipe.num_heads * tokens**2
-    return recipe.diffusion_batch_size * recipe.depth * block * _precision(recipe)
+    batch = recipe.diffusion_batch_size // recipe.gradient_accumulation_steps
+    return batch * recipe.depth * block * _precision(recipe)
 
 
 def autoencoder_activations(recipe):
@@ -81,7 +180,8 @@ def autoencoder_activations(recipe):
     smallest = cells * 2
     widest = recipe.base_width * recipe.width_multipliers[-1]
     maps += 2 * (2 * 6 * smallest**2 * widest + 2 * smallest**4)
-    return recipe.autoencoder_batch_size * maps * _precision(recipe)
+    batch = recipe.autoencoder_batch_size // recipe.gradient_accumulation_steps
+    return batch * maps * _precision(recipe)
 
 
 def _precision(recipe):

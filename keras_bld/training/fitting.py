@@ -88,7 +88,7 @@ def make_optimizer(
     )
 
 
-def fit_recipe(model, batches, folder, num_steps, steps_per_epoch, **options):
+def fit_recipe(model, batches, folder, num_steps, steps_per_epoch, callbacks=(), **options):
     """`fit_resumably` (base/resuming.py) of a stage, with TensorBoard's logs in `folder`/logs.
 
     Raises:
@@ -96,5 +96,7 @@ def fit_recipe(model, batches, folder, num_steps, steps_per_epoch, **options):
     """
     checks.check_steps("num_steps", num_steps, steps_per_epoch)
     logs = keras.callbacks.TensorBoard(pathlib.Path(folder) / "logs", write_graph=False)
-    options = {"callbacks": [logs], **options}
-    return fit_resumably(model, batches, folder, num_steps, steps_per_epoch, **options)
+    callbacks = [logs, *callbacks]
+    return fit_resumably(
+        model, batches, folder, num_steps, steps_per_epoch, callbacks=callbacks, **options
+    )

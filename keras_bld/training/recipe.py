@@ -164,7 +164,8 @@ class Recipe:
     """Steps between two lines of the log, checkpoints and validations."""
     gradient_accumulation_steps: int = 1
     """Parts in which a batch goes through the networks, for less memory: gradients, learning rate
-    and logs are those of the whole batch, which it must divide."""
+    and averages are those of the whole batch, which it must divide (a critic normalises and is
+    balanced with each part)."""
     keep_checkpoints: int = 2
     """How many of the newest checkpoints of a stage stay."""
     keep_checkpoint_every: int = 0

@@ -24,15 +24,16 @@ from keras_bld.data import (
     write_code_store,
 )
 from keras_bld.evaluation import CardSettings, evaluate_model, open_network, write_card
-from keras_bld.evaluation.card_files import say_metrics
+from keras_bld.evaluation.card_files import TRAINING_FOLDER, say_metrics
 from keras_bld.evaluation.networks import DOMAIN, NONE, default_network
 from keras_bld.evaluation.plots import reconstruction_sheet
 from keras_bld.evaluation.real_images import FEWEST_FOR_DISTANCES
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures
-from keras_bld.training.estimate import describe
+from keras_bld.training.estimate import describe, memory_errors, warn_if_too_large
 from keras_bld.training.fitting import fit_recipe, make_optimizer
+from keras_bld.training.health import TrainingHealth
 from keras_bld.training.made_data import real_or_made
 from keras_bld.training.metadata import preset_metadata
 from keras_bld.training.recipe import SETTINGS_FILE, STAGES
@@ -172,16 +173,24 @@ class Runner:
     def _fit(self, stage, model, batches, validation_data):
         """Train a stage's compiled model, or go on with it; the logs of its last epoch."""
         recipe = self.recipe
-        return fit_recipe(
-            model,
-            batches,
-            self.folder / stage,
-            getattr(recipe, f"{stage}_steps"),
-            recipe.steps_per_epoch,
-            policy=recipe.checkpoint_policy,
-            parts_per_batch=recipe.gradient_accumulation_steps,
-            validation_data=validation_data,
-        )
+        warn_if_too_large(recipe, stage, model)
+        with memory_errors(recipe, stage):
+            return fit_recipe(
+                model,
+                batches,
+                self.folder / stage,
+                getattr(recipe, f"{stage}_steps"),
+                recipe.steps_per_epoch,
+                policy=recipe.checkpoint_policy,
+                parts_per_batch=recipe.gradient_accumulation_steps,
+                validation_data=validation_data,
+                callbacks=[
+                    TrainingHealth(
+                        recipe.steps_per_epoch * getattr(recipe, f"{stage}_batch_size"),
+                        -(-recipe.critic_start_step // recipe.steps_per_epoch),
+                    )
+                ],
+            )
 
     def run_sample(self):
         """Pictures of the trained model, and the SavedModel that serves it."""
@@ -221,7 +230,9 @@ class Runner:
         )
         name = self._evaluation_network(train, held_out)
         network = open_network(name, train, folder, recipe.evaluation_epochs, recipe.seed)
-        card, sets = evaluate_model(model, train, held_out, network, settings, say, conditions)
+        card, sets = evaluate_model(
+            model, train, held_out, network, settings, say, conditions, folder / TRAINING_FOLDER
+        )
         preset = self._own(self.folder / "preset", read_metadata)
         card = {
             "preset": {"name": recipe.name, "files": preset["files"]},

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
+from keras_bld.base.resuming import finished_steps
 from keras_bld.metrics import (
     build_classifier,
     classification_accuracy_score,
@@ -54,6 +55,24 @@ def test_equal_seeds_train_equal_classifiers_and_the_global_state_stays():
         assert drawn == np.random.uniform()
     for first, second in zip(*weights, strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_classifier(tmp_path, monkeypatch):
+    images, labels, *_ = digits(40)
+    options = {"num_classes": 10, "width": 2, "batch_size": 16, "num_steps": 8}
+    whole = train_classifier(images, labels, **options)
+    read = classifier._Batches.__getitem__
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            classifier._Batches, "__getitem__", lambda self, i: read(self, i if i < 6 else None)
+        )
+        with pytest.raises(Exception, match="NoneType"):
+            train_classifier(images, labels, **options, folder=tmp_path)
+    assert finished_steps(tmp_path) in (3, 6)
+    parts = train_classifier(images, labels, **options, folder=tmp_path)
+    assert finished_steps(tmp_path) == 8
+    for value, wanted in zip(parts.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, wanted)
 
 
 def test_the_seed_decides_weights_order_and_shifts():

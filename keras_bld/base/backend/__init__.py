@@ -68,6 +68,11 @@ def runs_on_cpu():
     return not _chosen_backend().has_accelerator()
 
 
+def device_bytes():
+    """Bytes of memory of the accelerator in use; None where the backend does not say."""
+    return _chosen_backend().device_bytes()
+
+
 def generator_states():
     """States of the backend's own random generators, as bytes; only torch has any."""
     return _chosen_backend().generator_states() if backend_name() == "torch" else []

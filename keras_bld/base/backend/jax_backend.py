@@ -38,3 +38,10 @@ def has_accelerator():
     import jax
 
     return jax.default_backend() != "cpu"
+
+
+def device_bytes():
+    """Bytes of memory of the first device; None where its platform does not say."""
+    import jax
+
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")

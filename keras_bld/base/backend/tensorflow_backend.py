@@ -58,3 +58,8 @@ def has_accelerator():
     import tensorflow as tf
 
     return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
+
+
+def device_bytes():
+    """Bytes of memory of the first GPU: TensorFlow does not say."""
+    return None

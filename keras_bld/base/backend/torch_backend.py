@@ -46,3 +46,10 @@ def restore_generator_states(states):
         assign.append(torch.cuda.set_rng_state)
     for function, state in zip(assign, states, strict=False):
         function(torch.frombuffer(bytearray(state), dtype=torch.uint8))
+
+
+def device_bytes():
+    """Bytes of memory of the GPU in use."""
+    import torch
+
+    return torch.cuda.mem_get_info()[1]
