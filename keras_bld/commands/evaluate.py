@@ -107,7 +107,6 @@ def evaluate_command(
         axes = sweep.given()
         name = _name(preset)
         folder = pathlib.Path(out or f"runs/evaluation/{name}")
-        held.enter_context(only_run_in(folder))
         data_set = data_set_of(metadata, data, data_dir)
         model, autoencoder = _load(preset, metadata, bool(axes or sampler.given()))
         if model is not None:
@@ -119,6 +118,7 @@ def evaluate_command(
         if model is not None:
             conditions = conditions_for(model, metadata, train, seed)
         check_enough_images(train, held_out, None if network == "none" else network)
+        held.enter_context(only_run_in(folder))
         features = open_network(network, train, folder, network_epochs, seed)
         if axes:
             _sweep(model, sources, sweep_against, features, settings, axes, folder, conditions)

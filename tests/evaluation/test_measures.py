@@ -96,7 +96,7 @@ def test_the_inception_score_of_sorted_images_is_that_of_shuffled_ones():
 def test_both_classifiers_take_equally_many_steps(monkeypatch):
     taken = []
 
-    def score(images, labels, *others, num_steps, batch_size, seed):
+    def score(images, labels, *others, num_steps, batch_size, seed, folder):
         taken.append((len(images), num_steps, batch_size))
         return {"top_1": 0.5, "top_5": 0.5}
 
