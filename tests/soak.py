@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -34,7 +35,7 @@ SETTINGS = """
     --base-width 8 --embedding-width 16 --num-groups 4 --autoencoder-batch-size 8
     --adversarial-weight 1 --critic-start-step 15 --autoencoder-ema-momentum 0.9
     --depth 1 --width 32 --num-heads 2 --num-training-steps 8 --num-steps 4
-    --diffusion-batch-size 16 --steps-per-epoch 10 --autoencoder-steps 80 --diffusion-steps 80
+    --diffusion-batch-size 16 --steps-per-epoch 10
     --num-evaluation-images 20 --evaluation-epochs 1 --evaluation-network none
 """.split()
 
@@ -102,7 +103,7 @@ def arm(place, number, generator):
         files.os.replace = renamed
 
 
-def run(folder, stage, kill=None):
+def run(folder, stage, num_steps, kill=None):
     """One process; the signal that ended it, or its code."""
     child = os.fork()
     if child == 0:
@@ -114,9 +115,9 @@ def run(folder, stage, kill=None):
             if kill is not None:
                 arm(*kill)
             checkpoint = ["--checkpoint-minutes", "1e-6"] if kill is not None else []
-            main(
-                digits.Digits, ["--work-dir", str(folder), "--stage", stage, *SETTINGS, *checkpoint]
-            )
+            steps = ["--autoencoder-steps", str(num_steps), "--diffusion-steps", str(num_steps)]
+            words = ["--work-dir", str(folder), "--stage", stage, *SETTINGS, *steps, *checkpoint]
+            main(digits.Digits, words)
             code = 0
         finally:
             sys.stdout.flush()
@@ -125,20 +126,20 @@ def run(folder, stage, kill=None):
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def finish(folder, stage):
-    code = run(folder, stage)
+def finish(folder, stage, num_steps):
+    code = run(folder, stage, num_steps)
     if code:
         raise RuntimeError(f"{stage} in {folder} ended with {code}: see {folder}.log")
 
 
-def kill_often(folder, stage, kills, seed):
+def kill_often(folder, stage, num_steps, kills, seed):
     """Rows (place, step that the next run goes on from) of the kills that happened."""
     generator = random.Random(f"{stage} {seed}")
     rows = []
     while len(rows) < kills:
         place = generator.choice(PLACES)
         number = generator.randint(1, 6)
-        code = run(folder, stage, (place, number, generator))
+        code = run(folder, stage, num_steps, (place, number, generator))
         if code == 0:
             break
         if code != -signal.SIGKILL:
@@ -170,35 +171,35 @@ def compare(one, other, what):
     return f"{len(one)} of {len(one)} equal"
 
 
-def results(folder):
+def results(folder, num_steps):
     """Samples and metrics of the finished recipe."""
     for stage in ("evaluate", "sample"):
-        finish(folder, stage)
+        finish(folder, stage, num_steps)
     card = json.loads((folder / "metrics.json").read_text())
     names = ("samples.png", "reconstructions.png", "inpainting.png", "denoising.png")
     pictures = {name: (folder / name).read_bytes() for name in names}
     return {"metrics": json.dumps(card["metrics"]).encode(), **pictures}
 
 
-def soak(folder, stages, kills, seed, with_results):
+def soak(folder, stages, num_steps, kills, seed, with_results):
     """Both runs, and the table's rows."""
     whole, parts = folder / "whole", folder / "parts"
     folder.mkdir(parents=True, exist_ok=True)
     table = []
     for stage in ("autoencoder", "diffusion"):
         started = time.monotonic()
-        finish(whole, stage)
+        finish(whole, stage, num_steps)
         if stage not in stages:
-            finish(parts, stage)
+            shutil.copytree(whole, parts)  # it is not what is asked for
             continue
-        rows = kill_often(parts, stage, kills, seed)
-        finish(parts, stage)
+        rows = kill_often(parts, stage, num_steps, kills, seed)
+        finish(parts, stage, num_steps)
         equal = compare(contents(whole, stage), contents(parts, stage), stage)
         places = ", ".join(f"{name} {sum(row[0] == name for row in rows)}" for name in PLACES)
         table.append([stage, str(len(rows)), places, equal])
         print(f"{stage}: {table[-1]}, {time.monotonic() - started:.0f} s", flush=True)
     if with_results:
-        equal = compare(results(whole), results(parts), "results")
+        equal = compare(results(whole, num_steps), results(parts, num_steps), "results")
         table.append(["sample and evaluate", "-", "-", equal])
     return table
 
@@ -207,10 +208,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--stages", nargs="+", default=["autoencoder", "diffusion"])
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", action="store_true")
     given = parser.parse_args()
-    made = soak(given.folder, given.stages, given.kills, given.seed, given.results)
+    made = soak(given.folder, given.stages, given.steps, given.kills, given.seed, given.results)
     for line in made:
         print(f"| {os.environ['KERAS_BACKEND']} | {' | '.join(line)} |")
