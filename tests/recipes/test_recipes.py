@@ -14,6 +14,7 @@ from recipes.recipe_files import FROM_TFDS, RECIPES, recipe_class
 
 from keras_bld.commands.trained_on import data_set_of, open_splits
 from keras_bld.training import Runner
+from keras_bld.training.metadata import preset_metadata
 from keras_bld.zoo import read_metadata
 
 
@@ -89,7 +90,7 @@ def test_a_smoke_run_of_imagenet_makes_its_images(capsys, monkeypatch, tmp_path)
     assert train.num_classes == held_out.num_classes == 1000
     assert train[3]["image"].shape == (128, 128, 3) and len(train) > len(held_out)
     assert "train: made images, enough for a smoke run. No prepared" in capsys.readouterr().out
-    assert "trained_on" not in runner._data_metadata()
+    assert "trained_on" not in preset_metadata(runner.recipe, train, held_out, None, 1, {})
     for given in ({"smoke": False}, {"data_dir": str(tmp_path)}):
         recipe = recipe_class("imagenet_cond")(**{"smoke": True, **given})
         with pytest.raises(FileNotFoundError, match="No prepared"):
