@@ -166,6 +166,35 @@ def sizes():
     )
 
 
+def exports():
+    """Format x backend x part, as tests/serving/test_formats.py saw it."""
+    record = _read_json("results", "exports.json")
+    parts = ("generate", "inpaint", "encode", "decode")
+    rows = []
+    for name, backends in record.items():
+        for backend, seen in backends.items():
+            cells = ["yes" if seen[part] else "no" for part in parts]
+            without = [seen[part] for part in seen if part.endswith("without a condition")]
+            rows.append((f"`{name}`", backend, *cells, "yes" if all(without) else "no"))
+    yield _table(("format", "model on", *parts, "without a label"), rows)
+
+
+def export_sizes(preset):
+    """Sizes and differences of a preset's exports, from their manifests."""
+    rows = []
+    for path in sorted(DOCS.joinpath("results", "exports", preset).glob("*.json")):
+        manifest = json.loads(path.read_text())
+        graphs = sum(
+            size for name, size in manifest["bytes"].items() if not name.endswith((".py", ".json"))
+        )
+        shares = [f"{manifest['different'][part]:.2g}" for part in ("generate", "encode", "decode")]
+        rows.append(
+            (f"`{manifest['format']}`", manifest["weights"], f"{graphs / 1e6:.1f} MB", *shares)
+        )
+    parts = ("generate differs", "encode differs", "decode differs")
+    yield _table(("format", "weights", "graphs", *parts), rows)
+
+
 def defaults():
     """What `BinaryAutoencoder.for_images` and `BernoulliDenoiser.for_autoencoder` build."""
     from keras_bld.base.sizes import SIZES
@@ -296,7 +325,17 @@ def _table(header, rows):
 
 
 GENERATED = {
-    function.__name__: function for function in (results, sweep, presets, sizes, defaults, commands)
+    function.__name__: function
+    for function in (
+        results,
+        sweep,
+        presets,
+        sizes,
+        defaults,
+        commands,
+        exports,
+        export_sizes,
+    )
 }
 
 

@@ -393,12 +393,11 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
                 )
         return cls(**config)
 
-    def export(self, filepath, format="tf_saved_model", verbose=False):
-        """Write a SavedModel with `encode` and `decode`; see `serving.export_saved_model`."""
-        from keras_bld.serving import export_saved_model
+    def export(self, filepath, format="tf_saved_model", verbose=False, **options):
+        """Write `encode` and `decode` for serving; see `keras_bld.serving.export_model`."""
+        from keras_bld.serving import export_model
 
-        checks.check_choice("format", format, ("tf_saved_model",))
-        return export_saved_model(self, filepath, verbose=verbose)
+        return export_model(self, filepath, format, verbose=verbose, **options)
 
 
 def _check_bottleneck(bottleneck):

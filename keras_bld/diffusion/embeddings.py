@@ -48,6 +48,6 @@ class TimeEmbedding(keras.layers.Layer):
         # float32 whatever the policy: bfloat16 cannot tell 3999 from 4000.
         position = (ops.cast(time_steps, "float32") - 1.0) / self.num_training_steps * _TIME_RANGE
         angles = position[:, None] * ops.convert_to_tensor(frequencies, "float32")[None]
-        waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)  # (batch, width)
+        waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=1)  # (batch, width)
         hidden = ops.silu(self.hidden(ops.cast(waves, self.compute_dtype)))
         return self.output_projection(hidden)

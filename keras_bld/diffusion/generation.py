@@ -121,7 +121,9 @@ class CodeGeneration:
         Returns:
             Callable of tensors by name -> codes: `seed`, `first_index`, the traced fields of
             `sampling` (`temperature`, `guidance_scale`) and, where wanted, `condition`, `noise`,
-            `known_codes` and `known_mask`, `start_codes` and `indices` (see `plan_sampling`).
+            `known_codes` and `known_mask`, `start_codes` and `indices` (see `plan_sampling`), and
+            `condition_present` (see `guided_logits`). Seeds may be one for each image, (batch, 1),
+            and so may the traced fields, (batch, 1, 1, 1).
         """
         fixed, traced = sampling.split()
         fixed["time_steps"] = self.time_grid(sampling)
@@ -135,6 +137,7 @@ class CodeGeneration:
             known_mask=None,
             start_codes=None,
             indices=None,
+            condition_present=None,
             **inputs,
         ):
             settings = types.SimpleNamespace(**{**fixed, **traced, **inputs})
@@ -146,7 +149,9 @@ class CodeGeneration:
                     return ops.take(noise, number, axis=0)
                 return bld_random.uniforms(seed, indices, number, self.code_shape)
 
-            logits_of = guided_logits(self.denoiser, settings.guidance_scale, condition)
+            logits_of = guided_logits(
+                self.denoiser, settings.guidance_scale, condition, condition_present
+            )
             known = None if known_codes is None else (known_codes, known_mask)
             step = self.make_step(settings, logits_of, draw, known)
             start = self.start(draw, batch_size) if start_codes is None else start_codes

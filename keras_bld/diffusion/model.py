@@ -392,24 +392,21 @@ class BinaryLatentDiffusion(CodePrior):
         filepath,
         format="tf_saved_model",
         verbose=False,
-        batch_size=1,
-        text_length=None,
-        **sampling,
+        **options,
     ):
-        """Write a SavedModel with the functions `generate`, `inpaint`, `encode` and `decode`.
-
-        See `keras_bld.serving.export_saved_model`, which names the inputs and outputs.
+        """Write the functions `generate`, `inpaint`, `encode` and `decode` for serving.
 
         Args:
             filepath: directory to write.
-            format: "tf_saved_model".
-            verbose: print the signatures.
-            batch_size: images for each call of `generate` and `inpaint`.
-            text_length: number of text tokens, for a model with cross-attention.
-            **sampling: fields of `Sampling`; left out, the model's own. (Temperature and guidance
-                scale are inputs of the exported functions.)
-        """
-        from keras_bld.serving import export_saved_model
+            format: "tf_saved_model", "openvino", "onnx" or "litert".
+            verbose: print sizes, times, and the share of values that differ from this model's.
+            **options: of `keras_bld.serving.export_model`, such as `batch_size` and `weights`, and
+                fields of `Sampling`; left out, the model's own. (Temperature and guidance scale
+                are inputs of the exported functions.)
 
-        checks.check_choice("format", format, ("tf_saved_model",))
-        return export_saved_model(self, filepath, batch_size, text_length, verbose, **sampling)
+        Returns:
+            The directory as a `pathlib.Path`.
+        """
+        from keras_bld.serving import export_model
+
+        return export_model(self, filepath, format, verbose=verbose, **options)

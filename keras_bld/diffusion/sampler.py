@@ -43,7 +43,7 @@ def reverse_chain(
         time = ops.take(grid_tensor, index)
         transition = ops.take(tables, index, axis=0)
         coefficients = [transition[column] for column in range(4)]
-        flip = predict_flip(codes, ops.broadcast_to(time, (codes.shape[0],)))
+        flip = predict_flip(codes, ops.broadcast_to(time, (ops.shape(codes)[0],)))
         noise = draw(index + 1)
         if final == "threshold":
             noise = ops.where(ops.equal(index, last), 0.5, noise)
@@ -75,7 +75,7 @@ def run_chain(step, start, num_steps, return_trajectory=False):
     return ops.concatenate([start[None], states], axis=0)
 
 
-def guided_logits(denoiser, guidance_scale, condition):
+def guided_logits(denoiser, guidance_scale, condition, condition_present=None):
     """Build a callable (codes, time_steps) -> logits with classifier-free guidance.
 
     One call on a doubled batch. Where w is 0 the doubled half is skipped, inside the graph, so
@@ -83,8 +83,10 @@ def guided_logits(denoiser, guidance_scale, condition):
 
     Args:
         denoiser: callable (codes, time_steps, condition, condition_present) -> logits.
-        guidance_scale: w, a float32 scalar (may be traced).
+        guidance_scale: w, float32 (may be traced): a scalar, or one for each sample that
+            broadcasts against the logits.
         condition: labels or text embeddings, leading axis batch; None for no condition.
+        condition_present: optional booleans (batch,); False leaves the condition of a sample out.
     """
 
     def logits_of(codes, time_steps):
@@ -92,14 +94,17 @@ def guided_logits(denoiser, guidance_scale, condition):
             return denoiser(codes, time_steps, None, None)
 
         def guided():
-            present = ops.arange(2 * codes.shape[0]) < codes.shape[0]
+            given = ops.ones_like(time_steps, "bool")
+            if condition_present is not None:
+                given = condition_present
+            present = ops.concatenate([given, ops.zeros_like(given)])
             both = denoiser(_twice(codes), _twice(time_steps), _twice(condition), present)
             return combine_guidance(*ops.split(both, 2, axis=0), guidance_scale)
 
         def plain():
-            return denoiser(codes, time_steps, condition, None)
+            return denoiser(codes, time_steps, condition, condition_present)
 
-        return ops.cond(guidance_scale > 0.0, guided, plain)
+        return ops.cond(ops.any(guidance_scale > 0.0), guided, plain)
 
     return logits_of
 
