@@ -58,7 +58,6 @@ ELSEWHERE = {
     "serving/service/metrics.py": "serving/service/test_app.py",
     "serving/service/worker.py": "serving/service/test_server.py",
     "serving/tensorflow_graphs.py": "serving/test_tensorflow_saved_model.py",
-    "training/estimate.py": "training/test_runner.py",
     "training/metadata.py": "training/test_runner.py",
     "training/made_data.py": "recipes/test_recipes.py",
     "training/pictures.py": "training/test_runner.py",
