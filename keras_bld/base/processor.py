@@ -1,9 +1,11 @@
-"""The processor: its name, what it computes itself, and oneDNN's kernels for TensorFlow."""
+"""The processor: its name, what it computes itself, oneDNN's kernels; whether there is a GPU."""
 
 import os
+import pathlib
 import platform
 
 _CPUINFO = "/proc/cpuinfo"
+_NVIDIA = "/dev/nvidiactl"
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # the last on ARM
 
 
@@ -32,6 +34,11 @@ def lacks_bfloat16():
     """
     flags = _first("flags") or _first("Features")
     return bool(flags) and not _BFLOAT16 & set(flags.split())
+
+
+def has_gpu():
+    """Whether the system has an NVIDIA GPU, without asking a framework."""
+    return pathlib.Path(_NVIDIA).exists()
 
 
 def _first(key):

@@ -19,7 +19,8 @@ def benchmark_command(
     """Measure speed and memory, beside a plain PyTorch peer and this machine's matrix products.
 
     Ours and the peer run in turn, each in a process of its own, so that all see the same load;
-    medians count. Weights are random. docs/performance.md says how each number comes about.
+    medians count. Weights are random. docs/performance.md says how each number comes about. With
+    an NVIDIA GPU the backend is measured on it, in float32 and bfloat16, and no peer.
 
     Args:
         model: the paper's unconditional 256 x 256 model, its ImageNet model, or a toy for tests.
@@ -32,10 +33,12 @@ def benchmark_command(
         chart: write a chart to this picture file.
     """
     from keras_bld.base import checks
+    from keras_bld.base.processor import has_gpu
     from keras_bld.base.runs import short_errors
     from keras_bld.benchmark import report, sections
     from keras_bld.benchmark.data_section import data
     from keras_bld.benchmark.machine_limit import has_bfloat16
+    from keras_bld.benchmark.settings import ON_CPU, ON_GPU
     from keras_bld.benchmark.start_section import start
 
     functions = {"data": data, "start": start}
@@ -44,8 +47,10 @@ def benchmark_command(
         checks.check_integer("num_repeats", num_repeats, 1)
         for value in batch:
             checks.check_integer("batch", value, 1)
-        paths = [path for path in report.PATHS if peer or not path.startswith("peer")]
-        bfloat16 = has_bfloat16()
+        on_gpu = has_gpu()
+        paths = ON_GPU if on_gpu else ON_CPU
+        paths = [path for path in paths if peer or not path.startswith("peer")]
+        bfloat16 = on_gpu or has_bfloat16()
         if not bfloat16:
             paths = [path for path in paths if path != "peer_bfloat16"]
         benchmark = sections.Benchmark(

@@ -13,14 +13,16 @@ from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, Binar
 
 
 class KerasCases:
-    """Cases of the path "keras" (float32 on the backend) or "openvino" (bfloat16).
+    """Cases of the paths "keras", "keras_bfloat16" (on the backend) and "openvino" (bfloat16).
 
     Each method whose name is that of a case takes the case's settings and returns a callable of
     `lap` (see `worker.py`) that does the work once and returns its results as NumPy arrays.
     """
 
     def __init__(self, path):
-        self._engine = None if path == "keras" else path
+        self._engine = path if path == "openvino" else None
+        if path == "keras_bfloat16":
+            keras.config.set_dtype_policy("mixed_bfloat16")
         self._models = {}
         self.notes = {"backend": keras.config.backend()}
 

@@ -4,6 +4,8 @@ import importlib.util
 
 import numpy as np
 
+from keras_bld.base.processor import has_gpu
+
 _NUM_CHAINS = 3  # in one run; the fastest of all counts
 _NUM_PAIRS = 6  # of an expanding and a contracting product, so that ends weigh little
 LIBRARIES = ("torch", "openvino")
@@ -40,8 +42,9 @@ def product_flops(rows, width):
 
 
 def available_libraries():
-    """Names of the libraries that are installed."""
-    return [name for name in LIBRARIES if importlib.util.find_spec(name)]
+    """Names of the libraries that are installed, and run where ours does."""
+    libraries = LIBRARIES[:1] if has_gpu() else LIBRARIES
+    return [name for name in libraries if importlib.util.find_spec(name)]
 
 
 def has_bfloat16():

@@ -12,7 +12,7 @@ from keras_bld.benchmark.settings import OURS
 from keras_bld.benchmark.worker import Worker, WorkerError
 
 # Fast path -> the path in float32 that its results are compared with (same weights, same noise).
-_REFERENCES = {"openvino": "keras", "peer_bfloat16": "peer"}
+_REFERENCES = {"keras_bfloat16": "keras", "openvino": "keras", "peer_bfloat16": "peer"}
 
 
 class Team:

@@ -8,8 +8,9 @@ from keras_bld.benchmark.flops import decoder_flops, denoiser_flops, encoder_flo
 from keras_bld.benchmark.layers import AutoencoderSizes
 from keras_bld.benchmark.measure import Team, comparison, measured_row, rounded
 from keras_bld.benchmark.models import large_model, model_sizes
-from keras_bld.benchmark.settings import PATHS
+from keras_bld.benchmark.settings import IN_BFLOAT16, ON_CPU
 
+_TRAINING = ("keras", "keras_bfloat16", "peer")
 _STEPS_FOR_ONE_STEP = 4  # a step's seconds are those of a chain of 4, divided
 
 
@@ -31,7 +32,7 @@ class Benchmark:
     batches: tuple = ()
     num_steps: tuple = (16, 64)
     num_repeats: int = 5
-    paths: tuple = PATHS
+    paths: tuple = ON_CPU
     bfloat16: bool = True
     notes: dict = field(default_factory=dict)
 
@@ -58,8 +59,7 @@ class Benchmark:
 
     def precision_of(self, path):
         """What a path multiplies in."""
-        is_fast = path in ("openvino", "peer_bfloat16")
-        return "bfloat16" if is_fast and self.bfloat16 else "float32"
+        return "bfloat16" if path in IN_BFLOAT16 and self.bfloat16 else "float32"
 
     @property
     def denoiser(self):
@@ -151,20 +151,20 @@ def decode(benchmark):
 
 
 def train(benchmark):
-    """A training step of stage 1 (2 images) and of stage 2 (8 codes), float32."""
+    """A training step of stage 1 (2 images) and of stage 2 (8 codes)."""
     rows = []
     side = _autoencoder_sizes(benchmark.model).image_shape[0]
     num_layers = max(n for n in (1, 2, 3) if n == 1 or side // 2**n >= 3)
     for batch in benchmark.batches or (2,):
         settings = {"model": benchmark.model, "batch": batch, "num_critic_layers": num_layers}
-        with benchmark.team(paths=("keras", "peer")) as team:
+        with benchmark.team(paths=_TRAINING) as team:
             name = f"train stage 1, batch {batch}"
             rows.append({**benchmark.row(team, name, "train_autoencoder", settings)})
             rows[-1]["batch"] = batch
             rows[-1]["peak_gib"] = _peaks(team)
             benchmark.remember(team)
     for batch in benchmark.batches or (8,):
-        with benchmark.team(paths=("keras", "peer")) as team:
+        with benchmark.team(paths=_TRAINING) as team:
             name, settings = f"train stage 2, batch {batch}", {"model": benchmark.model}
             row = benchmark.row(team, name, "train_diffusion", settings | {"batch": batch})
             rows.append({**row, "batch": batch, "peak_gib": _peaks(team)})

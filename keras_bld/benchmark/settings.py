@@ -3,8 +3,11 @@
 import numpy as np
 
 GUIDANCE_SCALE = 2.0  # the authors' for ImageNet
-PATHS = ("keras", "openvino", "peer", "peer_bfloat16")
-OURS = ("keras", "openvino")
+PATHS = ("keras", "keras_bfloat16", "openvino", "peer", "peer_bfloat16")
+OURS = ("keras", "keras_bfloat16", "openvino")
+IN_BFLOAT16 = ("keras_bfloat16", "openvino", "peer_bfloat16")
+ON_CPU = ("keras", "openvino", "peer", "peer_bfloat16")
+ON_GPU = ("keras", "keras_bfloat16")  # OpenVINO and the peer run on the processor
 
 
 def random_codes(code_shape, batch):

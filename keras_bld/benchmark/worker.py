@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+from keras_bld.benchmark.settings import OURS
+
 
 class WorkerError(RuntimeError):
     """A request that the worker could not fulfil; the message is the worker's."""
@@ -25,11 +27,13 @@ class Worker:
     """The parent's side.
 
     Args:
-        path: "keras", "openvino", "peer", "peer_bfloat16" or "limit".
+        path: one of `settings.PATHS`, or "limit".
     """
 
     def __init__(self, path):
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        # The processes share a GPU: JAX would take three quarters of its memory at once.
+        environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         if path in ("peer", "peer_bfloat16", "limit"):
             environment["KERAS_BACKEND"] = "torch"  # else a second framework loads beside torch
         self._process = subprocess.Popen(
@@ -133,7 +137,7 @@ def _peak_bytes():
 
 
 def _cases_of(path):
-    if path in ("keras", "openvino"):
+    if path in OURS:
         from keras_bld.benchmark.keras_cases import KerasCases
 
         return KerasCases(path)

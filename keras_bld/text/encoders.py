@@ -56,5 +56,7 @@ def _encode(name, texts):
 @functools.cache
 def _network(name):
     library = import_optional("sentence_transformers", "text")
+    # Its bar for the loading of weights, which takes no time.
+    import_optional("transformers", "text").utils.logging.disable_progress_bar()
     weights = import_optional(SENTENCE_ENCODERS[name], "text")
     return library.SentenceTransformer(str(weights.get_model_path()), device="cpu")

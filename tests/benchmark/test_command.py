@@ -5,6 +5,7 @@ import pytest
 from benchmark import fake_team
 
 from keras_bld.__main__ import main
+from keras_bld.benchmark.settings import PATHS
 
 pytestmark = pytest.mark.once
 
@@ -25,8 +26,7 @@ class Cases:
 
 @pytest.fixture(autouse=True)
 def _no_processes(monkeypatch):
-    names = ("keras", "openvino", "peer", "peer_bfloat16", "limit")
-    fake_team.use(monkeypatch, **dict.fromkeys(names, Cases))
+    fake_team.use(monkeypatch, **dict.fromkeys((*PATHS, "limit"), Cases))
 
 
 def test_one_json_object_and_nothing_else(capsys):
@@ -61,6 +61,15 @@ def test_bfloat16_is_measured_where_the_processor_has_it(capsys, monkeypatch, bf
     assert ("bfloat16" in row["gemm_gflops"]) == bfloat16
     assert "openvino" in row["share_of_limit"]
     assert ("bfloat16" in numbers["notes"]) == (not bfloat16)
+
+
+def test_a_gpu_is_measured_in_both_precisions(capsys, monkeypatch, tmp_path):
+    (tmp_path / "device").touch()
+    monkeypatch.setattr("keras_bld.base.processor._NVIDIA", tmp_path / "device")
+    main("benchmark --model tiny --only denoise --batch 1 --num-repeats 1 --json -".split())
+    [row] = json.loads(capsys.readouterr().out)["sections"]["denoise"]
+    assert set(row["seconds"]) == set(row["share_of_limit"]) == {"keras", "keras_bfloat16"}
+    assert set(row["gemm_gflops"]) == {"float32", "bfloat16"}
 
 
 @pytest.mark.parametrize("words", ["--batch 0", "--num-repeats 0"])

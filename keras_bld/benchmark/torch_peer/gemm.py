@@ -11,16 +11,19 @@ def product_chain(matrices, rows, precision):
         rows: rows of the first matrix.
         precision: "float32" or "bfloat16".
     """
-    dtype = getattr(torch, precision)
+    on_gpu = torch.cuda.is_available()
+    place = {"device": "cuda" if on_gpu else "cpu", "dtype": getattr(torch, precision)}
     # (outputs, inputs), as torch.nn.Linear keeps them.
-    weights = [torch.from_numpy(matrix.T.copy()).to(dtype) for matrix in matrices]
-    start = torch.ones(rows, len(matrices[0]), dtype=dtype)
+    weights = [torch.from_numpy(matrix.T.copy()).to(**place) for matrix in matrices]
+    start = torch.ones(rows, len(matrices[0]), **place)
 
     def run():
         with torch.inference_mode():
             x = start
             for weight in weights:
                 x = torch.nn.functional.linear(x, weight)
+            if on_gpu:
+                torch.cuda.synchronize()
 
     return run
 
