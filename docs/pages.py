@@ -21,8 +21,8 @@ PART = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 # (row, metric of the card, decimals, metric to put beside it as "real", its name there).
 RESULTS = (
     ("Frechet distance", "frechet_distance", 2),
-    ("the same of reconstructions", "reconstruction_frechet_distance", 2),
-    ("the same of real training images (floor)", "frechet_distance_floor", 2),
+    ("Frechet distance of reconstructions", "reconstruction_frechet_distance", 2),
+    ("Frechet distance of real training images (floor)", "frechet_distance_floor", 2),
     ("precision", "precision", 2),
     ("recall", "recall", 2),
     ("recognised as what was asked for", "recognised_as_asked", 3),
@@ -33,6 +33,8 @@ RESULTS = (
     ("the same classifier trained on real images", "accuracy_of_real_top_1", 3),
     ("reconstruction, PSNR in dB", "reconstruction_psnr_db", 1),
     ("reconstruction, SSIM", "reconstruction_ssim", 3),
+    ("entropy of the bits (1: a coin)", "bit_entropy", 2),
+    ("bits that are the same in all images", "dead_bits", 4),
     ("likelihood bound, bits per dimension", "likelihood_bits_per_dimension", 3),
     ("calibration error of flips", "calibration_error", 4),
     (
@@ -64,10 +66,12 @@ def results(preset):
         for label, name, digits in RESULTS
         if name in metrics
     ]
+    made = f"seed {settings['seed']}"
+    if "sampling" in settings:
+        made = f"{settings['num_images']:,} images, {_sampler(settings)}, {made}"
     yield (
-        f"{settings['num_images']:,} images, {_sampler(settings)}, seed"
-        f" {settings['seed']}. Distances are on features of: {card['feature_network']['name']}."
-        f" [The whole card](results/{preset}/card.md).\n\n"
+        f"{made[0].upper()}{made[1:]}. Distances are on features of:"
+        f" {card['feature_network']['name']}. [The whole card](results/{preset}/card.md).\n\n"
     )
     yield _table(("", "value ± standard error", "images"), rows)
     yield f"\n```sh\n{_wrapped(_public(card['command']))}\n```\n"
@@ -117,21 +121,28 @@ def presets():
     """A card with a picture for each preset with weights."""
     yield '<div class="grid cards" markdown>\n'
     for name, row, metadata in _shipped():
-        sampler = _sampler(_read_json("results", name, "card.json")["settings"])
+        is_autoencoder = row.depth is None
+        made = "reconstructed" if is_autoencoder else "generated"
+        metric = metadata["metric"]
+        if not is_autoencoder:
+            metric += f"; {_sampler(_read_json('results', name, 'card.json')['settings'])}"
         asked = '--prompt "ripe lemons" ' if row.condition not in (None, "class") else ""
         code = " x ".join(map(str, row.code_shape))
         condition = {None: "no condition", "class": f"{row.condition_size} classes"}.get(
             row.condition, "texts"
         )
+        parts = "stage 1 alone" if is_autoencoder else condition
+        command = f"generate {name} {asked}--out grid.png"
+        if is_autoencoder:
+            command = f"reconstruct {name} photo.png --out pairs.png"
         yield (
             f"\n-   **`{name}`**\n\n"
-            f"    ![Images that {name} generated](images/{name}.png)\n\n"
-            f"    {row.resolution} x {row.resolution} pixels as {code} bits; {condition};"
+            f"    ![Images that {name} {made}](images/{name}.png)\n\n"
+            f"    {row.resolution} x {row.resolution} pixels as {code} bits; {parts};"
             f" {row.num_weights / 1e6:.1f} M weights; {metadata['licence']}.\n\n"
             f"    Trained on {metadata['data']}.\n\n"
-            f"    {metadata['metric']}; {sampler}"
-            f" ([results](results.md#{name})).\n\n"
-            f"    ```sh\n    keras-bld generate {name} {asked}--out grid.png\n    ```\n"
+            f"    {metric} ([results](results.md#{name})).\n\n"
+            f"    ```sh\n    keras-bld {command}\n    ```\n"
         )
     yield "\n</div>\n"
 
