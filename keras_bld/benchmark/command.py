@@ -48,8 +48,8 @@ def benchmark_command(
         for value in batch:
             checks.check_integer("batch", value, 1)
         on_gpu = has_gpu()
-        paths = ON_GPU if on_gpu else ON_CPU
-        paths = [path for path in paths if peer or not path.startswith("peer")]
+        here = ON_GPU if on_gpu else ON_CPU
+        paths = [path for path in here if peer or not path.startswith("peer")]
         bfloat16 = on_gpu or has_bfloat16()
         if not bfloat16:
             paths = [path for path in paths if path != "peer_bfloat16"]

@@ -12,8 +12,8 @@ def export_command(
     out: str,
     /,
     *,
-    format: Literal[*FORMATS] = "tf_saved_model",
-    weights: Literal[*WEIGHTS] = "float32",
+    format: Literal[*FORMATS] = "tf_saved_model",  # type: ignore[valid-type]
+    weights: Literal[*WEIGHTS] = "float32",  # type: ignore[valid-type]
     batch_size: int | None = None,
     text_length: int | None = None,
     verify: bool = True,

@@ -104,17 +104,17 @@ class Service:
             )
 
         @path("generate", "Make new images", ImagesAnswer, True)
-        async def generate(request: Request, body: models.generate):
+        async def generate(request: Request, body: models.generate):  # type: ignore[name-defined]
             """Make new images. Image i depends on the seed, the settings and i alone."""
             return await self._images(request, *models.of_generate(body))
 
         @path("inpaint", "Fill the light part of a mask", ImagesAnswer, True)
-        async def inpaint(request: Request, body: models.inpaint):
+        async def inpaint(request: Request, body: models.inpaint):  # type: ignore[name-defined]
             """Fill the light part of a mask with new content; the rest of the image stays."""
             return await self._images(request, *models.of_inpaint(body))
 
         @path("encode", "Turn images into codes", CodesAnswer, False)
-        async def encode(request: Request, body: models.encode):
+        async def encode(request: Request, body: models.encode):  # type: ignore[name-defined]
             """Turn images into codes: bits, channels last, eight to a byte, the lowest first."""
             answer = await self._answer(request, *models.of_encode(body))
             if isinstance(answer, Response):
@@ -122,7 +122,7 @@ class Service:
             return {"codes": answer[0]["codes"], "code_shape": self._description["code_shape"]}
 
         @path("decode", "Turn codes into images", ImagesAnswer, True)
-        async def decode(request: Request, body: models.decode):
+        async def decode(request: Request, body: models.decode):  # type: ignore[name-defined]
             """Turn codes, as `encode` gives them, into images."""
             return await self._images(request, *models.of_decode(body))
 
