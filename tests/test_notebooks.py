@@ -28,7 +28,7 @@ def code_cells(name):
 
 @pytest.mark.once
 def test_all_notebooks_are_there_and_small():
-    assert [name[:2] for name in NOTEBOOKS] == ["01", "02", "04"]
+    assert [name[:2] for name in NOTEBOOKS] == ["01", "02", "03", "04"]
     assert sum((FOLDER / f"{name}.ipynb").stat().st_size for name in NOTEBOOKS) < LARGEST_IN_ALL
 
 
