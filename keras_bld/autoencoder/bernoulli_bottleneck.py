@@ -14,7 +14,7 @@ class BernoulliBottleneck(Bottleneck):
 
     Source: paper, Section 3 and Eq. 1, with sharpness 1. A larger one gives the same family of
     codes and learns faster at first: bits are decided sooner, and the gradient is larger where they
-    are not (docs/results.md has the table).
+    are not (docs/experiments.md has numbers).
 
     Args:
         code_channels: bits in a cell.
