@@ -1,7 +1,11 @@
 """The state in which every test starts: quiet, seeded, float32, few threads."""
 
 import os
+import signal
 
+# What a shell runs in the background ignores Ctrl-C, which tests send themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # These must stand before Keras is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
