@@ -7,8 +7,13 @@ import pytest
 from harness import PROJECT_ROOT, run_in_new_process
 
 import keras_bld
+from keras_bld.base.lazy_names import homes_of
 
 pytestmark = pytest.mark.once
+_PACKAGES = sorted(
+    str(path.parent.relative_to(PROJECT_ROOT))
+    for path in PROJECT_ROOT.glob("keras_bld/**/__init__.py")
+)
 
 
 def registered_in_source():
@@ -29,6 +34,18 @@ def test_every_public_name_resolves():
     assert keras_bld.list_presets is keras_bld.zoo.list_presets
     with pytest.raises(AttributeError, match="no attribute 'preset'"):
         _ = keras_bld.preset
+
+
+@pytest.mark.parametrize("package", _PACKAGES)
+def test_no_lazy_name_is_that_of_a_module(package):
+    """Importing the module would put it in the name's place."""
+    folder = PROJECT_ROOT / package
+    source = (folder / "__init__.py").read_text()
+    if "lazy_names(__name__)" in source:
+        taken = {path.stem for path in folder.iterdir()}
+        clashes = {name for name, home in homes_of(source).items() if name in taken}
+        rooms = set(keras_bld.__all__) if package == "keras_bld" else set()
+        assert clashes <= rooms
 
 
 def test_importing_the_library_registers_every_class():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keras_bld.data.preprocessing import ImagePreprocessing
     from keras_bld.data.sources import ArraySource, ImageSource, Subset, load_arrays, random_subset
     from keras_bld.data.tensorflow_color_jitter import ColorJitter
-    from keras_bld.data.tfds_source import tfds_source
+    from keras_bld.data.tfds import tfds_source
 
 __all__ = [
     "ArraySource",

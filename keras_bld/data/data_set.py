@@ -11,7 +11,7 @@ from keras_bld.data.fashion_mnist import fashion_mnist_source, holds_fashion_mni
 from keras_bld.data.folders import ImageFolder
 from keras_bld.data.preprocessing import ImagePreprocessing
 from keras_bld.data.splits import DIGITS, FASHION_MNIST, FOLDER, SPLITS, TFDS_PREFIX, split_names
-from keras_bld.data.tfds_source import tfds_source
+from keras_bld.data.tfds import tfds_source
 
 _NAMED = (FOLDER, FASHION_MNIST, DIGITS)
 # One data set in two forms.

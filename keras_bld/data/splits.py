@@ -1,7 +1,7 @@
 """The splits of every data set: which of its images are trained on, and which are held out."""
 
 from keras_bld.base import checks
-from keras_bld.data.tfds_source import prepared_splits
+from keras_bld.data.tfds import prepared_splits
 
 FOLDER, FASHION_MNIST, DIGITS, TFDS_PREFIX = "folder", "fashion_mnist", "digits", "tfds:"
 SPLITS = ("train", "held_out")

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bld.training.fitting import OncePerBatch, fit_recipe, make_optimizer
+from keras_bld.training.fitting import fit_recipe, make_optimizer
 
 
 @pytest.mark.parametrize(("decay", "last"), [("constant", 1e-3), ("cosine", 5e-5)])
@@ -10,14 +10,6 @@ def test_learning_rate_warms_up_and_decays(decay, last):
     schedule = make_optimizer(1e-3, 10, 100, decay, 0.999, 0.0)._learning_rate
     rates = [float(keras.ops.convert_to_numpy(schedule(step))) for step in (0, 5, 10, 100)]
     np.testing.assert_allclose(rates, [0.0, 5e-4, 1e-3, last], rtol=1e-4, atol=1e-9)
-
-
-def test_parts_of_a_batch_have_its_learning_rate():
-    whole = make_optimizer(1e-3, 10, 100, "cosine", 0.999, 0.0)._learning_rate
-    optimizer = make_optimizer(1e-3, 10, 100, "cosine", 0.999, 0.0, parts_per_batch=3)
-    schedule = OncePerBatch.from_config(optimizer._learning_rate.get_config())
-    for part, batch in ((0, 0), (14, 4), (15, 5), (200, 66)):
-        np.testing.assert_allclose(schedule(part), whole(batch))
 
 
 def test_steps_that_do_not_fill_epochs_are_refused(tmp_path):
