@@ -43,4 +43,5 @@ class AccumulatingAdam(keras.optimizers.Adam):
         before = [ops.copy(average) for average in averages]
         super()._update_model_variables_moving_average(trainable_variables)
         for average, old in zip(averages, before, strict=True):
-            average.assign(ops.where(is_update, average, old))
+            # JAX selects among arrays alone.
+            average.assign(ops.where(is_update, ops.convert_to_tensor(average), old))
