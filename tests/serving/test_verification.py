@@ -22,6 +22,7 @@ def test_the_exported_model_agrees_and_another_does_not(served):
     model, path = served
     shares = verify_export(path, model)
     assert shares.keys() == {"encode", "decode"} and max(shares.values()) <= 1e-3
+    keras.utils.set_random_seed(7)  # that of the fixture may be as every test starts
     assert verify_export(path, small_autoencoder(), seed=5)["decode"] > 0.1
 
 
