@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import pytest
 from small_models import small_autoencoder, small_diffusion
 
