@@ -2,14 +2,16 @@
 
 import base64
 import binascii
+import math
 import random
+import string
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from keras_bld.base import checks
 from keras_bld.base.class_names import labels_of
-from keras_bld.base.packing import packed_shape
+from keras_bld.base.packing import BITS_PER_BYTE
 from keras_bld.diffusion.targets import find_target
 
 _MAX_SEED = 2**31 - 1
@@ -96,10 +98,7 @@ class RequestModels:
             ),
         ]
         many = {"min_length": 1, "max_length": settings.max_count}
-        num_digits = 2
-        for size in packed_shape(program.description["code_shape"]):
-            num_digits *= size
-        code = Annotated[str, Field(pattern=f"^[0-9a-f]{{{num_digits}}}$")]
+        code = Annotated[str, Field(pattern=_code_pattern(program.description["code_shape"]))]
         self.generate = _model("Generate", count=count, **self._condition_fields(), **sampling)
         self.inpaint = _model(
             "Inpaint",
@@ -227,3 +226,13 @@ def _limited(kind, **limits):
     """A number within limits, which stand in the schema, too."""
     limited = Annotated[kind, Field(**limits)]
     return Annotated[limited, BeforeValidator(_whole)] if kind is int else limited
+
+
+def _code_pattern(code_shape):
+    """A regular expression for a packed code in hexadecimal digits: no bit beyond the channels."""
+    *grid, num_channels = code_shape
+    num_bytes, rest = divmod(num_channels, BITS_PER_BYTE)
+    cell = f"[0-9a-f]{{{2 * num_bytes}}}" if num_bytes else ""
+    if rest:
+        cell += "".join(f"[{string.hexdigits[: digit + 1]}]" for digit in divmod(2**rest - 1, 16))
+    return f"^(?:{cell}){{{math.prod(grid)}}}$"

@@ -1,14 +1,32 @@
-"""Schemathesis against the OpenAPI document of the service."""
+"""What requests may say; Schemathesis against the OpenAPI document of the service."""
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from harness import PROJECT_ROOT
 
+from keras_bld.base.packing import pack_codes
+from keras_bld.serving.service.requests import _code_pattern
+
 pytestmark = pytest.mark.once
+
+
+@pytest.mark.parametrize("num_channels", [3, 4, 7, 8, 13, 16])
+def test_a_code_has_no_bits_beyond_its_channels(num_channels):
+    pattern = _code_pattern((1, 2, num_channels))
+    codes = np.random.default_rng(0).integers(0, 2, (50, 1, 2, num_channels))
+    for packed in pack_codes(codes):
+        assert re.search(pattern, packed.tobytes().hex())
+    most = bytearray(pack_codes(np.ones((1, 2, num_channels))).tobytes())
+    assert re.search(pattern, most.hex()) and not re.search(pattern, most.hex() + "00")
+    if num_channels % 8:
+        most[-1] += 1
+        assert not re.search(pattern, most.hex())
 
 
 @pytest.mark.parametrize(
