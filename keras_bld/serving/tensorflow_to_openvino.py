@@ -37,7 +37,11 @@ def _compress(graph, dtype):
             array = np.array(node.data)
             if is_compressible(array):
                 small, factors = compress(array, dtype, output_axis(array))
-                stored = o.convert(o.constant(small), "f32")
+                if dtype == "bfloat16":  # OpenVINO does not know NumPy's
+                    held = o.constant(small.astype("float32"), openvino.Type.bf16)
+                else:
+                    held = o.constant(small)
+                stored = o.convert(held, "f32")
                 if factors is not None:
                     stored = o.multiply(stored, o.constant(factors))
                 node.output(0).replace(stored.output(0))
