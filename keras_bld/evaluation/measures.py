@@ -213,15 +213,14 @@ def retrieval_scores(made, real, labels, groups=None):
         "retrieved_among_5", and "retrieved_among_5_GROUP" for each group.
     """
     made, real, labels = np.asarray(made), np.asarray(real), np.asarray(labels)
-    nearest, _ = nearest_neighbors(made, real, min(_NUM_RETRIEVED, len(real)))
+    num_drawn = min(_NUM_RETRIEVED, len(real))
+    nearest, _ = nearest_neighbors(made, real, num_drawn)
     found = (labels[nearest] == labels[:, None]).any(axis=1)
-    # How often `_NUM_RETRIEVED` images drawn at random hold one of this text.
-    same = np.array([np.sum(labels == label) for label in labels])
-    missed = [
-        math.comb(len(real) - count, nearest.shape[1]) / math.comb(len(real), nearest.shape[1])
-        for count in same
-    ]
-    chance = 1 - np.array(missed)
+    # How often images drawn at random hold one of a text that so many images have.
+    _, text, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    draws = math.comb(len(real), num_drawn)
+    by_text = [1 - math.comb(len(real) - count, num_drawn) / draws for count in counts.tolist()]
+    chance = np.array(by_text)[text]
     rows = {"": np.ones(len(labels), bool)}
     if groups is not None:
         rows |= {f"_{name}": np.asarray(groups) == name for name in sorted(set(groups))}

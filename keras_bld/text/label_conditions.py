@@ -100,15 +100,15 @@ class ConditionCycle:
 
     Args:
         argument: the keyword of the sampling methods, "labels" or "text_embeddings".
-        entries: labels or texts, one for each entry; empty for an unconditional model.
+        entries: labels, or numbers of texts; empty for an unconditional model.
         settings: what was asked for, as entries of a JSON file.
-        encode: of texts: callable list of str -> embeddings.
+        embed: of texts: callable numbers -> their embeddings.
     """
 
-    def __init__(self, argument, entries, settings, encode=np.asarray):
+    def __init__(self, argument, entries, settings, embed=np.asarray):
         self._argument = argument
-        self._entries = list(entries)
-        self._encode = encode
+        self._entries = np.asarray(entries)
+        self._embed = embed
         self.settings = settings
 
     def __len__(self):
@@ -118,10 +118,7 @@ class ConditionCycle:
         """Keyword arguments of the sampling methods for the images with these numbers."""
         if not len(self):
             return {}
-        turns = np.asarray(indices) % len(self)
-        distinct, places = np.unique(turns, return_inverse=True)
-        values = np.asarray(self._encode([self._entries[turn] for turn in distinct]))
-        return {self._argument: values[places]}
+        return {self._argument: self._embed(self._entries[np.asarray(indices) % len(self)])}
 
 
 def condition_cycle(model, metadata, labels=(), prompts=()):
@@ -169,17 +166,18 @@ def condition_cycle(model, metadata, labels=(), prompts=()):
             "`text_encoder` in the preset's metadata.json",
             "call model.generate(..., text_embeddings=...) in Python",
         )
-    encode = sentence_encoder(encoder)
-    embeddings = encode(prompts[:1])
+    # Each text is encoded when an image needs it.
+    texts = Wordings([[prompt] for prompt in prompts], sentence_encoder(encoder))
     width = model.denoiser.text_width
-    if kind != "token" or embeddings.shape[-1] != width:
+    if kind != "token" or texts.width != width:
         raise checks.error(
             "prompt",
-            f"embeddings of {encoder}, one of {embeddings.shape[-1]} numbers for a text",
+            f"embeddings of {encoder}, one of {texts.width} numbers for a text",
             f"{'one' if kind == 'token' else 'a sequence'} of {width} numbers, as in training",
             "call model.generate(..., text_embeddings=...) in Python",
         )
-    return ConditionCycle("text_embeddings", prompts, {"prompt": list(prompts)}, encode)
+    settings = {"prompt": list(prompts)}
+    return ConditionCycle("text_embeddings", range(len(prompts)), settings, texts.first)
 
 
 def _classes(model, labels):
