@@ -110,7 +110,8 @@ class _TerminalBar:
         )
         self._task = progress.add_task(self._description, total=self._total, completed=self._done)
         progress.start()
-        self._progress = progress
+        self._progress = progress  # from here on `update` shows what it is told
+        self.update(self._done)  # what it was told since add_task
 
     def update(self, done):
         self._done = done

@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+import rich.progress
 
 from keras_bld.base import progress
 from keras_bld.base.progress import followed, progress_bar
@@ -41,6 +42,20 @@ def test_what_takes_long_is_shown(terminal, capsys):
         until(lambda: "3/8" in terminal.getvalue())
     assert "generate" in terminal.getvalue()
     assert capsys.readouterr().out == ""
+
+
+def test_what_is_done_while_the_bar_appears_is_shown(terminal, monkeypatch):
+    bar = progress._TerminalBar("generate", 8)
+    appear = rich.progress.Progress.start
+
+    def appear_while_work_goes_on(self):
+        appear(self)
+        bar.update(3)
+
+    monkeypatch.setattr(rich.progress.Progress, "start", appear_while_work_goes_on)
+    bar.start()
+    until(lambda: "3/8" in terminal.getvalue())
+    bar.stop()
 
 
 def test_what_is_quick_is_not(terminal, monkeypatch):
