@@ -86,7 +86,7 @@ def sweep(preset, file="sweep.json"):
     swept = [
         name
         for name in AXES
-        if len({row[name] for row in rows}) > 1 or name in ("temperature", "guidance_scale")
+        if len({row.get(name) for row in rows}) > 1 or name in ("temperature", "guidance_scale")
     ]
     header = [name.replace("num_", "").replace("_scale", "") for name in swept]
     yield _table(

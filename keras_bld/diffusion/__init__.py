@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from keras_bld.diffusion.samples_callback import SamplesCallback
     from keras_bld.diffusion.sampling import Sampling
     from keras_bld.diffusion.schedule import BernoulliNoiseSchedule
+    from keras_bld.diffusion.time_grid import TimeGrid, fit_time_grid
 
 __all__ = [
     "BernoulliDenoiser",
@@ -17,6 +18,8 @@ __all__ = [
     "BinaryLatentDiffusion",
     "SamplesCallback",
     "Sampling",
+    "TimeGrid",
+    "fit_time_grid",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__)

@@ -40,6 +40,7 @@ class CodePrior(CodeGeneration, PresetMethods, Described, PriorTraining, keras.M
 
     sampling_class = Sampling
     can_skip_steps = True
+    can_redraw = False
 
     def __init__(
         self,
@@ -160,8 +161,16 @@ class CodePrior(CodeGeneration, PresetMethods, Described, PriorTraining, keras.M
         """The falling time steps, an int array, that a `Sampling` visits in this model.
 
         Raises:
-            ValueError: more steps than T, or fewer for a model that can skip none.
+            ValueError: more steps than T, or fewer for a model that can skip none; corrections of
+                a model that has none.
         """
+        if not self.can_redraw and (sampling.kappa < 1 or sampling.corrector_steps):
+            raise checks.error(
+                "kappa" if sampling.kappa < 1 else "corrector_steps",
+                f"{sampling.kappa if sampling.kappa < 1 else sampling.corrector_steps}",
+                "kappa=1 and corrector_steps=0 for a model that does not predict z^0 in noise",
+                "leave it out, or take a BinaryLatentDiffusion with another target",
+            )
         total = self.num_training_steps
         if sampling.time_steps is not None:
             grid = np.array(sampling.time_steps)

@@ -127,6 +127,7 @@ class CodeGeneration:
         """
         fixed, traced = sampling.split()
         fixed["time_steps"] = self.time_grid(sampling)
+        num_calls = sampling.num_calls(len(fixed["time_steps"]))
 
         def sample(
             seed,
@@ -155,7 +156,7 @@ class CodeGeneration:
             known = None if known_codes is None else (known_codes, known_mask)
             step = self.make_step(settings, logits_of, draw, known)
             start = self.start(draw, batch_size) if start_codes is None else start_codes
-            return run_chain(step, start, len(settings.time_steps), return_trajectory)
+            return run_chain(step, start, num_calls, return_trajectory)
 
         return sample
 

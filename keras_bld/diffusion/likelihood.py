@@ -48,7 +48,7 @@ class Likelihood:
                     values = ops.convert_to_numpy(values)[:count]
                     total[t - 1, first : first + count] += values / num_samples
             show(num_terms)
-        prior = self._prior_term()
+        prior = prior_term(model.schedule.k[-1])
         bits = (total.sum(axis=0) + prior) / NATS_PER_BIT
         profile = np.concatenate([[prior], total.mean(axis=1)]) / NATS_PER_BIT
         return {
@@ -78,8 +78,8 @@ class Likelihood:
         )
         return terms["vlb"]
 
-    def _prior_term(self):
-        """KL(q(z^T | z^0) || fair coins) in nats per bit; 0 where k_T = 0."""
-        k = self.model.schedule.k[-1]
-        shares = np.array([(1 + k) / 2, (1 - k) / 2])
-        return float(np.sum(shares * np.log(2 * shares)))
+
+def prior_term(k):
+    """KL(q(z^T | z^0) || fair coins) in nats per bit, of k_T; 0 where that is 0."""
+    shares = np.array([(1 + k) / 2, (1 - k) / 2])
+    return float(np.sum(shares * np.log(2 * shares)))

@@ -114,6 +114,11 @@ class BinaryLatentDiffusion(CodePrior):
         """Whether sampling may take fewer than T steps; with the target "previous" it may not."""
         return find_target(self.target).can_skip_steps
 
+    @property
+    def can_redraw(self):
+        """Whether `kappa` and `corrector_steps` mean something: the target predicts z^0."""
+        return find_target(self.target).predicts_code
+
     # Training ------------------------------------------------------------------------------
 
     def corrupt(self, codes, time_steps):
@@ -166,6 +171,10 @@ class BinaryLatentDiffusion(CodePrior):
             sampling.posterior,
             sampling.final,
             known,
+            sampling.known_bits,
+            kappa=sampling.kappa,
+            corrector_steps=sampling.corrector_steps,
+            corrector_share=sampling.corrector_share,
         )
 
     @takes_sampling_options
@@ -183,8 +192,8 @@ class BinaryLatentDiffusion(CodePrior):
             num_images: how many.
             labels: as in `generate`.
             noise: explicit uniforms in [0, 1) of shape (num_steps + 1, num_images, h, w, c) for an
-                exact replay; noise[0] draws z^T and noise[i] the state after step i. Not together
-                with `seed`.
+                exact replay; noise[0] draws z^T and noise[i] the state after step i; each redraw
+                of `corrector_steps` is a step of its own. Not together with `seed`.
             return_trajectory: return all states z^T ... z^0.
             **options: the options below.
 
@@ -327,7 +336,8 @@ class BinaryLatentDiffusion(CodePrior):
             drop_condition=condition is None,
             purpose="interpolate",
             seed=seed,
-            **{**options, "num_steps": None, "time_steps": grid},
+            # The start has the noise of its step in every bit; so have the frames after it.
+            **{"known_bits": "noised", **options, "num_steps": None, "time_steps": grid},
         )
         return self.image_array(plan).reshape(num_pairs, num_frames, *image_shape)
 

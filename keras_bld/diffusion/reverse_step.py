@@ -12,7 +12,7 @@ def reverse_step(codes, flip, transition, noise, target="residual", posterior="e
         codes: z^t, float32 {0, 1}.
         flip: what the network predicts: P(z^0 != z^t), or P(z^{t-1} != z^t) for a target that
             predicts z^{t-1}.
-        transition: the four coefficients of t -> s, see `transition_tables`.
+        transition: the coefficients of t -> s, a row of a `StepTable`.
         noise: uniforms in [0, 1) of the shape of `codes`, or 0.5 to threshold; bit = noise <
             probability.
         target: a name of `TARGETS`.
@@ -32,6 +32,20 @@ def reverse_step(codes, flip, transition, noise, target="residual", posterior="e
         reverse_flip = mask * true_flip + (1.0 - mask) * reverse_flip
     probability = codes * (1.0 - reverse_flip) + (1.0 - codes) * reverse_flip
     return ops.cast(noise < probability, "float32")
+
+
+def shown_codes(codes, known=None, known_bits="clean"):
+    """What the network sees of z^t: known bits as they are, or with the noise of their step.
+
+    Args:
+        codes: z^t.
+        known: None, or the pair of `reverse_step`.
+        known_bits: "clean" or "noised", see `Sampling`.
+    """
+    if known is None or known_bits == "noised":
+        return codes
+    known_codes, mask = known
+    return mask * known_codes + (1.0 - mask) * codes
 
 
 def combine_guidance(conditional, unconditional, guidance_scale):

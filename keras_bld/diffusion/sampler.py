@@ -1,10 +1,9 @@
 """Sampler: Algorithm 2, from coin flips to a code: the loop around the reverse step."""
 
-import numpy as np
 from keras import ops
 
-from keras_bld.diffusion.posterior import transition_tables
-from keras_bld.diffusion.reverse_step import combine_guidance, reverse_step
+from keras_bld.diffusion.posterior import step_table
+from keras_bld.diffusion.reverse_step import combine_guidance, reverse_step, shown_codes
 
 
 def reverse_chain(
@@ -16,6 +15,8 @@ def reverse_chain(
     posterior="exact",
     final="threshold",
     known=None,
+    known_bits="clean",
+    **corrections,
 ):
     """Build the steps of the reverse chain z^T -> z^0 along a grid of time steps.
 
@@ -30,20 +31,23 @@ def reverse_chain(
         time_steps: falling integers; the last step goes from the last of them to z^0.
         target, posterior, known: see `reverse_step`.
         final: "threshold" (the published code: P(z^0 = 1) > 0.5) or "sample" (Algorithm 2).
+        known_bits: whether `predict_flip` sees the known bits "clean" or "noised".
+        **corrections: `kappa`, `corrector_steps` and `corrector_share`, see `step_table`.
 
     Returns:
-        Callable (index, codes) -> codes.
+        Callable (index, codes) -> codes, for each row of the `step_table`.
     """
-    grid = np.asarray(time_steps, "int32")
-    tables = ops.convert_to_tensor(transition_tables(schedule.k, grid, np.append(grid[1:], 0)))
-    grid_tensor = ops.convert_to_tensor(grid)
-    last = len(grid) - 1
+    table = step_table(schedule.k, time_steps, **corrections)
+    tables = ops.convert_to_tensor(table.transitions)
+    grid_tensor = ops.convert_to_tensor(table.time_steps)
+    last = len(table) - 1
 
     def step(index, codes):
         time = ops.take(grid_tensor, index)
         transition = ops.take(tables, index, axis=0)
-        coefficients = [transition[column] for column in range(4)]
-        flip = predict_flip(codes, ops.broadcast_to(time, (ops.shape(codes)[0],)))
+        coefficients = [transition[column] for column in range(table.transitions.shape[1])]
+        shown = shown_codes(codes, known, known_bits)
+        flip = predict_flip(shown, ops.broadcast_to(time, (ops.shape(codes)[0],)))
         noise = draw(index + 1)
         if final == "threshold":
             noise = ops.where(ops.equal(index, last), 0.5, noise)

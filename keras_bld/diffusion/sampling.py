@@ -15,12 +15,15 @@ from keras_bld.diffusion.posterior import POSTERIORS
 
 FINALS = ("threshold", "sample")
 TEMPERINGS = ("logits", "extrinsic")
+KNOWN_BITS = ("clean", "noised")
 if TYPE_CHECKING:  # checkers know no Literal of a table's names: to them they are texts
     Posterior = str
     Final = str
     Tempering = str
+    KnownBits = str
 else:
     Posterior, Final, Tempering = Literal[*POSTERIORS], Literal[*FINALS], Literal[*TEMPERINGS]
+    KnownBits = Literal[*KNOWN_BITS]
 _DEFAULT_BATCH_SIZE = 32
 # How models sampled whose settings name no `tempering`, for they are older than it.
 _BEFORE_TEMPERING = {"final": "threshold", "tempering": "logits"}
@@ -48,6 +51,13 @@ class Sampling:
             doubled batch.
         posterior: "exact" (Eq. 8) or "plug_in" (the published code's).
         final: "sample" (Algorithm 2) or "threshold" (the published code) for the last step.
+        kappa: in (0, 1]; below 1, a step forgets z^t with weight 1 - kappa and draws its state anew
+            from the predicted z^0 (Psi-samplers). Needs the exact posterior.
+        corrector_steps: redraws between two steps, each one call of the network more: some bits
+            are drawn anew from what the others say (Gibbs sampling). Needs the exact posterior.
+        corrector_share: of the bits, in (0, 1], that a redraw of `corrector_steps` draws anew.
+        known_bits: what the network sees of the bits that `inpaint` keeps: "clean" as they are, or
+            "noised" like the others of their step.
 
     Raises:
         ValueError: a value outside its range.
@@ -65,6 +75,10 @@ class Sampling:
     posterior: Posterior = "exact"
     final: Final = "sample"
     tempering: Tempering = "extrinsic"
+    kappa: float = 1.0
+    corrector_steps: int = 0
+    corrector_share: float = 0.3
+    known_bits: KnownBits = "clean"
 
     def __post_init__(self):
         checked = {
@@ -72,10 +86,26 @@ class Sampling:
                 "temperature", self.temperature, 0.0, exclusive=True
             ),
             "guidance_scale": checks.check_number("guidance_scale", self.guidance_scale, 0.0),
+            **{
+                name: checks.check_number(
+                    name, getattr(self, name), 0.0, exclusive=True, maximum=1.0
+                )
+                for name in ("kappa", "corrector_share")
+            },
+            "corrector_steps": checks.check_integer("corrector_steps", self.corrector_steps, 0),
         }
         checks.check_choice("posterior", self.posterior, POSTERIORS)
         checks.check_choice("final", self.final, FINALS)
         checks.check_choice("tempering", self.tempering, TEMPERINGS)
+        checks.check_choice("known_bits", self.known_bits, KNOWN_BITS)
+        if self.posterior != "exact" and (self.kappa < 1 or self.corrector_steps):
+            raise checks.error(
+                "posterior",
+                f"{self.posterior!r} with kappa={self.kappa} and"
+                f" corrector_steps={self.corrector_steps}",
+                "the exact posterior for kappa below 1 or corrector_steps above 0",
+                'pass posterior="exact", or leave the other two out',
+            )
         if self.num_steps is not None:
             checked["num_steps"] = checks.check_integer("num_steps", self.num_steps, 1)
         if self.time_steps is not None:
@@ -132,6 +162,10 @@ class Sampling:
             given = {"num_steps": None, "time_steps": None, **given}
         return dataclasses.replace(self, **given)
 
+    def num_calls(self, num_steps):
+        """Calls of the network, doubled ones once, of a chain with so many steps."""
+        return num_steps + (num_steps - 1) * self.corrector_steps
+
     def split(self):
         """(names and values that a compiled sampler depends on, those that are its inputs)."""
         fixed, traced = {}, {}
@@ -142,8 +176,12 @@ class Sampling:
 
 
 # Fields of which a sweep tries several values. time_steps takes the place of num_steps: a list of
-# values would be a list of grids.
-AXES = tuple(entry.name for entry in dataclasses.fields(Sampling) if entry.name != "time_steps")
+# values would be a list of grids. known_bits is of inpainting, which a sweep does not measure.
+AXES = tuple(
+    entry.name
+    for entry in dataclasses.fields(Sampling)
+    if entry.name not in ("time_steps", "known_bits")
+)
 
 
 def uniform_grid(num_training_steps, num_steps=None):
@@ -264,10 +302,10 @@ def plan_sampling(
                 "use a conditional model with its labels, or guidance_scale=0",
             )
         sampling = sampling.replace(guidance_scale=0.0)  # the model's own, for other calls
-    num_steps = len(model.time_grid(sampling))
+    num_calls = sampling.num_calls(len(model.time_grid(sampling)))
     inputs = {} if condition is None else {"condition": (condition, 0)}
     if noise is not None:
-        noise_shape = (num_steps + 1, num_images, *model.code_shape)
+        noise_shape = (num_calls + 1, num_images, *model.code_shape)
         inputs["noise"] = (_check_noise(noise, noise_shape, call.seed), 1)
     for name, array in (("start_codes", start_codes), ("indices", indices)):
         if array is not None:

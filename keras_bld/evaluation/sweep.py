@@ -11,7 +11,7 @@ from keras_bld.base import checks
 from keras_bld.base.files import write_json, write_text
 from keras_bld.base.json_files import RECORD, Kind, list_of, number, read_json
 from keras_bld.base.pictures import save_image_grid
-from keras_bld.diffusion.sampling import AXES
+from keras_bld.diffusion.sampling import AXES, Sampling
 from keras_bld.evaluation.plots import heat_map, steps_plot
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import real_features, score_samples
@@ -19,12 +19,14 @@ from keras_bld.metrics.features import hash_weights
 from keras_bld.text import LabelConditions
 
 _SHEET_COLUMNS = 10
+# Of sweeps that are older than these axes.
+_OLDER = {axis: getattr(Sampling(), axis) for axis in AXES if axis.startswith(("kappa", "corr"))}
 _ROWS = list_of(
     Kind(
         "a combination with its metrics",
         lambda row: (
             isinstance(row, dict)
-            and {*AXES, "metrics"} <= set(row)
+            and {*AXES, "metrics"} - set(_OLDER) <= set(row)
             and isinstance(row["metrics"], dict)
             and all(
                 isinstance(entry, dict) and number().holds(entry.get("value"))
@@ -82,7 +84,7 @@ def sweep_samplers(
     held_out = numbered_as(train, held_out)
     path = None if folder is None else pathlib.Path(folder) / "sweep.json"
     key = {
-        "settings": {name: value for name, value in base.to_dict().items() if name not in AXES},
+        "settings": {"time_steps": base.to_dict()["time_steps"]},
         "seed": settings.seed,
         "num_images": settings.num_images,
         "network": network.weights_sha256,
@@ -229,4 +231,6 @@ def _earlier(path, key):
         "delete the file",
         {"key": RECORD, "rows": _ROWS},
     )
-    return earlier["rows"] if earlier["key"] == key else []
+    if earlier["key"] != key:
+        return []
+    return [{**_OLDER, **row} for row in earlier["rows"]]

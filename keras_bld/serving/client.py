@@ -109,7 +109,7 @@ class Client:
             return self._run("sample", **rows, **known)
         rows = {name: rows[name] for name in rows if name not in ("seed", "index")}
         codes = (uniforms(seeds, indices, 0, shape) < 0.5).astype("float32")
-        for step in range(self.manifest["sampling"]["num_steps"]):
+        for step in range(self.manifest["num_calls"]):
             noise = uniforms(seeds, indices, step + 1, shape)
             codes = self._run(
                 "step", codes=codes, step=np.array(step, "int32"), noise=noise, **rows, **known

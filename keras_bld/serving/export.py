@@ -116,6 +116,7 @@ def export_model(
             "weights": weights,
             "batch_size": batch_size,
             "sampling": None if chosen is None else {**chosen.to_dict(), "num_steps": steps},
+            "num_calls": None if chosen is None else chosen.num_calls(steps),
             "parts": parts,
             "bytes": _sizes(folder),
             **_description(model, autoencoder, requests),

@@ -48,6 +48,7 @@ class OpenVinoSampler:
             self._inputs = DenoiserInputs(self._denoiser)
         fixed, traced = sampling.split()
         fixed["time_steps"] = self._model.time_grid(sampling)
+        num_calls = sampling.num_calls(len(fixed["time_steps"]))
 
         def sample(
             seed,
@@ -78,7 +79,7 @@ class OpenVinoSampler:
                 states = [self._model.start(draw, batch_size)]
             else:
                 states = [ops.convert_to_tensor(start_codes)]
-            for index in range(len(settings.time_steps)):
+            for index in range(num_calls):
                 codes = step(index, states[-1])
                 states = [*states, codes] if return_trajectory else [codes]
             states = [ops.convert_to_numpy(state) for state in states]

@@ -122,7 +122,7 @@ def step_signature(model, sampling, text_length=None):
         return model.make_step(settings, logits_of, lambda number: noise, known)(step, codes)
 
     rows = _row_inputs(model, text_length)
-    last = len(chosen["time_steps"]) - 1
+    last = sampling.num_calls(len(chosen["time_steps"])) - 1
     inputs = {
         "codes": Input("float32", tuple(model.code_shape), "bits of the step before", 0.0, 1.0),
         "step": Input("int32", (), "number of the step", 0, last, has_rows=False),

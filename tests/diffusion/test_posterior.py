@@ -18,7 +18,7 @@ from keras import ops
 
 from keras_bld.base.backend import compile_function
 from keras_bld.diffusion import BernoulliNoiseSchedule
-from keras_bld.diffusion.posterior import posterior_flip, transition_tables
+from keras_bld.diffusion.posterior import posterior_flip, step_table, transition_tables
 from keras_bld.diffusion.reverse_step import flip_predictor
 from keras_bld.diffusion.sampler import guided_logits
 from keras_bld.diffusion.signal_levels import KINDS
@@ -215,3 +215,71 @@ def test_published_reverse_steps(name):
         scalars = np.float32(temperature), np.float32(omega)
         received = compiled(codes, np.full(3, t, "int32"), transition, *scalars)
         np.testing.assert_allclose(to_numpy(received), expected, rtol=0, atol=PROBABILITY_TOLERANCE)
+
+
+ATOMS = np.array([[0, 0, 0], [1, 1, 1], [1, 1, 0], [0, 0, 1]])
+SHARES = np.array([0.45, 0.3, 0.2, 0.05])
+STATES = np.array(list(itertools.product((0, 1), repeat=3)))
+
+
+def joint(k):
+    """P(z^0 = atom, z^t = state) of a code of three bits that depend on each other."""
+    same = ATOMS[:, None] == STATES[None]
+    return SHARES[:, None] * np.where(same, (1 + k) / 2, (1 - k) / 2).prod(axis=-1)
+
+
+@pytest.mark.once
+@given(
+    arguments=schedules(),
+    kappa=st.floats(0.01, 1.0),
+    corrector_share=st.floats(0.01, 1.0),
+    corrector_steps=st.integers(0, 2),
+)
+def test_every_row_of_a_step_table_keeps_the_marginals_of_a_code_that_can_be_enumerated(
+    arguments, kappa, corrector_share, corrector_steps
+):
+    """From states that are right, with the true f, every bit of the next state is right."""
+    schedule = BernoulliNoiseSchedule(**arguments)
+    total = schedule.num_training_steps
+    grid = np.unique([1, (total + 1) // 2, total])[::-1]
+    table = step_table(schedule.k, grid, kappa, corrector_steps, corrector_share)
+    assert len(table) == len(grid) + corrector_steps * (len(grid) - 1)
+    levels = [*np.repeat(grid, corrector_steps + 1)[corrector_steps:], 0]
+    assert table.time_steps.tolist() == levels[:-1]
+    for row, t, s in zip(table.transitions, levels[:-1], levels[1:], strict=True):
+        before = joint(schedule.k[t])
+        differ = np.einsum("as,asb->sb", before, ATOMS[:, None] != STATES[None])
+        flip = posterior_flip(differ / before.sum(axis=0)[:, None], row.astype("float64"))
+        one = np.where(STATES == 1, 1 - flip, flip)
+        found = before.sum(axis=0) @ one
+        wanted = joint(schedule.k[s]).sum(axis=0) @ STATES
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.once
+def test_a_redraw_of_all_bits_asks_the_others_alone():
+    """k_s P(z^0 = 1 | the other bits) + (1 - k_s) / 2, whatever the bit itself was."""
+    schedule = BernoulliNoiseSchedule(4)
+    table = step_table(schedule.k, [4, 2], corrector_steps=1, corrector_share=1.0)
+    assert table.time_steps.tolist() == [4, 2, 2]
+    k = schedule.k[2]
+    before = joint(k)
+    differ = np.einsum("as,asb->sb", before, ATOMS[:, None] != STATES[None])
+    flip = posterior_flip(differ / before.sum(axis=0)[:, None], table.transitions[1])
+    one = np.where(STATES == 1, 1 - flip, flip)
+    for bit in range(3):
+        others = [i for i in range(3) if i != bit]
+        same = ATOMS[:, None, others] == STATES[None, :, others]
+        weight = SHARES[:, None] * np.where(same, (1 + k) / 2, (1 - k) / 2).prod(axis=-1)
+        by_hand = (weight * ATOMS[:, None, bit]).sum(axis=0) / weight.sum(axis=0)
+        np.testing.assert_allclose(one[:, bit], k * by_hand + (1 - k) / 2, atol=1e-6)
+
+
+@pytest.mark.once
+def test_the_table_by_default_is_that_of_the_exact_steps():
+    schedule = BernoulliNoiseSchedule(8)
+    plain = transition_tables(schedule.k, np.array([8, 3]), np.array([3, 0]))
+    np.testing.assert_array_equal(step_table(schedule.k, [8, 3]).transitions, plain)
+    redrawn = step_table(schedule.k, [8, 3], corrector_steps=2, corrector_share=0.5)
+    np.testing.assert_array_equal(redrawn.transitions[[0, 3], :4], plain)
+    np.testing.assert_array_equal(redrawn.transitions[[0, 3], 4], 1.0)

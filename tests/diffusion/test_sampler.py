@@ -18,7 +18,7 @@ from keras_bld.diffusion import BernoulliNoiseSchedule
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
 from keras_bld.diffusion.reverse_step import flip_predictor
 from keras_bld.diffusion.sampler import guided_logits, reverse_chain, run_chain
-from keras_bld.diffusion.sampling import FINALS, TEMPERINGS, uniform_grid
+from keras_bld.diffusion.sampling import FINALS, TEMPERINGS, Sampling, uniform_grid
 from keras_bld.diffusion.targets import TARGETS
 
 POSTERIORS = ("exact", "plug_in")
@@ -32,6 +32,7 @@ def uniforms(num_steps, batch_shape, seed=0):
 def chain(predict_flip, schedule, num_steps, return_trajectory=False, **settings):
     """A function (noise, *known) -> codes; the rows of `noise` are the draws."""
     grid = uniform_grid(schedule.num_training_steps, num_steps)
+    num_calls = Sampling(corrector_steps=settings.get("corrector_steps", 0)).num_calls(num_steps)
 
     def function(noise, *known):
         def draw(number):
@@ -39,7 +40,7 @@ def chain(predict_flip, schedule, num_steps, return_trajectory=False, **settings
 
         step = reverse_chain(predict_flip, draw, schedule, grid, known=known or None, **settings)
         start = ops.cast(draw(0) < 0.5, "float32")
-        return run_chain(step, start, num_steps, return_trajectory)
+        return run_chain(step, start, num_calls, return_trajectory)
 
     return function
 
@@ -47,7 +48,8 @@ def chain(predict_flip, schedule, num_steps, return_trajectory=False, **settings
 def sample(predict_flip, noise, schedule=None, known=None, **settings):
     """The chain, compiled; NumPy in and out."""
     schedule = schedule or BernoulliNoiseSchedule(T)
-    function = chain(predict_flip, schedule, len(noise) - 1, **settings)
+    num_steps = settings.pop("num_steps", len(noise) - 1)
+    function = chain(predict_flip, schedule, num_steps, **settings)
     return to_numpy(compile_function(function, list)(noise, *(known or ())))
 
 
@@ -144,6 +146,93 @@ def test_exact_chain_samples_the_prior_of_independent_bits(num_steps):
         assert sample(bayes(prior, schedule), noise, schedule, **settings).mean() < 0.75
 
 
+def test_corrections_keep_the_prior_of_independent_bits():
+    """Neither a Psi-sampler nor redraws have a bias, at any number of steps."""
+    shape, prior = (1, 50, 50, 8), 0.8
+    schedule = BernoulliNoiseSchedule(T, "cos")
+    for kappa, corrector_steps in ((0.6, 0), (1.0, 2), (0.9, 1)):
+        share = sample(
+            bayes(prior, schedule),
+            uniforms(3 + 2 * corrector_steps, shape),
+            schedule,
+            num_steps=3,
+            final="sample",
+            kappa=kappa,
+            corrector_steps=corrector_steps,
+            corrector_share=0.5,
+        ).mean()
+        assert abs(share - prior) < 5 * (prior * (1 - prior) / 20000) ** 0.5
+
+
+def test_corrections_change_the_path_and_not_the_draws():
+    codes, noise = random_codes(3), uniforms(7, (3, *random_codes(3).shape[1:]))
+    schedule = BernoulliNoiseSchedule(T)
+    settings = {"num_steps": 3, "corrector_steps": 2, "corrector_share": 1.0, "kappa": 0.5}
+    states = sample(bayes(0.3, schedule), noise, return_trajectory=True, **settings)
+    assert states.shape == (8, *codes.shape)
+    # A redraw of all bits of independent ones asks nothing of the state: k_s 0.3 + (1 - k_s) / 2.
+    for place, t in ((2, 4), (3, 4), (5, 1), (6, 1)):
+        one = schedule.k[t] * 0.3 + (1 - schedule.k[t]) / 2
+        np.testing.assert_array_equal(states[place], noise[place] < np.float32(one))
+    check_eager_equals_compiled(chain(bayes(0.3, schedule), schedule, **settings), noise)
+
+
+PAIR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
+
+
+def pair_oracle(share_of_a, schedule):
+    """Log odds of a and b given the other's z^t, where P(b = a | a) = 0.95."""
+    shares = np.array([1 - share_of_a, 1 - share_of_a, share_of_a, share_of_a])
+    shares = (shares * [0.95, 0.05, 0.05, 0.95]).astype("float32")
+
+    def logits_of(noisy, time_steps):
+        keep = 1.0 - ops.take(ops.convert_to_tensor(schedule.b, "float32"), time_steps)
+        keep = keep[:, None, None]
+        differ = ops.abs(noisy[:, 0, 0, None, :] - ops.convert_to_tensor(PAIR))
+        fits = differ * (1.0 - keep) + (1.0 - differ) * keep
+        columns = []
+        for bit in range(2):
+            weight = ops.convert_to_tensor(shares) * fits[:, :, 1 - bit]
+            one = ops.sum(weight * ops.convert_to_tensor(PAIR[:, bit]), axis=1)
+            columns.append(ops.log(one) - ops.log(ops.sum(weight, axis=1) - one))
+        return ops.stack(columns, axis=-1)[:, None, None, :]
+
+    return logits_of
+
+
+def filled_in(share_of_a, schedule, num_steps, corrector_steps=0, **settings):
+    """P(b = 1 | a = 1) of inpainting, by a perfect denoiser."""
+    shape = (30000, 1, 1, 2)
+    known = np.broadcast_to(np.array([1.0, 0.0], "float32"), shape)
+    num_calls = Sampling(corrector_steps=corrector_steps).num_calls(num_steps)
+    made = sample(
+        flip_predictor(pair_oracle(share_of_a, schedule), "extrinsic", schedule),
+        uniforms(num_calls, shape),
+        schedule,
+        known=(known, known),
+        num_steps=num_steps,
+        corrector_steps=corrector_steps,
+        final="sample",
+        **settings,
+    )
+    assert made[..., 0].all()
+    return made[..., 1].mean()
+
+
+def test_redraws_bring_inpainting_to_what_is_right():
+    """P(b = 1 | a = 1) = 0.95, for an even and for a rare a (1 in 50)."""
+    schedule = BernoulliNoiseSchedule(256, "cos")
+    for share_of_a, noised, clean, num_steps, corrector_steps in (
+        (0.5, 0.783, 0.842, 16, 3),
+        (0.02, 0.187, 0.199, 64, 3),
+    ):
+        few = {"num_steps": 16, "schedule": schedule}
+        assert filled_in(share_of_a, **few, known_bits="noised") == pytest.approx(noised, abs=0.01)
+        assert filled_in(share_of_a, **few) == pytest.approx(clean, abs=0.01)
+        right = filled_in(share_of_a, schedule, num_steps, corrector_steps, corrector_share=0.5)
+        assert right == pytest.approx(0.95, abs=0.01)
+
+
 ATOMS = np.array([[0, 0, 0], [1, 1, 1], [1, 1, 0], [0, 0, 1]], "float32")
 
 
@@ -194,6 +283,23 @@ def test_at_temperature_1_nothing_is_tempered():
         np.testing.assert_allclose(
             to_numpy(plain(noisy, time_steps)), to_numpy(tempered(noisy, time_steps)), atol=1e-6
         )
+
+
+def test_known_bits_are_shown_clean_or_as_noised_as_the_others():
+    codes, mask = random_codes(4), np.zeros((4, 2, 2, 4), "float32")
+    mask[:, 0] = 1.0
+    schedule = BernoulliNoiseSchedule(T)
+
+    def known_of(noisy, time_steps):  # flips what is unknown if the known bits are as given
+        right = ops.all(ops.equal(noisy[:, :1], codes[:, :1]), axis=(1, 2, 3), keepdims=True)
+        return ops.cast(right, "float32") + 0.0 * noisy
+
+    noise = uniforms(1, codes.shape)
+    known, settings = (codes, mask), {"schedule": schedule, "final": "threshold"}
+    clean = sample(known_of, noise, known=known, **settings)
+    np.testing.assert_array_equal(clean[:, 1], (noise[0] >= 0.5)[:, 1])
+    noised = sample(known_of, noise, known=known, known_bits="noised", **settings)
+    np.testing.assert_array_equal(noised[:, 1], (noise[0] < 0.5)[:, 1])
 
 
 @pytest.mark.parametrize("final", FINALS)

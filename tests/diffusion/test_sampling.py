@@ -68,7 +68,15 @@ def test_explicit_time_steps_replay_a_grid():
 
 @pytest.mark.once
 def test_it_is_part_of_the_config():
-    sampling = Sampling(time_steps=(8, 3), temperature=0.7, final="sample")
+    sampling = Sampling(
+        time_steps=(8, 3),
+        temperature=0.7,
+        final="sample",
+        kappa=0.9,
+        corrector_steps=2,
+        corrector_share=0.1,
+        known_bits="noised",
+    )
     model = tiny_model(sampling=sampling)
     assert type(model).from_config(model.get_config()).sampling == sampling
     assert Sampling.of(sampling.to_dict()) == sampling and Sampling.of(None) == Sampling()
@@ -85,6 +93,13 @@ def test_it_is_part_of_the_config():
         ({"guidance_scale": -1.0}, "`guidance_scale`: received -1.0"),
         ({"posterior": "other"}, "`posterior`: received 'other'"),
         ({"final": "round"}, "`final`: received 'round'"),
+        ({"kappa": 0.0}, "`kappa`: received 0.0; expected a finite number > 0.0 and <= 1.0"),
+        ({"kappa": 1.1}, "`kappa`: received 1.1"),
+        ({"corrector_steps": -1}, "`corrector_steps`: received -1"),
+        ({"corrector_share": 2}, "`corrector_share`: received 2"),
+        ({"known_bits": "none"}, "`known_bits`: received 'none'"),
+        ({"kappa": 0.9, "posterior": "plug_in"}, "`posterior`: received 'plug_in' with kappa=0.9"),
+        ({"corrector_steps": 1, "posterior": "plug_in"}, "`posterior`: received 'plug_in' with"),
         ({"time_steps": ()}, "`time_steps`: received"),
         ({"time_steps": (3, 3)}, "expected one or more time steps, falling"),
         ({"time_steps": (3, 5)}, "expected one or more time steps, falling"),
@@ -105,6 +120,10 @@ def test_what_does_not_fit_the_model_is_refused_when_it_is_built():
         tiny_model(sampling=Sampling(time_steps=(9, 1)))
     with pytest.raises(ValueError, match="`num_steps`: received 4; expected 8, all steps"):
         tiny_model(target="previous", sampling=Sampling(num_steps=4))
+    with pytest.raises(ValueError, match="`corrector_steps`: received 1; expected kappa=1 and"):
+        tiny_model(target="previous", sampling=Sampling(corrector_steps=1))
+    with pytest.raises(ValueError, match="`kappa`: received 0.5"):
+        tiny_model(target="previous").generate_codes(1, kappa=0.5)
     with pytest.raises(TypeError, match="`temprature`: received an option .* mean temperature"):
         tiny_model().generate_codes(1, temprature=1.0)
 

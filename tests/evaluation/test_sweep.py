@@ -1,11 +1,13 @@
 import csv
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_bld.diffusion import Sampling
+from keras_bld.diffusion.sampling import AXES
 from keras_bld.evaluation import (
     CardSettings,
     evaluate_model,
@@ -13,6 +15,7 @@ from keras_bld.evaluation import (
     sweep_sheet,
     write_sweep,
 )
+from keras_bld.evaluation.sweep import _OLDER, _earlier
 
 SETTINGS = CardSettings(
     num_images=24, sampling=Sampling(num_steps=2), num_likelihood_images=4, classifier_epochs=0
@@ -61,6 +64,17 @@ def test_a_sweep_keeps_time_steps_whose_number_it_does_not_change(model, train, 
     assert distance(temperature=(0.9,)) == distance()
     other = sweep_samplers(model, train, held_out, network, SETTINGS)  # the uniform grid (4, 1)
     assert distance() != other[0]["metrics"]["frechet_distance"]["value"]
+
+
+def test_a_sweep_from_before_an_axis_goes_on(tmp_path):
+    path = tmp_path / "sweep.json"
+    older = {axis: 0 for axis in AXES if axis not in _OLDER}
+    row = {**older, "metrics": {"frechet_distance": {"value": 1.0}}}
+    path.write_text(json.dumps({"key": {"seed": 0}, "rows": [row]}))
+    assert _earlier(path, {"seed": 1}) == []
+    assert _earlier(path, {"seed": 0}) == [
+        {**row, "kappa": 1.0, "corrector_steps": 0, "corrector_share": 0.3}
+    ]
 
 
 def test_a_sweep_scores_as_the_card_does(sweep, model, train, held_out, network):

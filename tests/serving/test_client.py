@@ -38,6 +38,7 @@ def client(tmp_path, monkeypatch):
         "batch_size": 2,
         "code_shape": [2, 2, 3],
         "sampling": {"num_steps": 3, "temperature": 0.9},
+        "num_calls": 3,
         "requests": {"generate": ROWS, "encode": {"images": IMAGES}},
         "parts": {"generate": {"file": "", "output": "images"}},
     }

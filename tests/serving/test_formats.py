@@ -40,7 +40,9 @@ def record_or_compare(format, shares):
 @pytest.mark.parametrize("format", FORMATS)
 def test_each_format_makes_the_library_s_pictures(format, tmp_path):
     model = small_diffusion(small_autoencoder(), num_classes=3)
-    shares = different(model, tmp_path / "served", format=format)
+    shares = different(
+        model, tmp_path / "served", format=format, kappa=0.9, corrector_steps=1, num_steps=3
+    )
     record_or_compare(format, shares)
     assert max(shares.values()) <= LARGEST_SHARE
 

@@ -27,6 +27,15 @@ def test_every_way_to_sample(make_model, target, posterior, final):
     assert differing(plain, fast) <= TOLERANCE["float32"]
 
 
+def test_corrections(make_model):
+    model = make_model()
+    settings = {"kappa": 0.8, "corrector_steps": 2, "seed": 1, "return_trajectory": True}
+    plain, fast = on_both_paths(model, lambda: model.generate_codes(6, **settings))
+    assert fast.shape[0] == 1 + NUM_STEPS + 2 * (NUM_STEPS - 1)
+    assert differing(plain, fast) <= TOLERANCE["float32"]
+    assert differing(fast[-1], model.generate_codes(6, seed=1)) > 0.01
+
+
 def test_noise_is_that_of_the_seed(make_model):
     model = make_model()
     assert model.compile_for_inference(precision="float32")

@@ -87,11 +87,15 @@ def test_zeros_for_a_text_are_none(make_diffusion):
     assert (received != expected).mean() <= 0.05
 
 
-def test_steps_in_a_loop_are_the_chain(make_diffusion):
+@pytest.mark.parametrize("sampling", [SAMPLING, SAMPLING.replace(kappa=0.8, corrector_steps=2)])
+def test_steps_in_a_loop_are_the_chain(make_diffusion, sampling):
     """What a host does with `step` is what `sample` does at once, known bits included."""
     model = make_diffusion(num_classes=3)
-    whole = sample_signature(model, SAMPLING)["sample"].function
-    step = step_signature(model, SAMPLING)["step"].function
+    num_calls = sampling.num_calls(2)
+    whole = sample_signature(model, sampling)["sample"].function
+    signature = step_signature(model, sampling)["step"]
+    assert signature.inputs["step"].high == num_calls - 1
+    step = signature.function
     random = np.random.default_rng(0)
     shape = (2, *model.code_shape)
     known = rows(known_codes=random.integers(0, 2, shape), known_mask=random.integers(0, 2, shape))
@@ -100,9 +104,9 @@ def test_steps_in_a_loop_are_the_chain(make_diffusion):
     expected = to_numpy(whole(**drawn, **common, **known))
     from keras_bld.serving.client import uniforms
 
-    noises = [uniforms([3, 4], [0, 5], number, shape) for number in range(3)]
+    noises = [uniforms([3, 4], [0, 5], number, shape) for number in range(num_calls + 1)]
     codes = ops.convert_to_tensor((noises[0] < 0.5).astype("float32"))
-    for number in range(2):
+    for number in range(num_calls):
         noise = ops.convert_to_tensor(noises[number + 1])
         codes = step(
             codes=codes,

@@ -10,8 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_bld.base.random import uniforms
-from keras_bld.diffusion.posterior import transition_tables
-from keras_bld.diffusion.reverse_step import combine_guidance, flip_predictor, reverse_step
+from keras_bld.diffusion.posterior import StepTable, step_table
+from keras_bld.diffusion.reverse_step import (
+    combine_guidance,
+    flip_predictor,
+    reverse_step,
+    shown_codes,
+)
 from keras_bld.diffusion.sampling import Sampling, uniform_grid
 from keras_bld.diffusion.signal_levels import channel_log_odds
 
@@ -39,7 +44,7 @@ class Sample:
     owner: object = None
     codes: np.ndarray | None = None
     step: int = 0
-    tables: np.ndarray | None = field(default=None, repr=False)
+    table: StepTable | None = field(default=None, repr=False)
 
     @property
     def is_guided(self):
@@ -112,7 +117,7 @@ class Sampler:
         if not self._active:
             return [], 0
         rows = self._step(self._active)
-        finished = [sample for sample in self._active if sample.step == len(sample.time_steps)]
+        finished = [sample for sample in self._active if sample.step == len(sample.table)]
         self._active = [sample for sample in self._active if sample not in finished]
         return finished, rows
 
@@ -120,8 +125,13 @@ class Sampler:
         room = self._networks.most_rows - sum(sample.num_rows for sample in self._active)
         while self._waiting and (self._waiting[0].num_rows <= room or not self._active):
             sample = self._waiting.popleft()
-            grid = sample.time_steps
-            sample.tables = transition_tables(self._schedule.k, grid, np.append(grid[1:], 0))
+            sample.table = step_table(
+                self._schedule.k,
+                sample.time_steps,
+                self._sampling.kappa,
+                self._sampling.corrector_steps,
+                self._sampling.corrector_share,
+            )
             self._active.append(sample)
             room -= sample.num_rows
 
@@ -132,7 +142,8 @@ class Sampler:
             for sample, noise in zip(fresh, coins, strict=True):
                 sample.codes = (noise < 0.5).astype("float32")  # z^T
         codes = np.stack([sample.codes for sample in samples])
-        steps = np.array([sample.time_steps[sample.step] for sample in samples])
+        steps = np.array([sample.table.time_steps[sample.step] for sample in samples])
+        known = self._known(samples)
         predict_flip = flip_predictor(
             lambda codes, time_steps: self._logits(samples, codes, time_steps),
             self._target,
@@ -140,19 +151,21 @@ class Sampler:
             _each([sample.temperature for sample in samples]),
             self._sampling.tempering,
         )
-        transition = np.stack([sample.tables[sample.step] for sample in samples], axis=-1)
+        transition = np.stack(
+            [sample.table.transitions[sample.step] for sample in samples], axis=-1
+        )
         noise = self._noise(samples, [sample.step + 1 for sample in samples])
         if self._sampling.final == "threshold":
-            is_last = [sample.step == len(sample.time_steps) - 1 for sample in samples]
+            is_last = [sample.step == len(sample.table) - 1 for sample in samples]
             noise[np.array(is_last)] = 0.5
         made = reverse_step(
             codes,
-            predict_flip(codes, steps),
+            predict_flip(shown_codes(codes, known, self._sampling.known_bits), steps),
             [_each(column) for column in transition],
             noise,
             self._target,
             self._sampling.posterior,
-            self._known(samples),
+            known,
         )
         for sample, code in zip(samples, made, strict=True):
             sample.codes = code

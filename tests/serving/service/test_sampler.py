@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_bld.diffusion.sampling import plan_sampling
 from keras_bld.serving.service.sampler import Sample, Sampler
 
 pytestmark = pytest.mark.once
@@ -54,6 +55,32 @@ def test_codes_are_those_of_the_library(sampler, networks, served_model):
         expected = served_model.generate_codes(place + 1, **options)[-1]
         (made,) = run(sampler, [sample_of(sampler, networks, place)])
         np.testing.assert_array_equal(made, expected)
+    served_model.compile_for_inference(None)
+
+
+def test_corrections_and_known_bits_are_those_of_the_library(sampler, networks, served_model):
+    options = {"num_steps": 3, "temperature": 0.9, "kappa": 0.8, "corrector_steps": 2}
+    sampler._sampling = sampler._sampling.replace(**options)
+    served_model.compile_for_inference(precision="float32")
+    random = np.random.default_rng(1)
+    known = random.integers(0, 2, (2, 1, *networks.code_shape)).astype("float32")
+    for known_bits in ("clean", "noised"):
+        sampler._sampling = sampler._sampling.replace(known_bits=known_bits)
+        plan = plan_sampling(
+            served_model, 1, labels=2, known=known, seed=7, sampling=sampler._sampling
+        )
+        expected = served_model.code_array(plan)
+        sample = Sample(
+            seed=7,
+            index=0,
+            time_steps=sampler.time_grid(3),
+            temperature=0.9,
+            token=networks.class_token(2),
+            known=tuple(known[:, 0]),
+        )
+        made = run(sampler, [sample])
+        np.testing.assert_array_equal(made, expected)
+        assert sample.step == 3 + 2 * 2
     served_model.compile_for_inference(None)
 
 
