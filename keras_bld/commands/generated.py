@@ -84,9 +84,10 @@ def _images(model, indices, conditions, seed, batch_size):
     """The images with these indices, whatever stands between them, as uint8."""
     seed = resolve_seed(seed)
     # `generate` numbers its images from 0; explicit noise stands for any others.
+    num_calls = model.sampling.num_calls(len(model.time_grid(model.sampling)))
     noise = [
         ops.convert_to_numpy(uniforms(seed, indices, step, model.code_shape))
-        for step in range(len(model.time_grid(model.sampling)) + 1)
+        for step in range(num_calls + 1)
     ]
     codes = model.generate_codes(
         len(indices), **conditions.of(indices), noise=np.stack(noise), batch_size=batch_size

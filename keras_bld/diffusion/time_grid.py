@@ -190,7 +190,9 @@ def _flips_of(model):
         batch = codes.shape[0]
         time_steps = ops.broadcast_to(time, (batch,))
         indices = first_index + ops.arange(batch, dtype="int32")
-        noise = bld_random.uniforms(seed, indices, time, model.code_shape)
+        # One draw for all t: what chance does to neighbouring time steps is alike, so that none of
+        # them looks cheap by luck.
+        noise = bld_random.uniforms(seed, indices, 0, model.code_shape)
         noisy_codes = model.schedule(codes, time_steps, noise)
         predict = flip_predictor(
             lambda codes, time_steps: model.denoiser(codes, time_steps, condition),
