@@ -112,7 +112,7 @@ clean:
 # torch by itself and first, so that TORCH_OPTIONS concern nothing else.
 .venv/.installed-all: .venv/.installed-recipes
 	$(PIP) $(TORCH_OPTIONS) torch
-	$(PIP) --editable ".[dev,export,jax,torch,serve,text]"
+	$(PIP) --editable ".[dev,export,jax,torch,ray,serve,text]"
 	touch $@
 
 .venv/.installed-browser: .venv/.installed-all

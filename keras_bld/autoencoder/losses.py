@@ -68,7 +68,7 @@ def adversarial_losses(critic, real, fake, training, sample_weight=None):
     return generator_loss(logits, sample_weight), critic_loss
 
 
-def split_with_balance(images, features, scale, maximum):
+def split_with_balance(images, features, scale, maximum, loss_scale=1.0):
     """Two copies of `images`; gradients into the second are rescaled to match the first.
 
     The reconstruction terms use the first copy, the adversarial term the second. Going back,
@@ -86,6 +86,8 @@ def split_with_balance(images, features, scale, maximum):
             kernel, as published.
         scale: scalar tensor, the weight of the adversarial term.
         maximum: largest ratio.
+        loss_scale: scalar, by which the loss is multiplied before its gradient is taken (training
+            in float16); epsilon with it.
 
     Returns:
         The two copies. Where the norms are taken at the image, epsilon is 1e-4 / sqrt(number of
@@ -93,7 +95,7 @@ def split_with_balance(images, features, scale, maximum):
         over n values has gradients of norm proportional to 1 / sqrt(n).
     """
 
-    def balanced(images, scale, *features):
+    def balanced(images, scale, loss_scale, *features):
         def grad(*args, upstream=None):
             # torch hands `upstream` by name after the inputs, TensorFlow and JAX alone.
             gradients = args[-1] if upstream is None else upstream
@@ -104,15 +106,17 @@ def split_with_balance(images, features, scale, maximum):
             else:
                 size = ops.cast(ops.size(images), "float32")
                 norms, epsilon = _norms(gradients), BALANCE_EPSILON / ops.sqrt(size)
-            ratio = norms[0] / (norms[1] + epsilon)
+            ratio = norms[0] / (norms[1] + epsilon * loss_scale)
             weight = scale * ops.clip(ratio, 0.0, maximum)
             gradient = reconstruction + weight * adversarial
-            return gradient, ops.zeros_like(scale), *(ops.zeros_like(x) for x in features)
+            others = (scale, loss_scale, *features)
+            return gradient, *(ops.zeros_like(x) for x in others)
 
         # One stacked output: with two outputs the torch backend's custom_gradient fails.
         return ops.stack([images, images]), grad
 
-    inputs = (images, scale) if features is None else (images, scale, features)
+    loss_scale = ops.convert_to_tensor(loss_scale, "float32")
+    inputs = (images, scale, loss_scale, *([] if features is None else [features]))
     copies = ops.custom_gradient(balanced)(*inputs)
     return copies[0], copies[1]
 

@@ -17,6 +17,7 @@ from keras_bld.autoencoder.metrics import MeanOfBatches, mean_psnr
 from keras_bld.base import checks
 from keras_bld.base.backend.trainer import check_precision
 from keras_bld.base.batch_forms import unpack_batch
+from keras_bld.base.loss_scaling import loss_scale
 from keras_bld.base.trainable import Trainable
 
 
@@ -86,6 +87,8 @@ class AutoencoderObjective(Trainable, keras.Model):
 
     # Input ---------------------------------------------------------------------------------
 
+    _loss_scale = 1.0  # of a training step
+
     def check_training(self):
         """Raise ValueError for a loss or metrics, or a precision that cannot train here."""
         for argument in ("loss", "metrics"):
@@ -113,6 +116,7 @@ class AutoencoderObjective(Trainable, keras.Model):
         *state, data = args
         if self.critic is not None:
             self._critic_steps.num_steps = self._num_steps_before(*state)
+            self._loss_scale = loss_scale(self.optimizer, *state)
         return super().train_step(*state, self._training_images(data))
 
     def test_step(self, *args):
@@ -157,6 +161,7 @@ class AutoencoderObjective(Trainable, keras.Model):
                     y_pred["features"] if self.adaptive_weight == "last_layer" else None,
                     scale=gate * self.adversarial_weight,
                     maximum=self.max_adaptive_weight,
+                    loss_scale=self._loss_scale if training else 1.0,
                 )
         loss = self._reconstruction_terms(images, for_terms, sample_weight)
         if self.critic is not None:

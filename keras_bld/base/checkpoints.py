@@ -19,6 +19,7 @@ from keras_bld.base.runs import say
 from keras_bld.base.zip_files import open_archive
 
 _ENDING = ".checkpoint.zip"
+_ENDING_BEFORE = ".checkpoint.weights.h5"  # before checkpoints held all of a training's state
 _NUMBERED = re.compile(rf"(\d{{9,15}}){re.escape(_ENDING)}", re.ASCII)
 _RECORD = "record.json"
 _LIST = Kind("a list", lambda value: isinstance(value, list))
@@ -100,7 +101,8 @@ class Checkpoints:
             expected: list of pairs (name, array-like with shape and dtype): what it is to hold.
 
         Returns:
-            (step, arrays, position), or None where there is no checkpoint.
+            (step, arrays, position), or None where there is no checkpoint; a line says so where
+            there are those of an earlier version of the library.
 
         Raises:
             ValueError: there are checkpoints, and all of them are damaged or of another training.
@@ -129,6 +131,12 @@ class Checkpoints:
                 "a checkpoint as this run wrote it",
                 f"delete the folder {path.parent} and run the same command again; this training "
                 "begins at its first step",
+            )
+        earlier = len(list(self.folder.glob(f"*{_ENDING_BEFORE}")))
+        if earlier:
+            say(
+                f"note: {self.folder} holds {earlier} checkpoint(s) of an earlier version "
+                f"(*{_ENDING_BEFORE}), which are not read: training begins at its first step"
             )
         return None
 

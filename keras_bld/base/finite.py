@@ -15,6 +15,9 @@ _ADVICE = (
     "the epoch before"
 )
 
+# Below it a gradient of the loss itself overflows float16.
+_SMALLEST_LOSS_SCALE = 1.0
+
 
 def first_not_finite(weights):
     """Path of the first weight that holds NaN or infinity; None where none does.
@@ -87,9 +90,20 @@ class FiniteOrNothing(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Look at all that a checkpoint would hold."""
         self._first_step = 0
-        weight = first_not_finite([*self.model.variables, *self.model.optimizer.variables])
+        optimizer, where = self.model.optimizer, f"the end of epoch {epoch + 1}"
+        weight = first_not_finite([*self.model.variables, *optimizer.variables])
         if weight is not None:
-            raise _weights_error(weight, f"the end of epoch {epoch + 1}")
+            raise _weights_error(weight, where)
+        scale = getattr(optimizer, "dynamic_scale", None)
+        if scale is not None and float(ops.convert_to_numpy(scale)) < _SMALLEST_LOSS_SCALE:
+            raise checks.error(
+                "loss",
+                f"gradients that are not finite, step after step, at {where}: the loss scale is "
+                f"{float(ops.convert_to_numpy(scale)):g}",
+                "finite gradients; float16 may leave out a step now and then, which halves the "
+                "loss scale",
+                f"the loss was finite, its gradient was not: {_ADVICE}",
+            )
 
 
 def check_arrays(named, where):

@@ -13,6 +13,7 @@ from keras_bld.base.backend.trainer import RepairedTraining
 from keras_bld.base.batch_forms import as_array, pack_batch, unpack_batch
 from keras_bld.base.datasets import FirstLook, is_dataset, looked_at
 from keras_bld.base.finite import FiniteOrNothing, check_logs
+from keras_bld.base.loss_scaling import with_loss_scaling
 
 _OPTIMIZER_IS_BUILT = "optimizer_is_built"
 
@@ -74,6 +75,12 @@ class Trainable(RepairedTraining):
         """In words, why the losses `names` are not finite; None where that is not known."""
 
     # Keras's methods ------------------------------------------------------------------------
+
+    def compile(self, optimizer="rmsprop", *args, auto_scale_loss=True, **kwargs):
+        """`keras.Model.compile`; the loss is scaled where any part of the model is in float16."""
+        if auto_scale_loss:
+            optimizer = with_loss_scaling(self, optimizer)
+        super().compile(optimizer, *args, auto_scale_loss=False, **kwargs)
 
     def get_compile_config(self):
         """How the model is compiled, and whether the optimizer has variables yet."""

@@ -2,7 +2,10 @@
 
 from typing import Literal, get_args
 
-Section = Literal["denoise", "generate", "encode", "decode", "train", "data", "start", "linearity"]
+Section = Literal[
+    "denoise", "generate", "encode", "decode", "train", "data", "start", "linearity", "checkpoint"
+]
+_ON_REQUEST = ("linearity", "checkpoint")
 
 
 def benchmark_command(
@@ -24,7 +27,7 @@ def benchmark_command(
 
     Args:
         model: the paper's unconditional 256 x 256 model, its ImageNet model, or a toy for tests.
-        only: sections to measure; by default all but linearity.
+        only: sections to measure; by default all but linearity and checkpoint.
         batch: batch sizes; by default those of each section.
         num_steps: steps of whole generation.
         num_repeats: timed runs of each path, after one that compiles.
@@ -36,13 +39,14 @@ def benchmark_command(
     from keras_bld.base.processor import has_gpu
     from keras_bld.base.runs import short_errors
     from keras_bld.benchmark import report, sections
+    from keras_bld.benchmark.checkpoint_section import checkpoint
     from keras_bld.benchmark.data_section import data
     from keras_bld.benchmark.machine_limit import has_bfloat16
     from keras_bld.benchmark.settings import ON_CPU, ON_GPU
     from keras_bld.benchmark.start_section import start
 
-    functions = {"data": data, "start": start}
-    names = only or tuple(name for name in get_args(Section) if name != "linearity")
+    functions = {"checkpoint": checkpoint, "data": data, "start": start}
+    names = only or tuple(name for name in get_args(Section) if name not in _ON_REQUEST)
     with short_errors():
         checks.check_integer("num_repeats", num_repeats, 1)
         for value in batch:

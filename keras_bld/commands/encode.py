@@ -1,11 +1,13 @@
 """`keras-bld encode`."""
 
 import dataclasses
+import functools
 import pathlib
 import time
 from typing import Literal
 
 from keras_bld.base.runs import short_errors
+from keras_bld.commands.engine_options import EngineArguments, EngineOptions
 
 _LARGEST_BATCH = 128
 
@@ -25,6 +27,7 @@ def encode_command(
     num_shards: int | None = None,
     batch_size: int | None = None,
     num_threads: int | None = None,
+    bulk: EngineArguments = EngineOptions(),  # noqa: B008 (frozen)
 ):
     """Encode a data set to a code store, from which stage 2 trains without the autoencoder.
 
@@ -49,6 +52,8 @@ def encode_command(
         num_shards: number of files; by default one for each 8,192 images.
         batch_size: images in one call of the encoder; by default up to 128, fewer if they are big.
         num_threads: threads that read images; by default one for each core.
+        bulk: where images are read and encoded. The machines of a Ray cluster read `data` under
+            the same path.
     """
     from keras_bld.base.batching import comfortable_batch_size
     from keras_bld.base.progress import progress_bar
@@ -69,11 +74,12 @@ def encode_command(
             batch_size = comfortable_batch_size(image_shape, _LARGEST_BATCH)
         there = {path.name for path in pathlib.Path(out).glob("*.array_record")}
         begun = time.monotonic()
-        with progress_bar("encode", len(source)) as show:
+        encode = functools.partial(autoencoder.encode, batch_size=batch_size)
+        with bulk.open() as engine, progress_bar("encode", len(source)) as show:
             store = write_code_store(
                 out,
                 source,
-                lambda images: autoencoder.encode(images, batch_size=batch_size),
+                encode,
                 autoencoder.code_shape,
                 autoencoder_fingerprint(autoencoder),
                 flip=flip,
@@ -81,6 +87,7 @@ def encode_command(
                 batch_size=batch_size,
                 num_threads=num_threads,
                 on_progress=lambda done, _: show(done),
+                engine=engine,
             )
             show(len(store))
     _report(store, source, there, time.monotonic() - begun)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from keras_bld.base import checks
 from keras_bld.base.runs import short_errors
+from keras_bld.commands.engine_options import EngineArguments, EngineOptions
 from keras_bld.commands.outputs import check_picture_name
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
 
@@ -27,6 +28,7 @@ def generate_command(
     columns: int | None = None,
     inference_target: Literal["openvino"] | None = None,
     inference_precision: Literal["bfloat16", "float32"] = "bfloat16",
+    bulk: EngineArguments = EngineOptions(),  # noqa: B008 (frozen)
 ):
     """Make new images: one sheet (--out), a file for each (--out-dir), or codes (--out-store).
 
@@ -54,11 +56,12 @@ def generate_command(
         inference_precision: of openvino. With float32 the images are those of the plain path but
             for rounding; bfloat16 is several times as fast where the processor has it, and moves
             about one bit in a hundred.
+        bulk: where the images of --out-dir and --out-store are made.
     """
     from keras_bld.presets.reading import read_metadata
 
     with short_errors(resumable=out is None):
-        _check_outputs(out, out_dir, out_store)
+        _check_outputs(out, out_dir, out_store, bulk.engine)
         num_images = checks.check_integer("num_images", num_images, 1)
         metadata = read_metadata(preset)  # before Keras is imported
         from keras_bld.base.batching import comfortable_batch_size
@@ -83,12 +86,15 @@ def generate_command(
             made_with = {"seed": seed, "inference": inference, **conditions.settings}
             made_with |= model.sampling.to_dict()
             claim_images(folder, metadata["files"], made_with)
-            make_files(model, folder, num_images, conditions, seed, batch_size)
+            with bulk.open() as engine:
+                make_files(model, folder, num_images, conditions, seed, batch_size, engine)
         elif out_store is not None:
-            make_store(model, pathlib.Path(out_store), num_images, conditions, seed, batch_size)
+            folder = pathlib.Path(out_store)
+            with bulk.open() as engine:
+                make_store(model, folder, num_images, conditions, seed, batch_size, engine)
 
 
-def _check_outputs(out, out_dir, out_store):
+def _check_outputs(out, out_dir, out_store, engine):
     outputs = {"--out": out, "--out-dir": out_dir, "--out-store": out_store}
     given = [name for name, value in outputs.items() if value is not None]
     if len(given) != 1:
@@ -98,6 +104,13 @@ def _check_outputs(out, out_dir, out_store):
             "one of --out, --out-dir and --out-store",
             "pass --out sheet.png for one picture, --out-dir DIR for a file for each image, or "
             "--out-store DIR for codes",
+        )
+    if out is not None and engine != "local":
+        raise checks.error(
+            "engine",
+            f"{engine!r} with --out",
+            "'local' for a sheet, which is one picture",
+            "pass --out-dir DIR or --out-store DIR for many images",
         )
     if out is not None:
         # Before the work, not after it.

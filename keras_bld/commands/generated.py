@@ -1,10 +1,10 @@
 """What `keras-bld generate` writes: a sheet, a file for each image, or a store."""
 
+import dataclasses
 import pathlib
 import time
 
 import numpy as np
-from keras import ops
 
 from keras_bld.base import checks
 from keras_bld.base.files import write_json
@@ -12,8 +12,9 @@ from keras_bld.base.images import to_uint8
 from keras_bld.base.json_files import read_json
 from keras_bld.base.pictures import save_image_grid, save_picture
 from keras_bld.base.progress import progress_bar
-from keras_bld.base.random import resolve_seed, uniforms
 from keras_bld.commands.tools import images_written
+from keras_bld.diffusion.generation_store import PlannedCodes
+from keras_bld.diffusion.sampling import plan_sampling
 
 _MOST_COLUMNS = 20
 _SETTINGS = "settings.json"
@@ -40,27 +41,26 @@ def make_sheet(model, out, num_images, conditions, seed, batch_size, columns):
     _report(num_images, begun, out)
 
 
-def make_files(model, folder, num_images, conditions, seed, batch_size):
+def make_files(model, folder, num_images, conditions, seed, batch_size, engine):
     """Write a file for each image that is not there yet."""
     begun = time.monotonic()
     paths = [folder / f"{index:06d}.png" for index in range(num_images)]
-    missing = [index for index, path in enumerate(paths) if not _is_whole(path)]
+    missing = np.array([i for i, path in enumerate(paths) if not _is_whole(path)], "int32")
     done = num_images - len(missing)
     with progress_bar("generate", num_images) as show:
         show(done)
-        for start in range(0, len(missing), batch_size):
-            indices = np.array(missing[start : start + batch_size])
-            images = _images(model, indices, conditions, seed, batch_size)
-            for index, image in zip(indices, images, strict=True):
-                save_picture(paths[index], image)
-            done += len(indices)
+        numbers = iter(missing)
+        for images in _images(model, missing, conditions, seed, batch_size, engine):
+            for image in images:
+                save_picture(paths[next(numbers)], image)
+            done += len(images)
             show(done)
     if len(missing) < num_images:
         print(f"{num_images - len(missing)} images were there already.")
     _report(len(missing), begun, folder)
 
 
-def make_store(model, folder, num_images, conditions, seed, batch_size):
+def make_store(model, folder, num_images, conditions, seed, batch_size, engine):
     """Write a store of codes, its missing shards."""
     begun = time.monotonic()
     there = {path.name for path in folder.glob("*.array_record")}
@@ -72,6 +72,7 @@ def make_store(model, folder, num_images, conditions, seed, batch_size):
             seed=seed,
             batch_size=batch_size,
             on_progress=lambda done, _: show(done),
+            engine=engine,
         )
         show(num_images)
     made = images_written(store, there)
@@ -80,19 +81,27 @@ def make_store(model, folder, num_images, conditions, seed, batch_size):
     _report(made, begun, folder)
 
 
-def _images(model, indices, conditions, seed, batch_size):
-    """The images with these indices, whatever stands between them, as uint8."""
-    seed = resolve_seed(seed)
-    # `generate` numbers its images from 0; explicit noise stands for any others.
-    num_calls = model.sampling.num_calls(len(model.time_grid(model.sampling)))
-    noise = [
-        ops.convert_to_numpy(uniforms(seed, indices, step, model.code_shape))
-        for step in range(num_calls + 1)
-    ]
-    codes = model.generate_codes(
-        len(indices), **conditions.of(indices), noise=np.stack(noise), batch_size=batch_size
+def _images(model, indices, conditions, seed, batch_size, engine):
+    """Batches of the images with these indices, whatever stands between them, as uint8."""
+    if not len(indices):
+        return ()
+    asked = conditions.of(indices)
+    # `generate` numbers its images from 0; these have numbers of their own.
+    plan = plan_sampling(
+        model, len(indices), **asked, indices=indices, seed=seed, batch_size=batch_size
     )
-    return to_uint8(model.autoencoder.decode(codes))
+    return engine(_Decoded(PlannedCodes(model, plan)), [(0, len(indices))], batch_size)
+
+
+@dataclasses.dataclass
+class _Decoded:
+    """Bulk work: images of codes, uint8."""
+
+    codes: PlannedCodes
+
+    def __call__(self, start, stop):
+        for codes in self.codes(start, stop):
+            yield to_uint8(self.codes.model.autoencoder.decode(codes))
 
 
 def _is_whole(path):

@@ -8,8 +8,8 @@ import pathlib
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.bulk import run_here
 from keras_bld.base.files import NO_ROOM, replacing, write_json
-from keras_bld.base.packing import pack_codes
 from keras_bld.data.code_store import (
     FORMAT,
     HEADER,
@@ -61,7 +61,15 @@ def store_header(code_shape, num_images, num_shards, class_names, has_flips, **w
     }
 
 
-def write_code_shards(path, header, batches_of, any_num_shards=False, on_progress=None):
+def write_code_shards(
+    path,
+    header,
+    batches_of,
+    any_num_shards=False,
+    on_progress=None,
+    batch_size=1,
+    engine=run_here,
+):
     """Write the shards that are not there yet, and then the header of a finished store.
 
     A shard is written beside its place and renamed when it is whole.
@@ -70,16 +78,18 @@ def write_code_shards(path, header, batches_of, any_num_shards=False, on_progres
         path: folder of the store; made where it does not exist.
         header: what `store_header` returned.
         batches_of: callable of (start, stop) that returns an iterable over these images, in order:
-            pairs of labels (batch,), -1 for none, and a list of codes (batch, *code_shape): one
+            pairs of labels (batch,), -1 for none, and a list of packed codes (`pack_codes`): one
             array, with flips two.
         any_num_shards: whether a store that was begun keeps its own number of shards.
         on_progress: callable of (images done, images in all), called after each batch.
+        batch_size: images of a batch.
+        engine: of `open_engine`; where `batches_of` runs.
 
     Returns:
         The finished `CodeStore`; one that was finished before, as it is.
 
     Raises:
-        ValueError: codes that are not binary, or a folder that holds another store.
+        ValueError: a folder that holds another store.
         ImportError: array_record is not installed.
     """
     import_array_record()
@@ -91,16 +101,20 @@ def write_code_shards(path, header, batches_of, any_num_shards=False, on_progres
     num_images, num_shards = header["num_images"], header["num_shards"]
     files = [path / shard_name(shard, num_shards) for shard in range(num_shards)]
     starts = [*shard_starts(num_images, num_shards), num_images]
-    for file, start, stop in zip(files, starts, starts[1:], strict=False):
-        if file.exists():
-            continue
+    missing = [
+        (file, start, stop)
+        for file, start, stop in zip(files, starts, starts[1:], strict=False)
+        if not file.exists()
+    ]
+    batches = engine(batches_of, [(start, stop) for _, start, stop in missing], batch_size)
+    for file, start, stop in missing:
 
         def report(done, start=start):
             if on_progress is not None:
                 on_progress(start + done, num_images)
 
         try:
-            _write_shard(file, batches_of(start, stop), report)
+            _write_shard(file, batches, stop - start, report)
         except UnreadableImageError as error:
             write_json(path / HEADER, {**header, "unreadable": str(error)})
             raise
@@ -109,16 +123,18 @@ def write_code_shards(path, header, batches_of, any_num_shards=False, on_progres
     return CodeStore(path)
 
 
-def _write_shard(file, batches, report):
+def _write_shard(file, batches, num_images, report):
+    """Write the next `num_images` codes of an iterator of batches, none of which goes on after."""
     with replacing(file) as new, _write_errors():
         writer = import_array_record().ArrayRecordWriter(str(new), WRITER_OPTIONS)
         done = 0
         try:
-            for labels, versions in batches:
+            while done < num_images:
+                labels, versions = next(batches)
                 records = np.concatenate(
                     [
                         np.asarray(labels, LABEL_TYPE)[:, None].view("uint8"),
-                        *(pack_codes(codes).reshape(len(labels), -1) for codes in versions),
+                        *(packed.reshape(len(labels), -1) for packed in versions),
                     ],
                     axis=1,
                 )

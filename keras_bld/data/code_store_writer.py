@@ -1,10 +1,16 @@
 """A data set, encoded once: images go through the encoder into a code store."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.base.bulk import run_here
 from keras_bld.base.optional import import_optional
+from keras_bld.base.packing import pack_codes
 from keras_bld.data.code_shards import store_header, write_code_shards
 from keras_bld.data.loader import reading
 
@@ -22,6 +28,7 @@ def write_code_store(
     batch_size=32,
     num_threads=None,
     on_progress=None,
+    engine=run_here,
 ):
     """Encode a data source to a code store; where a part is there already, encode the rest.
 
@@ -43,6 +50,8 @@ def write_code_store(
         batch_size: images for each call of `encode`.
         num_threads: threads that read images; by default one for each core, at most 16.
         on_progress: callable of (images done, images in all), called after each batch.
+        engine: of `open_engine`; where images are read and encoded. On other machines `source` and
+            `encode` are pickled.
 
     Returns:
         The finished `CodeStore`.
@@ -60,7 +69,7 @@ def write_code_store(
         ...     "codes", source, autoencoder.encode, (16, 16, 32), "sha256 of the autoencoder"
         ... )  # doctest: +SKIP
     """
-    grain = import_optional("grain", "data")
+    import_optional("grain", "data")
     batch_size = checks.check_integer("batch_size", batch_size, 1)
     if not isinstance(autoencoder_fingerprint, str) or not autoencoder_fingerprint:
         raise checks.error(
@@ -78,18 +87,37 @@ def write_code_store(
         autoencoder_fingerprint=autoencoder_fingerprint,
         source_fingerprint=source.fingerprint(),
     )
-    images = grain.MapDataset.source(source)
-    read_options = reading(grain, num_threads, 2 * batch_size)
+    code_shape = tuple(header["code_shape"])
+    work = _Encoded(source, encode, code_shape, flip, batch_size, num_threads)
+    return write_code_shards(
+        path, header, work, num_shards is None, on_progress, batch_size, engine
+    )
 
-    def batches_of(start, stop):
-        for batch in images[start:stop].to_iter_dataset(read_options).batch(batch_size):
+
+@dataclasses.dataclass
+class _Encoded:
+    """Bulk work: labels and packed codes of the images of a source."""
+
+    source: Any
+    encode: Callable
+    code_shape: tuple[int, int, int]
+    flip: bool
+    batch_size: int
+    num_threads: int | None
+
+    def __call__(self, start, stop):
+        grain = import_optional("grain", "data")
+        read_options = reading(grain, self.num_threads, 2 * self.batch_size)
+        images = grain.MapDataset.source(self.source)[start:stop]
+        for batch in images.to_iter_dataset(read_options).batch(self.batch_size):
             versions = [batch["image"]]
-            if flip:
+            if self.flip:
                 versions.append(batch["image"][:, :, ::-1])
-            codes = [_encode(encode, part, header["code_shape"], batch_size) for part in versions]
+            codes = [
+                pack_codes(_encode(self.encode, part, self.code_shape, self.batch_size))
+                for part in versions
+            ]
             yield batch["label"], codes
-
-    return write_code_shards(path, header, batches_of, num_shards is None, on_progress)
 
 
 def _encode(encode, images, code_shape, batch_size):

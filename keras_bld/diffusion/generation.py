@@ -10,6 +10,7 @@ from keras import ops
 from keras_bld.base import checks
 from keras_bld.base import random as bld_random
 from keras_bld.base.backend import compile_function
+from keras_bld.base.bulk import run_here
 from keras_bld.base.progress import followed, progress_bar
 from keras_bld.diffusion.generation_store import write_generated_codes
 from keras_bld.diffusion.method_options import takes_sampling_options
@@ -80,7 +81,14 @@ class CodeGeneration:
 
     @takes_sampling_options
     def generate_to_store(
-        self, directory, num_images, labels=None, num_shards=None, on_progress=None, **options
+        self,
+        directory,
+        num_images,
+        labels=None,
+        num_shards=None,
+        on_progress=None,
+        engine=run_here,
+        **options,
     ):
         """Make codes of any number of images straight into a sharded store on disk.
 
@@ -95,6 +103,7 @@ class CodeGeneration:
             num_shards: number of files; by default one for each 512 images, the most that an
                 interruption costs.
             on_progress: callable of (images done, images in all), called after each batch.
+            engine: of `keras_bld.base.bulk.open_engine`; where the codes are made.
             **options: the options below. `seed` is 0 where none is given, or an interrupted run
                 could not go on; `batch_size` may differ between the calls.
 
@@ -106,8 +115,9 @@ class CodeGeneration:
             ValueError: as `generate`; a folder with codes of another model or other settings.
             ImportError: array_record is not installed.
         """
+        options = {"seed": 0, **options}
         return write_generated_codes(
-            self, directory, num_images, labels, num_shards, on_progress, {"seed": 0, **options}
+            self, directory, num_images, labels, num_shards, on_progress, options, engine
         )
 
     def sampler_function(self, sampling, batch_size, return_trajectory=False):

@@ -1,11 +1,15 @@
 """Many generated images as a store of codes on disk: sharded, resumable, in constant memory."""
 
+import dataclasses
 import hashlib
+from typing import Any
 
 import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base import random as bld_random
+from keras_bld.base.bulk import run_here
+from keras_bld.base.packing import pack_codes
 from keras_bld.base.progress import progress_bar
 from keras_bld.data.code_shards import store_header, write_code_shards
 from keras_bld.diffusion.sampling import check_batch_size, plan_sampling
@@ -15,7 +19,9 @@ IMAGES_PER_SHARD = 512
 _NO_LABEL = -1
 
 
-def write_generated_codes(model, directory, num_images, labels, num_shards, on_progress, options):
+def write_generated_codes(
+    model, directory, num_images, labels, num_shards, on_progress, options, engine=run_here
+):
     """Write the store; see `CodePrior.generate_to_store`, whose `options` are a dictionary."""
     num_images = checks.check_integer("num_images", num_images, 1)
     default_num_shards = -(-num_images // IMAGES_PER_SHARD)
@@ -39,12 +45,6 @@ def write_generated_codes(model, directory, num_images, labels, num_shards, on_p
         **_what_decides_the_codes(model, plan),
     )
 
-    def batches_of(start, stop):
-        first = start
-        for codes in model.code_batches(plan, start, stop):
-            yield labels[first : first + len(codes)], [codes]
-            first += len(codes)
-
     with progress_bar("generate", num_images, plan.progress) as show:
 
         def report(done, total):
@@ -52,7 +52,48 @@ def write_generated_codes(model, directory, num_images, labels, num_shards, on_p
             if on_progress is not None:
                 on_progress(done, total)
 
-        return write_code_shards(directory, header, batches_of, num_shards is None, report)
+        work = _LabelledCodes(PlannedCodes(model, plan), labels)
+        return write_code_shards(
+            directory, header, work, num_shards is None, report, plan.batch_size, engine
+        )
+
+
+@dataclasses.dataclass
+class PlannedCodes:
+    """Bulk work: codes of a `SamplingPlan`, float32 {0, 1} (batch, h, w, c).
+
+    Pickled, the model goes with its weights; a fast path (`compile_for_inference`) is compiled
+    again where it arrives.
+    """
+
+    model: Any
+    plan: Any
+
+    def __call__(self, start, stop):
+        return self.model.code_batches(self.plan, start, stop)
+
+    def __reduce__(self):
+        precision = getattr(self.model._inference_engine, "precision", None)
+        return _planned_codes, (self.model, self.plan, precision)
+
+
+def _planned_codes(model, plan, precision):
+    if precision is not None:
+        model.compile_for_inference(precision=precision, progress=False)
+    return PlannedCodes(model, plan)
+
+
+@dataclasses.dataclass
+class _LabelledCodes:
+    """Bulk work: labels and packed codes."""
+
+    codes: PlannedCodes
+    labels: np.ndarray
+
+    def __call__(self, start, stop):
+        for codes in self.codes(start, stop):
+            yield self.labels[start : start + len(codes)], [pack_codes(codes)]
+            start += len(codes)
 
 
 def _what_decides_the_codes(model, plan):

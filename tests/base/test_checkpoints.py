@@ -47,6 +47,18 @@ def test_no_checkpoint(tmp_path):
     assert Checkpoints(tmp_path / "none").newest(ARRAYS) is None
 
 
+def test_those_of_an_earlier_version_are_said_to_be_left(tmp_path, capsys):
+    for name in ("000012.checkpoint.weights.h5", "partial.checkpoint.weights.h5"):
+        (tmp_path / name).touch()
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.newest(ARRAYS) is None
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "2 checkpoint(s) of an earlier version" in line and "at its first step" in line
+    checkpoints.write(10, ARRAYS, {})
+    assert checkpoints.newest(ARRAYS)[0] == 10
+    assert not capsys.readouterr().out
+
+
 def test_the_last_ones_stay_and_every_so_many_for_good(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2, keep_every=30)
     for step in range(10, 110, 10):

@@ -4,7 +4,13 @@ import os
 import numpy as np
 import pytest
 
-from keras_bld.data import ArraySource, UnreadableImageError, unpack_codes, write_code_store
+from keras_bld.data import (
+    ArraySource,
+    UnreadableImageError,
+    pack_codes,
+    unpack_codes,
+    write_code_store,
+)
 from keras_bld.data.code_shards import store_header, write_code_shards
 
 pytest.importorskip("grain")
@@ -24,7 +30,7 @@ def header(**changes):
 def batches_of(start, stop):
     for first in range(start, stop, 4):
         codes = CODES[first : min(first + 4, stop)]
-        yield np.arange(first, first + len(codes)), [codes]
+        yield np.arange(first, first + len(codes)), [pack_codes(codes)]
 
 
 class Numbered(ArraySource):
@@ -113,10 +119,10 @@ def test_what_decides_the_codes_is_compared(tmp_path):
 
 
 def test_a_full_disk_says_what_to_do(tmp_path, full_disk):
-    codes = np.zeros((1000, 16, 16, 32), "float32")
+    packed = np.zeros((1000, 16, 16, 4), "uint8")
     settings = store_header((16, 16, 32), 1000, 1, [], False, autoencoder_fingerprint=None)
     with pytest.raises(OSError, match="where nothing can be written.*Fix: make room"):
         write_code_shards(
-            tmp_path / "codes", settings, lambda start, stop: [(np.zeros(1000), [codes])]
+            tmp_path / "codes", settings, lambda start, stop: iter([(np.zeros(1000), [packed])])
         )
     assert os.listdir(tmp_path / "codes") == ["header.json"]

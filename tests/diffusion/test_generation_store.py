@@ -1,9 +1,13 @@
+import pickle
+
 import numpy as np
 import pytest
 from small_models import CODE_SHAPE, LinearDenoiser, PixelAutoencoder, tiny_model
 
 from keras_bld.data import CodeStore, unpack_codes
 from keras_bld.diffusion.code_prior import CodePrior
+from keras_bld.diffusion.generation_store import PlannedCodes
+from keras_bld.diffusion.sampling import plan_sampling
 
 pytest.importorskip("array_record")
 once = pytest.mark.once
@@ -158,10 +162,10 @@ def test_progress_is_one_bar(model, tmp_path, progress_seen):
 @once
 def test_codes_are_made_only_as_they_are_written(model, tmp_path, monkeypatch):
     """Constant memory: a batch is on its way to the disk before the next one is made."""
-    import keras_bld.data.code_shards as code_shards
+    import keras_bld.diffusion.generation_store as generation_store
 
     events = []
-    plain_pack, plain_batches = code_shards.pack_codes, CodePrior.code_batches
+    plain_pack, plain_batches = generation_store.pack_codes, CodePrior.code_batches
 
     def pack_codes(codes):
         events.append(("written", len(codes)))
@@ -172,7 +176,7 @@ def test_codes_are_made_only_as_they_are_written(model, tmp_path, monkeypatch):
             events.append(("made", len(codes)))
             yield codes
 
-    monkeypatch.setattr(code_shards, "pack_codes", pack_codes)
+    monkeypatch.setattr(generation_store, "pack_codes", pack_codes)
     monkeypatch.setattr(CodePrior, "code_batches", code_batches)
     model.generate_to_store(tmp_path, 6, labels=0, **SETTINGS)
     assert events == [("made", 2), ("written", 2)] * 3
@@ -196,3 +200,29 @@ def test_images_come_back_batch_by_batch(tmp_path):
     for arguments, message in (({"batch_size": 0}, "`batch_size`"), ({"labels": True}, "`labels`")):
         with pytest.raises(ValueError, match=message):
             store.decoded_batches(decode, **arguments)
+
+
+def test_pickled_work_makes_the_same_codes(make_autoencoder, make_diffusion):
+    model = make_diffusion(make_autoencoder(), num_classes=3)
+    labels = np.arange(5) % 3
+    indices = np.array([3, 0, 8, 1, 2], "int32")
+    plan = plan_sampling(model, 5, labels, indices=indices, seed=4, batch_size=2)
+    work = PlannedCodes(model, plan)
+    wanted = np.concatenate(list(work(0, 5)))
+    # The codes of these indices, of a part as of the whole.
+    several = model.generate_codes(9, labels=np.arange(9) % 3, seed=4, batch_size=2)
+    np.testing.assert_array_equal(wanted[1], several[0])
+    sent = pickle.loads(pickle.dumps(work))
+    np.testing.assert_array_equal(np.concatenate(list(sent(0, 5))), wanted)
+    np.testing.assert_array_equal(np.concatenate(list(sent(2, 4))), wanted[2:4])
+
+
+@once
+def test_pickled_work_takes_its_fast_path_along(make_autoencoder, make_diffusion):
+    pytest.importorskip("openvino")
+    model = make_diffusion(make_autoencoder())
+    assert model.compile_for_inference(precision="float32")
+    work = PlannedCodes(model, plan_sampling(model, 3, seed=4))
+    sent = pickle.loads(pickle.dumps(work))
+    assert sent.model._inference_engine.precision == "float32"
+    np.testing.assert_array_equal(next(iter(sent(0, 3))), next(iter(work(0, 3))))

@@ -19,12 +19,14 @@ def _store_header(**changes):
 
 
 def write_codes(folder, **changes):
+    from keras_bld.data import pack_codes
     from keras_bld.data.code_shards import write_code_shards
 
     codes = np.random.default_rng(0).integers(0, 2, (NUM_CODES, *CODE_SHAPE)).astype("float32")
 
     def batches_of(start, stop):
-        yield np.arange(start, stop) % 2, [codes[start:stop], codes[start:stop, :, ::-1]]
+        versions = (codes[start:stop], codes[start:stop, :, ::-1])
+        yield np.arange(start, stop) % 2, [pack_codes(version) for version in versions]
 
     return write_code_shards(folder / "codes", _store_header(**changes), batches_of)
 

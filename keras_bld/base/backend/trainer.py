@@ -123,12 +123,20 @@ def check_precision(network, has_critic=False):
     """Raise ValueError where the backend cannot train a network in its precision here.
 
     JAX multiplies no float16 matrices on a CPU; torch has no gradient there of the critic's
-    convolutions in float16.
+    convolutions in float16. Weights in float16 (the policy `float16`) train nowhere: most updates
+    are smaller than their last digit.
 
     Args:
         network: layer or model.
         has_critic: whether a critic trains beside it.
     """
+    if any(variable.dtype == "float16" for variable in network.trainable_variables):
+        raise checks.error(
+            "dtype",
+            f"weights in float16 ({network.dtype_policy.name})",
+            "weights in float32: the policy mixed_float16, mixed_bfloat16 or float32",
+            "set another policy with `keras.config.set_dtype_policy` before building the model",
+        )
     name = backend_name()
     fails = name == "jax" or (name == "torch" and has_critic)
     if network.compute_dtype == "float16" and fails and runs_on_cpu():
