@@ -40,6 +40,7 @@ ELSEWHERE = {
     "diffusion/signal_levels.py": "diffusion/test_schedule.py",
     "diffusion/weights.py": "diffusion/test_denoiser.py",
     "diffusion/reverse_step.py": "diffusion/test_sampler.py",
+    "evaluation/bulk.py": "evaluation/test_samples.py",
     "evaluation/card_files.py": "evaluation/test_card.py",
     "evaluation/plots.py": "evaluation/test_card.py",
     "metrics/arrays.py": "metrics/test_frechet.py",

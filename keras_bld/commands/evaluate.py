@@ -9,6 +9,7 @@ from typing import Literal
 from keras_bld.base import checks
 from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import say, short_errors
+from keras_bld.commands.engine_options import EngineArguments, EngineOptions
 from keras_bld.commands.sampler_options import (
     SamplerArguments,
     SamplerOptions,
@@ -38,6 +39,7 @@ def evaluate_command(
     classifier_seeds: int = 1,
     sweep: SweepArguments = SweepOptions(),  # noqa: B008 (frozen)
     sweep_against: Literal["held_out", "train"] = "held_out",
+    bulk: EngineArguments = EngineOptions(),  # noqa: B008 (frozen)
 ):
     """Measure a trained model on held-out images: an evaluation card, or a sweep of samplers.
 
@@ -80,6 +82,7 @@ def evaluate_command(
         sweep: values to try of the fields of `Sampling`.
         sweep_against: real images of a sweep; train keeps the held-out ones unseen for the card
             when settings are chosen.
+        bulk: where images are made, read and encoded, and their features found.
     """
     from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
     from keras_bld.evaluation import (
@@ -120,11 +123,15 @@ def evaluate_command(
         check_enough_images(train, held_out, None if network == "none" else network)
         held.enter_context(only_run_in(folder))
         features = open_network(network, train, folder, network_epochs, seed)
+        engine = held.enter_context(bulk.open())
         if axes:
-            _sweep(model, sources, sweep_against, features, settings, axes, folder, conditions)
+            _sweep(
+                model, sources, sweep_against, features, settings, axes, folder, conditions, engine
+            )
             return
         if model is None:
-            card, sets = evaluate_autoencoder(autoencoder, train, held_out, features, settings, say)
+            measured = (autoencoder, train, held_out, features, settings, say, engine)
+            card, sets = evaluate_autoencoder(*measured)
         else:
             card, sets = evaluate_model(
                 model,
@@ -135,6 +142,7 @@ def evaluate_command(
                 say,
                 conditions,
                 folder / TRAINING_FOLDER,
+                engine,
             )
         card = {
             "preset": {"name": name, "files": metadata["files"]},
@@ -177,7 +185,7 @@ def _load(preset, metadata, samples):
     return model, model.autoencoder
 
 
-def _sweep(model, sources, against, features, settings, axes, folder, conditions):
+def _sweep(model, sources, against, features, settings, axes, folder, conditions, engine):
     from keras_bld.evaluation import sweep_samplers, sweep_sheet, write_sweep
 
     compared = sources.pop(against)
@@ -191,6 +199,7 @@ def _sweep(model, sources, against, features, settings, axes, folder, conditions
         folder=folder,
         say=say,
         conditions=conditions,
+        engine=engine,
         **axes,
     )
     sweep_sheet(model, rows, settings, folder / _SWEEP_SHEET, conditions)

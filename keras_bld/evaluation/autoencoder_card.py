@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_bld.base.bulk import run_here
 from keras_bld.evaluation import measures
 from keras_bld.evaluation.card import CardSettings, describe_network, describe_source, versions
 from keras_bld.evaluation.image_arrays import random_rows
@@ -13,7 +14,13 @@ _NUM_PICTURES = 20
 
 
 def evaluate_autoencoder(
-    autoencoder, train, held_out, network, settings=None, say=lambda message: None
+    autoencoder,
+    train,
+    held_out,
+    network,
+    settings=None,
+    say=lambda message: None,
+    engine=run_here,
 ):
     """Measure a stage 1: reconstruction of held-out images, and what their bits carry.
 
@@ -24,6 +31,7 @@ def evaluate_autoencoder(
         network: `FeatureNetwork` of the distances (`open_network`); None leaves them out.
         settings: `CardSettings`, of which `num_images` (the most that are used) and `seed` count.
         say: function that is told what is being measured.
+        engine: as in `evaluate_model`.
 
     Returns:
         (card, pictures) as `evaluate_model` does, for `write_card`.
@@ -33,7 +41,7 @@ def evaluate_autoencoder(
     held_out = numbered_as(train, held_out)
     batch_size = batch_size_for(autoencoder.image_shape)
     say(f"features of real images ({'none' if network is None else network.name})")
-    real = real_set(held_out, autoencoder, network, settings.num_images, settings.seed)
+    real = real_set(held_out, autoencoder, network, settings.num_images, settings.seed, engine)
     say("reconstruction")
     made, similarity = reconstruct(real, autoencoder, network)
     metrics = measures.reconstruction_scores(real, made, similarity, network)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.bulk import run_here
 from keras_bld.base.version import __version__
 from keras_bld.data import random_subset, unpack_codes
 from keras_bld.diffusion.sampling import Sampling
@@ -76,6 +77,7 @@ def evaluate_model(
     say=lambda message: None,
     conditions=None,
     training_folder=None,
+    engine=run_here,
 ):
     """Measure a model: reconstruction, likelihood, distribution, accuracy, memorisation.
 
@@ -91,6 +93,8 @@ def evaluate_model(
             a quarter as many more without any text.
         training_folder: gets checkpoints of the classifiers that are trained, so that the same
             call goes on after an interruption; to be removed when the card is written.
+        engine: of `keras_bld.base.bulk.open_engine`; where images are made, read and encoded, and
+            their features found.
 
     Returns:
         (card, pictures): a dictionary of plain values, ready for JSON, with `metrics`
@@ -116,20 +120,24 @@ def evaluate_model(
     batch_size = batch_size_for(model.autoencoder.image_shape)
     say(f"features of real images ({'none' if network is None else network.name})")
     size = (settings.num_images, settings.seed)
-    real = real_set(held_out, model.autoencoder, network, *size)
-    known = real_features(train, network, *size)
+    real = real_set(held_out, model.autoencoder, network, *size, engine)
+    known = real_features(train, network, *size, engine)
     sampling = settings.sampling or model.sampling
     say(f"generating {settings.num_images} images, and their distances to real ones: {sampling}")
     drawn = (sampling, settings.seed)
     metrics, made = score_samples(
-        model, network, settings.num_images, *drawn, real, known, conditions
+        model, network, settings.num_images, *drawn, real, known, conditions, engine
     )
     if conditions.takes_text and known.classes is not None:
         num_without = max(1, settings.num_images // _WITHOUT_CONDITION)
-        metrics |= score_without_condition(model, network, num_without, *drawn, known, conditions)
+        metrics |= score_without_condition(
+            model, network, num_without, *drawn, known, conditions, engine
+        )
     if conditions.knows_texts and network is not None:
         say(f"retrieval of {len(real.labels)} held-out images by their texts")
-        metrics |= score_retrieval(model, network, *drawn, real, conditions, held_out.class_groups)
+        metrics |= score_retrieval(
+            model, network, *drawn, real, conditions, held_out.class_groups, engine
+        )
     if model.is_conditional and settings.classifier_epochs:
         say("classification accuracy score")
         metrics |= _accuracy(made, train, held_out, settings, training_folder)
@@ -144,7 +152,7 @@ def evaluate_model(
     neighbors = memorisation(
         made.spaces(),
         {**reconstructed.spaces(), "originals": comparable_pixels(real.images)},
-        training_spaces(searched, model.autoencoder, network),
+        training_spaces(searched, model.autoencoder, network, engine),
     )
     metrics |= measures.memorisation_scores(neighbors, len(made.images), len(train))
     card = {

@@ -4,7 +4,7 @@ import tempfile
 
 import numpy as np
 
-from keras_bld.data import Subset, load_arrays
+from keras_bld.data import load_arrays
 
 _LARGEST_IN_MEMORY = 2 << 30  # bytes
 _LARGEST_PIECE = 256 << 20  # bytes
@@ -33,11 +33,11 @@ def to_arrays(source):
     return images, labels
 
 
-def image_pieces(source):
-    """Yield all images and labels of a source, as `to_arrays` does, but some of them at a time."""
-    size = max(1, min(_MOST_IN_A_PIECE, _LARGEST_PIECE // int(np.prod(source.image_shape))))
-    for first in range(0, len(source), size):
-        yield load_arrays(Subset(source, np.arange(first, min(first + size, len(source)))))
+def image_pieces(source, batch_size=1):
+    """Pairs (start, stop) of all images of a source, some whole batches of them at a time."""
+    size = min(_MOST_IN_A_PIECE, _LARGEST_PIECE // int(np.prod(source.image_shape)))
+    size = max(1, size // batch_size) * batch_size
+    return [(first, min(first + size, len(source))) for first in range(0, len(source), size)]
 
 
 def random_rows(count, size, seed):

@@ -4,17 +4,17 @@ import dataclasses
 
 import numpy as np
 
-from keras_bld.base.batching import comfortable_batch_size
+from keras_bld.base.bulk import run_here
 from keras_bld.base.images import to_uint8
-from keras_bld.data import pack_codes, packed_shape, random_subset, unpack_codes
+from keras_bld.data import random_subset, unpack_codes
+from keras_bld.diffusion.generation_store import PlannedCodes
 from keras_bld.diffusion.sampling import plan_sampling
 from keras_bld.evaluation import measures
+from keras_bld.evaluation.bulk import KnownImages, MadeImages, batch_size_for
 from keras_bld.evaluation.image_arrays import empty_images, image_pieces, to_arrays
 from keras_bld.evaluation.memorisation import comparable_pixels
 from keras_bld.metrics import extract_features
 from keras_bld.text import LabelConditions
-
-_LARGEST_BATCH = 64
 
 
 @dataclasses.dataclass
@@ -34,7 +34,9 @@ class ImageSet:
         return spaces if self.features is None else {**spaces, "features": self.features}
 
 
-def score_samples(model, network, num_images, sampling, seed, real, known, conditions=None):
+def score_samples(
+    model, network, num_images, sampling, seed, real, known, conditions=None, engine=run_here
+):
     """Generate images, and measure them against real ones and the classes they were asked for.
 
     Args:
@@ -48,6 +50,7 @@ def score_samples(model, network, num_images, sampling, seed, real, known, condi
         known: the same of training images.
         conditions: `LabelConditions`; needed for a model that is conditioned on text, whose
             images are asked for with wordings that it has not seen.
+        engine: of `open_engine`; where images are made and their features found.
 
     Returns:
         (metrics, made): `distribution_scores`, with `recognition_scores` where the network
@@ -56,26 +59,27 @@ def score_samples(model, network, num_images, sampling, seed, real, known, condi
     conditions = conditions or LabelConditions(model)
     labels = asked_labels(conditions, num_images, known.labels, seed)
     asked = conditions.asked(labels, unseen=True)
-    images, codes = _generate(model, num_images, sampling, seed, asked)
+    images, codes, features = _generate(model, num_images, sampling, seed, asked, network, engine)
     if network is None:
         return {}, ImageSet(images, labels, None, codes)
-    features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
     made = ImageSet(images, labels, features, codes, known.classes)
     return _scores(made, network, real, known, seed), made
 
 
-def score_without_condition(model, network, num_images, sampling, seed, known, conditions):
+def score_without_condition(
+    model, network, num_images, sampling, seed, known, conditions, engine=run_here
+):
     """How often images made without their condition are what they would have been asked to be.
 
     Args:
-        model, network, num_images, sampling, seed, known, conditions: as in `score_samples`; the
-            network tells the classes of `known`.
+        model, network, num_images, sampling, seed, known, conditions, engine: as in
+            `score_samples`; the network tells the classes of `known`.
 
     Returns:
         `recognition_scores`, under the name recognised_without_condition.
     """
-    images, _ = _generate(model, num_images, sampling, seed, {"drop_condition": True})
-    features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
+    asked = {"drop_condition": True}
+    *_, features = _generate(model, num_images, sampling, seed, asked, network, engine)
     labels = asked_labels(conditions, num_images, known.labels, seed)
     classes = known.classes[labels]
     (found,) = measures.recognition_scores(network, features, classes).values()
@@ -83,11 +87,14 @@ def score_without_condition(model, network, num_images, sampling, seed, known, c
     return {"recognised_without_condition": {**found, "note": note}}
 
 
-def score_retrieval(model, network, sampling, seed, real, conditions, class_groups=None):
+def score_retrieval(
+    model, network, sampling, seed, real, conditions, class_groups=None, engine=run_here
+):
     """How often an image made for a held-out image's text is nearest to that image.
 
     Args:
-        model, network, sampling, seed, conditions: as in `score_samples`; the model takes text.
+        model, network, sampling, seed, conditions, engine: as in `score_samples`; the model takes
+            text.
         real: `ImageSet` of held-out images.
         class_groups: for each label the name of its group, or None.
 
@@ -95,8 +102,7 @@ def score_retrieval(model, network, sampling, seed, real, conditions, class_grou
         `measures.retrieval_scores`.
     """
     asked = conditions.asked(real.labels, unseen=True)
-    images, _ = _generate(model, len(real.labels), sampling, seed, asked)
-    features = extract_features(images, network, batch_size_for(model.autoencoder.image_shape))
+    *_, features = _generate(model, len(real.labels), sampling, seed, asked, network, engine)
     groups = None if class_groups is None else [class_groups[label] for label in real.labels]
     return measures.retrieval_scores(features, real.features, real.labels, groups)
 
@@ -132,21 +138,37 @@ def _scores(made, network, real, known, seed, labels_are_given=True):
     return metrics
 
 
-def real_set(source, autoencoder, network, num_images, seed):
+def real_set(source, autoencoder, network, num_images, seed, engine=run_here):
     """The `ImageSet` of at most `num_images` images of a source, drawn by a seed."""
-    images, labels = to_arrays(random_subset(source, num_images, seed))
-    found = _image_set(images, labels, autoencoder, network)
-    found.classes = measures.network_classes(network, source)
-    return found
+    drawn = random_subset(source, num_images, seed)
+    images = empty_images(len(drawn), source.image_shape)
+    first, parts = 0, []
+    for part, *rest in _known_images(drawn, autoencoder, network, engine):
+        images[first : first + len(part)] = part
+        first += len(part)
+        parts.append(rest)
+    labels, codes, features = (_joined(column) for column in zip(*parts, strict=True))
+    classes = measures.network_classes(network, source)
+    return ImageSet(images, labels, features, codes, classes)
 
 
-def real_features(source, network, num_images, seed):
+def real_features(source, network, num_images, seed, engine=run_here):
     """The same without images and codes."""
-    images, labels = to_arrays(random_subset(source, num_images, seed))
-    batch_size = batch_size_for(source.image_shape)
-    features = None if network is None else extract_features(images, network, batch_size)
+    drawn = random_subset(source, num_images, seed)
+    parts = [rest for _, *rest in _known_images(drawn, None, network, engine)]
+    labels, _, features = (_joined(column) for column in zip(*parts, strict=True))
     classes = measures.network_classes(network, source)
     return ImageSet(labels=labels, features=features, classes=classes)
+
+
+def _known_images(source, autoencoder, network, engine):
+    batch_size = batch_size_for(source.image_shape)
+    work = KnownImages(source, autoencoder, network)
+    return engine(work, image_pieces(source, batch_size), batch_size)
+
+
+def _joined(parts):
+    return None if parts[0] is None else np.concatenate(parts)
 
 
 def reconstruct(real, autoencoder, network):
@@ -176,27 +198,10 @@ def reconstruct(real, autoencoder, network):
     return ImageSet(images, real.labels, features, real.codes, real.classes), similarity
 
 
-def training_spaces(source, autoencoder, network):
+def training_spaces(source, autoencoder, network, engine=run_here):
     """All images of a source as `memorisation` compares them, some at a time."""
-    for images, labels in image_pieces(source):
-        yield _image_set(images, labels, autoencoder, network).spaces()
-
-
-def _image_set(images, labels, autoencoder, network):
-    batch_size = batch_size_for(images.shape[1:])
-    codes = np.concatenate(
-        [
-            pack_codes(autoencoder.encode(images[first : first + batch_size]))
-            for first in range(0, len(images), batch_size)
-        ]
-    )
-    features = None if network is None else extract_features(images, network, batch_size)
-    return ImageSet(images, labels, features, codes)
-
-
-def batch_size_for(image_shape):
-    """Images at a time, of generating and of measuring."""
-    return comfortable_batch_size(image_shape, _LARGEST_BATCH)
+    for images, labels, codes, features in _known_images(source, autoencoder, network, engine):
+        yield ImageSet(images, labels, features, codes).spaces()
 
 
 def asked_labels(conditions, num_images, known=None, seed=0):
@@ -227,18 +232,17 @@ def asked_labels(conditions, num_images, known=None, seed=0):
     return labels[np.argsort(turns, kind="stable")]
 
 
-def _generate(model, num_images, sampling, seed, asked):
-    """Images as uint8, and their codes packed; in constant memory beyond these."""
+def _generate(model, num_images, sampling, seed, asked, network, engine):
+    """(images as uint8, packed codes, features); in constant memory beyond these."""
     batch_size = batch_size_for(model.autoencoder.image_shape)
     plan = plan_sampling(
         model, num_images, **asked, sampling=sampling, seed=seed, batch_size=batch_size
     )
     images = empty_images(num_images, model.autoencoder.image_shape)
-    packed = np.empty((num_images, *packed_shape(model.code_shape)), "uint8")
-    first = 0
-    for codes in model.code_batches(plan):
-        rows = slice(first, first + len(codes))
-        images[rows] = to_uint8(model.autoencoder.decode(codes, batch_size=batch_size))
-        packed[rows] = pack_codes(codes)
-        first += len(codes)
-    return images, packed
+    work, parts, first = MadeImages(PlannedCodes(model, plan), network), [], 0
+    for made, *rest in engine(work, [(0, num_images)], batch_size):
+        images[first : first + len(made)] = made
+        first += len(made)
+        parts.append(rest)
+    packed, features = (_joined(column) for column in zip(*parts, strict=True))
+    return images, packed, features

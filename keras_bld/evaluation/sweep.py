@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.bulk import run_here
 from keras_bld.base.files import write_json, write_text
 from keras_bld.base.json_files import RECORD, Kind, list_of, number, read_json
 from keras_bld.base.pictures import save_image_grid
@@ -47,13 +48,14 @@ def sweep_samplers(
     folder=None,
     say=lambda message: None,
     conditions=None,
+    engine=run_here,
     **axes,
 ):
     """Score every combination of sampler settings on the same held-out images and noise.
 
     Args:
-        model, train, held_out, network, settings, say, conditions: as in `evaluate_model`;
-            `settings` holds the values of axes that are not swept.
+        model, train, held_out, network, settings, say, conditions, engine: as in
+            `evaluate_model`; `settings` holds the values of axes that are not swept.
         folder: where finished combinations are kept (sweep.json), so that an interrupted sweep
             goes on; None keeps nothing.
         **axes: names of `AXES` with the values to try; left out or empty, the one of `settings`.
@@ -93,7 +95,7 @@ def sweep_samplers(
     }
     rows = _earlier(path, key)
     real, known = (
-        real_features(source, network, settings.num_images, settings.seed)
+        real_features(source, network, settings.num_images, settings.seed, engine)
         for source in (held_out, train)
     )
     for values in itertools.product(*grid):
@@ -109,6 +111,7 @@ def sweep_samplers(
             real,
             known,
             conditions,
+            engine,
         )
         rows.append({**choice, "metrics": metrics})
         say(f"{choice}: Frechet distance {metrics['frechet_distance']['value']:.4g}")

@@ -54,6 +54,10 @@ class FeatureNetwork:
         if self.weights_sha256 is None:
             object.__setattr__(self, "weights_sha256", hash_weights(self.model))
 
+    def __getstate__(self):
+        # Without the compiled function.
+        return {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+
     @classmethod
     def from_classifier(cls, classifier, name):
         """Return the network of a classifier's penultimate layer, with its classes.

@@ -1,15 +1,14 @@
 """`--engine`: bulk work that was pickled, sent elsewhere and cut in pieces has the same results."""
 
 import contextlib
-import pickle
 
 import numpy as np
 import pytest
 from harness import write_class_folders
+from ray_work import pickled_in_pieces
 from small_models import small_autoencoder, small_diffusion
 
 from keras_bld.__main__ import main
-from keras_bld.base.ray_engine import cut
 from keras_bld.commands import engine_options
 from keras_bld.zoo import save_preset
 
@@ -22,15 +21,10 @@ def elsewhere(monkeypatch):
     """What commands asked of `open_engine`; work is pickled, as for Ray, and runs in pieces."""
     asked = []
 
-    def engine(function, ranges, batch_size):
-        sent = pickle.dumps(function)
-        for start, stop in cut(ranges, batch_size, num_workers=2):
-            yield from list(pickle.loads(sent)(start, stop))
-
     @contextlib.contextmanager
     def open_engine(*options):
         asked.append(options)
-        yield engine
+        yield pickled_in_pieces
 
     monkeypatch.setattr(engine_options, "open_engine", open_engine)
     return asked

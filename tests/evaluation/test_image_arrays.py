@@ -23,10 +23,9 @@ def test_pieces_are_all_images_once(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype="uint8")
     source = ArraySource(images, np.arange(20) % 2)
     monkeypatch.setattr(image_arrays, "_LARGEST_PIECE", 7 * 8 * 8 * 3)
-    pieces = list(image_arrays.image_pieces(source))
-    assert [len(labels) for _, labels in pieces] == [7, 7, 6]
-    np.testing.assert_array_equal(np.concatenate([part for part, _ in pieces]), images)
-    np.testing.assert_array_equal(np.concatenate([part for _, part in pieces]), source.labels)
+    assert image_arrays.image_pieces(source) == [(0, 7), (7, 14), (14, 20)]
+    assert image_arrays.image_pieces(source, 3) == [(0, 6), (6, 12), (12, 18), (18, 20)]
+    assert image_arrays.image_pieces(source, 16) == [(0, 16), (16, 20)]
 
 
 def test_rows_are_drawn_from_all_of_them():

@@ -1,8 +1,11 @@
 import types
 
+import keras
 import numpy as np
 import pytest
+from ray_work import pickled_in_pieces
 
+from keras_bld.base.bulk import run_here
 from keras_bld.data import unpack_codes
 from keras_bld.diffusion import Sampling
 from keras_bld.evaluation.samples import (
@@ -12,6 +15,7 @@ from keras_bld.evaluation.samples import (
     real_set,
     score_reconstructions,
     score_samples,
+    training_spaces,
 )
 from keras_bld.text import LabelConditions
 
@@ -45,6 +49,23 @@ def test_features_of_real_images_are_of_the_same_images(model, held_out, network
     assert np.mean(unpack_codes(whole.codes, 4) != codes) < 1e-3
     everything = real_set(held_out, model.autoencoder, network, 1000, seed=1)
     np.testing.assert_array_equal(everything.images, held_out.images)
+
+
+def test_images_and_features_that_were_made_elsewhere(model, train, held_out, network):
+    num_images = batch_size_for(model.autoencoder.image_shape) + 6
+    found = []
+    for engine in (run_here, pickled_in_pieces):
+        real = real_set(held_out, model.autoencoder, network, 30, 1, engine)
+        known = real_features(train, network, 30, 0, engine)
+        metrics, made = score_samples(
+            model, network, num_images, SAMPLING, 3, real, known, engine=engine
+        )
+        spaces = list(training_spaces(held_out, model.autoencoder, network, engine))
+        found.append((metrics, real, known, made, spaces))
+    for here, there in zip(*(keras.tree.flatten([vars(s) for s in f[1:4]] + f[4]) for f in found),
+                           strict=True):  # fmt: skip
+        np.testing.assert_array_equal(here, there)
+    assert found[0][0] == found[1][0]
 
 
 def test_perfect_reconstructions_score_as_the_images_do(train, held_out, network):
