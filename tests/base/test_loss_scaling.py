@@ -84,6 +84,7 @@ def test_a_step_whose_gradient_overflows_is_left_out_and_training_goes_on(build,
 
 def test_gradients_that_never_are_finite_end_training():
     model = diffusion(LossScaleOptimizer(keras.optimizers.SGD(0.05), initial_scale=2.0**127))
+    model.build_optimizer()
     model.optimizer.dynamic_scale.assign(0.75)
     with pytest.raises(ValueError, match="step after step, at the end of epoch 1: .* 0.75"):
         model.fit(CODES, verbose=0, callbacks=[FiniteOrNothing()])
