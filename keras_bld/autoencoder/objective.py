@@ -99,7 +99,7 @@ class AutoencoderObjective(Trainable, keras.Model):
                     "`compile(optimizer=...)`: the model has its own objective and metrics",
                     "leave it out; the objective is set by the arguments of the constructor",
                 )
-        check_precision(self, has_critic=self.critic is not None)
+        check_precision(self, has_convolutions=True)
 
     def look_at_x(self, x, kind=None):
         """Raise ValueError unless x is images: uint8, or floating point in [0, 1].

@@ -179,8 +179,9 @@ def test_float16_is_refused_where_the_backend_cannot():
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="TensorFlow can; for JAX see above")
-def test_a_critic_in_float16_is_refused_on_torch():
+def test_stage_1_in_float16_is_refused_on_torch():
     keras.config.set_dtype_policy("mixed_float16")
-    model = smallest_autoencoder(image_shape=(12, 12, 1), critic=PatchCritic(4, 1))
-    with pytest.raises(ValueError, match="`dtype`: received mixed_float16 .* torch backend"):
-        model.fit(np.zeros((2, 12, 12, 1), "uint8"), verbose=0)
+    for critic in (None, PatchCritic(4, 1)):
+        model = smallest_autoencoder(image_shape=(12, 12, 1), critic=critic)
+        with pytest.raises(ValueError, match="`dtype`: received mixed_float16 .* torch backend"):
+            model.fit(np.zeros((2, 12, 12, 1), "uint8"), verbose=0)

@@ -119,16 +119,16 @@ class _Run:
                 variable.assign(value)
 
 
-def check_precision(network, has_critic=False):
+def check_precision(network, has_convolutions=False):
     """Raise ValueError where the backend cannot train a network in its precision here.
 
-    JAX multiplies no float16 matrices on a CPU; torch has no gradient there of the critic's
-    convolutions in float16. Weights in float16 (the policy `float16`) train nowhere: most updates
+    JAX multiplies no float16 matrices on a CPU; torch has no gradient there of some convolutions in
+    float16. Weights in float16 (the policy `float16`) train nowhere: most updates
     are smaller than their last digit.
 
     Args:
         network: layer or model.
-        has_critic: whether a critic trains beside it.
+        has_convolutions: whether it, or a critic beside it, is made of them.
     """
     if any(variable.dtype == "float16" for variable in network.trainable_variables):
         raise checks.error(
@@ -138,7 +138,7 @@ def check_precision(network, has_critic=False):
             "set another policy with `keras.config.set_dtype_policy` before building the model",
         )
     name = backend_name()
-    fails = name == "jax" or (name == "torch" and has_critic)
+    fails = name == "jax" or (name == "torch" and has_convolutions)
     if network.compute_dtype == "float16" and fails and runs_on_cpu():
         raise checks.error(
             "dtype",
