@@ -1,12 +1,15 @@
 """The trainable model of stage 1, with any bottleneck: image <-> code."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_bld.autoencoder import arguments
 from keras_bld.autoencoder.blocks import pointwise
-from keras_bld.autoencoder.bottleneck import Bottleneck
 from keras_bld.autoencoder.decoder import Decoder
+from keras_bld.autoencoder.decoders import check_image_shape, decoder_named, decoders_of
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.objective import AutoencoderObjective
 from keras_bld.base import checks, random
@@ -39,6 +42,9 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         decoder_num_blocks: residual blocks per level of the decoder; None: `num_blocks`. (The
             published option `gen_mul` is this number divided by `num_blocks`.)
         norm_first: see `Decoder`.
+        decoder_options: None, or arguments of `Decoder` in place of the shared ones.
+        small_decoder: None, or arguments of `Decoder` for a second one, of fewer operations, that
+            imitates the first; `distill_decoder` adds one and trains it.
         reconstruction: "mse" or "l1".
         reconstruction_weight, perceptual_weight, adversarial_weight: weights of the terms, >= 0.
         perceptual: None, or a layer called with (images, reconstruction) that returns distances
@@ -75,6 +81,8 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         num_groups=32,
         decoder_num_blocks=None,
         norm_first=True,
+        decoder_options=None,
+        small_decoder=None,
         reconstruction="mse",
         reconstruction_weight=1.0,
         perceptual=None,
@@ -88,9 +96,9 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.bottleneck = _check_bottleneck(bottleneck)
-        self.width_multipliers = _check_width_multipliers(width_multipliers)
-        self.image_shape = _check_image_shape(image_shape, len(self.width_multipliers))
+        self.bottleneck = arguments.check_bottleneck(bottleneck)
+        self.width_multipliers = arguments.check_width_multipliers(width_multipliers)
+        self.image_shape = arguments.check_image_shape(image_shape, len(self.width_multipliers))
         self.base_width = checks.check_integer("base_width", base_width, 1)
         self.num_blocks = checks.check_integer("num_blocks", num_blocks, 1)
         self.attention_resolutions = tuple(attention_resolutions)
@@ -100,6 +108,8 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
             checks.check_integer("decoder_num_blocks", decoder_num_blocks, 1)
         self.decoder_num_blocks = decoder_num_blocks
         self.norm_first = norm_first
+        self.decoder_options = dict(decoder_options or {})
+        self.small_decoder_options = None if small_decoder is None else dict(small_decoder)
         checks.check_choice("reconstruction", reconstruction, ("mse", "l1"))
         checks.check_choice("adaptive_weight", adaptive_weight, ("image", "last_layer", None))
         self.reconstruction = reconstruction
@@ -138,19 +148,29 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         self.code_logits = pointwise(
             self.bottleneck.num_inputs, dtype="float32", name="code_logits"
         )
-        self.decoder = Decoder(
-            self.image_shape[-1],
-            num_blocks=self.decoder_num_blocks or self.num_blocks,
-            norm_first=self.norm_first,
-            name="decoder",
+        ours = {
+            "image_channels": self.image_shape[-1],
+            "num_blocks": self.decoder_num_blocks or self.num_blocks,
+            "norm_first": self.norm_first,
             **shared,
-        )
+        }
+        self.decoder = Decoder(name="decoder", **{**ours, **self.decoder_options})
         cells = (None, *self.code_shape[:2])
         self.encoder.build((None, *self.image_shape))
         self.code_logits.build((*cells, self.embedding_width))
         if not self.bottleneck.built:
             self.bottleneck.build((*cells, self.bottleneck.num_inputs))
         self.decoder.build((None, *self.latent_shape))
+        self.small_decoder = None
+        if self.small_decoder_options is not None:
+            self.small_decoder = Decoder(
+                name="small_decoder", **{**ours, **self.small_decoder_options}
+            )
+            self.small_decoder.build((None, *self.latent_shape))
+            self.small_decoder.trainable = False  # `distill_decoder` trains it
+        for decoder in (self.decoder, self.small_decoder):
+            if decoder is not None:
+                check_image_shape(decoder, self.latent_shape, self.image_shape)
 
     def facts(self):
         return [
@@ -208,7 +228,7 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
             return self._codes(logits)
         return self._codes(logits, seed, ops.arange(ops.shape(logits)[0], dtype="int32"))
 
-    def decode(self, codes, batch_size=None, progress=True):
+    def decode(self, codes, batch_size=None, progress=True, decoder="full"):
         """Codes -> images: float32 in [0, 1] of shape (batch, *image_shape).
 
         Args:
@@ -216,13 +236,15 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
                 bottleneck decode as the nearest ones that do.
             batch_size: codes in one compiled batch; for arrays only.
             progress: as in `encode`.
+            decoder: "full", or "small" for the quick one of a model that has it.
 
         Raises:
-            ValueError: wrong shape, empty batch, or values that are no code.
+            ValueError: wrong shape, empty batch, values that are no code, or no such decoder.
         """
+        network = decoder_named(self, decoder)
         if ops.is_tensor(codes):
-            return self._images(self._check_codes(codes))
-        return self._batched_decode(codes, batch_size, progress=progress)
+            return self._images(self._check_codes(codes), network)
+        return self._batched_decode[decoder](codes, batch_size, progress=progress)
 
     def reconstruct(self, images, batch_size=None, progress=True):
         """Decode the likeliest codes of `images`; arguments and result as in `encode`."""
@@ -289,8 +311,8 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         noise = None if seed is None else random.uniforms(seed, indices, 0, self.code_shape)
         return self.bottleneck.to_codes(logits, noise)
 
-    def _images(self, codes):
-        images = self.decoder(self.bottleneck.from_codes(codes))
+    def _images(self, codes, decoder):
+        images = decoder(self.bottleneck.from_codes(codes))
         return ops.clip(ops.cast(images, "float32"), 0.0, 1.0)
 
     # Arrays --------------------------------------------------------------------------------
@@ -301,14 +323,9 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         self._batched_sample = self._encoding(
             lambda indices, images, seed: self._codes(self._logits(images), seed, indices)
         )
-        self._batched_decode = BatchedFunction(
-            lambda _, codes: self._images(codes),
-            lambda: [*self.bottleneck.variables, *self.decoder.variables],
-            self._check_codes,
-            comfortable_batch_size(self.image_shape),
-            lambda codes: checks.check_batch_shape("codes", codes, self.code_shape),
-            "decode",
-        )
+        self._batched_decode = {
+            name: self._decoding(network) for name, network in decoders_of(self).items()
+        }
         self._inference_engine = None
 
     def _encoding(self, function):
@@ -326,6 +343,16 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
             "encode",
         )
 
+    def _decoding(self, decoder):
+        return BatchedFunction(
+            lambda _, codes: self._images(codes, decoder),
+            lambda: [*self.bottleneck.variables, *decoder.variables],
+            self._check_codes,
+            comfortable_batch_size(self.image_shape),
+            lambda codes: checks.check_batch_shape("codes", codes, self.code_shape),
+            "decode",
+        )
+
     def _substitutes(self, engine):
         """Pairs of a function for arrays and what stands in for it on an inference engine."""
         sampled = compile_function(self._codes, lambda: self.bottleneck.variables)
@@ -336,14 +363,17 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         def sampled_codes(indices, images, seed):
             return sampled(engine.logits(images), seed, indices)
 
-        def images(_, codes):
+        def images(decoder, _, codes):
             latents = self.bottleneck.from_codes(ops.convert_to_tensor(codes))
-            return engine.decode(ops.convert_to_numpy(latents))
+            return engine.decode(ops.convert_to_numpy(latents), decoder)
 
         return [
             (self._batched_encode, codes),
             (self._batched_sample, sampled_codes),
-            (self._batched_decode, images),
+            *(
+                (function, functools.partial(images, name))
+                for name, function in self._batched_decode.items()
+            ),
         ]
 
     def _check_images(self, images):
@@ -377,6 +407,11 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
             "adaptive_weight max_adaptive_weight augment_policy"
         ).split()
         config = {name: getattr(self, name) for name in names}
+        # Left out where there is none, as in files of before.
+        if self.decoder_options:
+            config["decoder_options"] = self.decoder_options
+        if self.small_decoder is not None:
+            config["small_decoder"] = self.small_decoder_options
         for name in ("perceptual", "critic"):
             part = getattr(self, name)
             config[name] = part and keras.saving.serialize_keras_object(part)
@@ -398,43 +433,3 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         from keras_bld.serving import export_model
 
         return export_model(self, filepath, format, verbose=verbose, **options)
-
-
-def _check_bottleneck(bottleneck):
-    if not isinstance(bottleneck, Bottleneck):
-        raise checks.error(
-            "bottleneck",
-            repr(bottleneck),
-            "a keras_bld.autoencoder.Bottleneck",
-            "pass e.g. keras_bld.baselines.VectorQuantizer(1024, 16)",
-            kind=TypeError,
-        )
-    for name in ("num_inputs", "latent_channels", "code_channels"):
-        checks.check_integer(f"{type(bottleneck).__name__}.{name}", getattr(bottleneck, name), 1)
-    return bottleneck
-
-
-def _check_width_multipliers(width_multipliers):
-    if len(tuple(width_multipliers)) == 0:
-        raise checks.error(
-            "width_multipliers",
-            repr(width_multipliers),
-            "an integer >= 1 for each level",
-            "pass e.g. (1, 1, 2, 2, 4), or (1,) for codes as large as the image",
-        )
-    return tuple(checks.check_integer("width_multipliers", m, 1) for m in width_multipliers)
-
-
-def _check_image_shape(image_shape, num_levels):
-    shape = tuple(image_shape)
-    factor = 2 ** (num_levels - 1)
-    whole = len(shape) == 3 and all(isinstance(size, (int, np.integer)) for size in shape)
-    if not whole or min(shape) < 1 or shape[0] % factor or shape[1] % factor:
-        raise checks.error(
-            "image_shape",
-            repr(image_shape),
-            f"(height, width, channels), height and width divisible by {factor} "
-            f"(2 ** (len(width_multipliers) - 1))",
-            "crop or resize the images, or use fewer levels",
-        )
-    return tuple(int(size) for size in shape)

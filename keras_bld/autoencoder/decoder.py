@@ -24,6 +24,9 @@ class Decoder(keras.layers.Layer):
     of `attention_resolutions`, and an `Upsample` between levels; normalisation; a 3x3 convolution
     to the image's channels, with no nonlinearity after it.
 
+    With `pixel_shuffle` r, which is not the paper's, the last convolution makes r x r pixels at
+    each position (Shi et al., 2016, arXiv:1609.05158), so that no layer runs at full resolution.
+
     Source: paper, Section 3 (the network Phi) and the published code.
 
     Args:
@@ -36,12 +39,13 @@ class Decoder(keras.layers.Layer):
         embedding_width: channels of the embedded bits.
         num_groups: groups of the normalisation; must divide every width.
         norm_first: whether the embedded bits are normalised before the first convolution.
+        pixel_shuffle: r; 1 is the paper's.
 
     Call arguments:
         codes: {0, 1} (or relaxed bits) of shape (batch, h, w, code_channels).
 
-    Output shape: (batch, h * f, w * f, image_channels) with f = 2 ** (levels - 1), about [0, 1]
-        but not clipped.
+    Output shape: (batch, h * f, w * f, image_channels) with f = r * 2 ** (levels - 1), about
+        [0, 1] but not clipped.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Decoder(keras.layers.Layer):
         embedding_width=256,
         num_groups=32,
         norm_first=True,
+        pixel_shuffle=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -65,6 +70,7 @@ class Decoder(keras.layers.Layer):
         self.embedding_width = embedding_width
         self.num_groups = num_groups
         self.norm_first = norm_first
+        self.pixel_shuffle = pixel_shuffle
 
     def build(self, input_shape):
         """Create and build the embedding and all blocks."""
@@ -95,7 +101,7 @@ class Decoder(keras.layers.Layer):
                 resolution *= 2
         self.blocks += [
             GroupNorm(groups, dtype=dtype),
-            convolution(self.image_channels, dtype=dtype),
+            convolution(self.image_channels * self.pixel_shuffle**2, dtype=dtype),
         ]
         shape = (*input_shape[:-1], self.embedding_width)
         for block in self.blocks:
@@ -118,17 +124,24 @@ class Decoder(keras.layers.Layer):
 
     @property
     def last_convolution(self):
-        """The layer that turns `features` into an image."""
+        """The layer that turns `features` into an image (of r x r times the channels)."""
         return self.blocks[-1]
 
     def call(self, codes):
         """Bits -> image, not clipped."""
-        return self.last_convolution(self.features(codes))
+        x = self.last_convolution(self.features(codes))
+        side = self.pixel_shuffle
+        if side == 1:
+            return x
+        _, height, width, _ = x.shape
+        x = ops.reshape(x, (-1, height, width, side, side, self.image_channels))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(x, (-1, height * side, width * side, self.image_channels))
 
     def compute_output_shape(self, input_shape):
         """(batch, h * f, w * f, image_channels)."""
         batch, height, width, _ = input_shape
-        factor = 2 ** (len(self.width_multipliers) - 1)
+        factor = self.pixel_shuffle * 2 ** (len(self.width_multipliers) - 1)
         return (batch, height * factor, width * factor, self.image_channels)
 
     def get_config(self):
@@ -143,4 +156,5 @@ class Decoder(keras.layers.Layer):
             "embedding_width": self.embedding_width,
             "num_groups": self.num_groups,
             "norm_first": self.norm_first,
+            "pixel_shuffle": self.pixel_shuffle,
         }

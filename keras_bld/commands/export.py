@@ -16,6 +16,7 @@ def export_command(
     weights: Literal[*WEIGHTS] = "float32",  # type: ignore[valid-type]
     batch_size: int | None = None,
     text_length: int | None = None,
+    decoder: Literal["full", "small"] = "full",
     verify: bool = True,
     sampler: SamplerArguments = SamplerOptions(),  # noqa: B008 (frozen)
 ):
@@ -31,6 +32,7 @@ def export_command(
         weights: how they are stored; int8 changes the pictures, bfloat16 is not for litert.
         batch_size: pictures in a call, fixed in the graphs; by default any number.
         text_length: number of text tokens, for a model with cross-attention.
+        decoder: small is quicker, for presets that have one (distill-decoder).
         verify: run the export in a process without Keras and compare it with the model.
         sampler: the fields of `Sampling`; temperature and guidance scale stay inputs of the
             exported functions.
@@ -44,6 +46,7 @@ def export_command(
             weights=weights,
             batch_size=batch_size,
             text_length=text_length,
+            decoder=decoder,
             metadata=read_metadata(preset),
             verify=verify,
             verbose=True,

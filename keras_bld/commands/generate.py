@@ -26,6 +26,7 @@ def generate_command(
     seed: int = 0,
     batch_size: int | None = None,
     columns: int | None = None,
+    decoder: Literal["full", "small"] = "full",
     inference_target: Literal["openvino"] | None = None,
     inference_precision: Literal["bfloat16", "float32"] = "bfloat16",
     bulk: EngineArguments = EngineOptions(),  # noqa: B008 (frozen)
@@ -51,6 +52,7 @@ def generate_command(
         seed: integer in [0, 2**31).
         batch_size: images in one compiled batch; by default up to 32, fewer if they are big.
         columns: images in a row of the sheet; by default one for each class, or a square.
+        decoder: small makes images of codes quicker, for presets that have one (distill-decoder).
         inference_target: openvino runs the networks through it (extra serve), faster on most
             processors; the noise is the same.
         inference_precision: of openvino. With float32 the images are those of the plain path but
@@ -64,6 +66,7 @@ def generate_command(
         _check_outputs(out, out_dir, out_store, bulk.engine)
         num_images = checks.check_integer("num_images", num_images, 1)
         metadata = read_metadata(preset)  # before Keras is imported
+        from keras_bld.autoencoder import with_decoder
         from keras_bld.base.batching import comfortable_batch_size
         from keras_bld.commands.generated import claim_images, make_files, make_sheet, make_store
         from keras_bld.commands.tools import load_image_model
@@ -75,6 +78,7 @@ def generate_command(
             batch_size = comfortable_batch_size(model.autoencoder.image_shape, largest)
         conditions = condition_cycle(model, metadata, labels, prompt)
         model.sampling = model.sampling.replace(**sampler.given())
+        model = with_decoder(model, decoder)
         inference = None
         if inference_target is not None:
             inference = {"target": inference_target, "precision": inference_precision}
@@ -85,6 +89,7 @@ def generate_command(
             folder = pathlib.Path(out_dir)
             made_with = {"seed": seed, "inference": inference, **conditions.settings}
             made_with |= model.sampling.to_dict()
+            made_with["decoder"] = decoder
             claim_images(folder, metadata["files"], made_with)
             with bulk.open() as engine:
                 make_files(model, folder, num_images, conditions, seed, batch_size, engine)

@@ -120,6 +120,7 @@ def claim_images(folder, model_files, settings):
     images = (image for image in folder.glob("*.png") if not image.name.startswith("."))
     if path.is_file() and any(map(_is_whole, images)):
         there = read_json(path, "out_dir", "the settings of these images", "pass another --out-dir")
+        there.setdefault("decoder", "full")  # settings of before there was another one
         different = [key for key in wanted if there.get(key) != wanted[key]]
         if different:
             names = ", ".join(

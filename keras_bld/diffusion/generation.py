@@ -57,7 +57,7 @@ class CodeGeneration:
         """
         # Planned now, so that bad arguments raise here and not at the first `next`.
         plan = self._plan_of_images("generate", num_images, labels, progress=progress, **options)
-        batches = (self.autoencoder.decode(codes) for codes in self.code_batches(plan))
+        batches = self._decoded(plan)
         if not plan.progress:
             return batches
         return followed(batches, "generate", plan.num_images)
@@ -233,9 +233,13 @@ class CodeGeneration:
 
     def image_array(self, plan):
         """The images of a `SamplingPlan`; below a progress bar if they take long."""
-        batches = (self.autoencoder.decode(codes) for codes in self.code_batches(plan))
-        batches = followed(batches, plan.purpose, plan.num_images, plan.progress)
+        batches = followed(self._decoded(plan), plan.purpose, plan.num_images, plan.progress)
         return np.concatenate(list(batches))
+
+    def _decoded(self, plan):
+        # An autoencoder of one's own may know no other decoder than its own.
+        options = {} if plan.decoder == "full" else {"decoder": plan.decoder}
+        return (self.autoencoder.decode(codes, **options) for codes in self.code_batches(plan))
 
     def _plan_of_images(self, purpose, *arguments, **options):
         self._need_autoencoder(purpose)

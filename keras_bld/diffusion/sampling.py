@@ -222,6 +222,8 @@ class CallOptions:
         text_embeddings: for a text-conditional model, (num_images, text_width) or
             (num_images, length, text_width).
         drop_condition: sample a conditional model without its condition.
+        decoder: "full", or "small" for the quick one of an autoencoder that has it
+            (`distill_decoder`); of no account where codes are asked for.
     """
 
     sampling: Sampling | None = None
@@ -230,6 +232,7 @@ class CallOptions:
     progress: bool = True
     text_embeddings: object = None
     drop_condition: bool = False
+    decoder: str = "full"
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,6 +247,7 @@ class SamplingPlan:
     """Name -> (array, the axis along which images lie) of what the loop gets beside scalars."""
     progress: bool = False
     return_trajectory: bool = False
+    decoder: str = "full"
     purpose: str = "generate"
     """What the progress bar calls it."""
 
@@ -285,10 +289,13 @@ def plan_sampling(
         ValueError: an argument outside its range, or a condition that does not fit the model.
         TypeError: an option that does not exist.
     """
-    from keras_bld.base.random import resolve_seed  # settings are known without Keras
+    from keras_bld.autoencoder.decoders import decoder_named  # settings are known without Keras
+    from keras_bld.base.random import resolve_seed
 
     num_images = checks.check_integer("num_images", num_images, 1)
     call, sampling, overrides = _read_options(model, options)
+    if call.decoder != "full" and model.autoencoder is not None:
+        decoder_named(model.autoencoder, call.decoder)
     if condition is None:
         condition = condition_of(
             model, num_images, labels, call.text_embeddings, call.drop_condition
@@ -321,6 +328,7 @@ def plan_sampling(
         inputs=inputs,
         progress=call.progress,
         return_trajectory=bool(return_trajectory),
+        decoder=call.decoder,
         purpose=purpose,
     )
 

@@ -9,7 +9,7 @@ from keras import ops
 # Of a layer's config: how it is called and run, not what it computes.
 _NOT_THE_NETWORK = ("name", "trainable", "dtype")
 # Arguments that came later: with these values a network is what it was without them.
-_ADDED = {"patch_size": 1}
+_ADDED = {"patch_size": 1, "pixel_shuffle": 1}
 
 
 def autoencoder_fingerprint(autoencoder):

@@ -9,6 +9,7 @@ import warnings
 
 from keras.config import backend as backend_name
 
+from keras_bld.autoencoder.decoders import with_decoder
 from keras_bld.base import checks
 from keras_bld.base.files import replace_directory, user_path, write_json
 from keras_bld.base.processor import processor_name
@@ -44,6 +45,7 @@ def export_model(
     batch_size=None,
     text_length=None,
     weights="float32",
+    decoder="full",
     metadata=None,
     verify=True,
     verbose=False,
@@ -68,6 +70,7 @@ def export_model(
         text_length: number of text tokens, for a model with cross-attention only.
         weights: "float32", or stored as "float16", "bfloat16" (not in LiteRT) or "int8" and
             computed with in float32.
+        decoder: "full", or "small" for the quick one of a model that has it (`distill_decoder`).
         metadata: of the preset, as `read_metadata` gives it; licence and data go into the manifest.
         verify: run the client in a clean process and compare it with the model.
         verbose: print sizes, times and shares.
@@ -93,7 +96,7 @@ def export_model(
         )  # fmt: skip
     if batch_size is not None:
         batch_size = checks.check_integer("batch_size", batch_size, 1)
-    model = without_training_parts(model)
+    model = with_decoder(without_training_parts(model), decoder)
     chosen = steps = None
     requests, autoencoder = {}, model
     if hasattr(model, "denoiser"):
@@ -115,6 +118,7 @@ def export_model(
             "format": format,
             "weights": weights,
             "batch_size": batch_size,
+            "decoder": decoder,
             "sampling": None if chosen is None else {**chosen.to_dict(), "num_steps": steps},
             "num_calls": None if chosen is None else chosen.num_calls(steps),
             "parts": parts,

@@ -32,18 +32,25 @@ def encoder_graph(autoencoder):
     return openvino.Model([transpose(x, 0, 2, 3, 1)], [images], "encoder")
 
 
-def decoder_graph(autoencoder):
-    """Latents (batch, *latent_shape) -> images (batch, height, width, channels) in [0, 1]."""
+def decoder_graph(autoencoder, decoder=None):
+    """Latents (batch, *latent_shape) -> images (batch, height, width, channels) in [0, 1].
+
+    Args:
+        autoencoder: a `CodeAutoencoder`.
+        decoder: one of its `Decoder`s; None takes the full one.
+    """
     import openvino
 
     o = operations()
     height, width, channels = autoencoder.latent_shape
-    decoder = autoencoder.decoder
+    decoder = autoencoder.decoder if decoder is None else decoder
     latents = parameter((-1, height, width, channels), "latents")
     x = linear(reshape(latents, 0, height * width, channels), values(decoder.embedding))
     x = transpose(reshape(x, 0, height, width, decoder.embedding_width), 0, 3, 1, 2)
     for layer in decoder.blocks:
         x = _layer(layer, x)
+    if decoder.pixel_shuffle > 1:
+        x = o.depth_to_space(x, "blocks_first", decoder.pixel_shuffle)
     images = o.clamp(transpose(x, 0, 2, 3, 1), 0.0, 1.0)
     return openvino.Model([images], [latents], "decoder")
 

@@ -1,7 +1,10 @@
 """Encoding and decoding of arrays by OpenVINO."""
 
+import functools
+
 import numpy as np
 
+from keras_bld.autoencoder.decoders import decoders_of
 from keras_bld.serving.openvino_autoencoder import decoder_graph, encoder_graph
 from keras_bld.serving.openvino_graph import values
 from keras_bld.serving.openvino_program import Program
@@ -24,9 +27,14 @@ class OpenVinoCodec:
         self._autoencoder = autoencoder
         height, width, _ = autoencoder.image_shape
         self._chunk_size = max(1, _MAX_PIXELS // (height * width))
-        self._decoder = Program(
-            lambda: decoder_graph(autoencoder), lambda: autoencoder.decoder.variables, precision
-        )
+        self._decoders = {
+            name: Program(
+                functools.partial(decoder_graph, autoencoder, network),
+                functools.partial(getattr, network, "variables"),
+                precision,
+            )
+            for name, network in decoders_of(autoencoder).items()
+        }
         self._encoder = Program(
             lambda: encoder_graph(autoencoder), lambda: autoencoder.encoder.variables, precision
         )
@@ -34,12 +42,14 @@ class OpenVinoCodec:
     @property
     def num_traces(self):
         """How many times a network was compiled: each once, and after a change of its weights."""
-        return self._decoder.num_compilations + self._encoder.num_compilations
+        programs = [self._encoder, *self._decoders.values()]
+        return sum(program.num_compilations for program in programs)
 
-    def decode(self, latents):
+    def decode(self, latents, decoder="full"):
         """Latents (batch, *latent_shape) -> images in [0, 1]; checked arrays in, array out."""
-        self._decoder.refresh()
-        return self._in_chunks(lambda chunk: self._decoder(latents=chunk), latents)
+        program = self._decoders[decoder]
+        program.refresh()
+        return self._in_chunks(lambda chunk: program(latents=chunk), latents)
 
     def logits(self, images):
         """Images in [0, 1] -> what the bottleneck gets; checked arrays in, array out."""

@@ -14,9 +14,9 @@ def test_the_autoencoder_of_a_model_becomes_fast_with_it(make_model):
     assert model.compile_for_inference()
     codes = model.generate_codes(3, seed=2)
     np.testing.assert_array_equal(model.generate(3, seed=2), model.autoencoder.decode(codes))
-    assert model.autoencoder._batched_decode.num_traces == 0
+    assert model.autoencoder._batched_decode["full"].num_traces == 0
     assert not model.compile_for_inference(None)
-    assert model.autoencoder._batched_decode.substitute is None
+    assert model.autoencoder._batched_decode["full"].substitute is None
 
 
 @pytest.mark.once
