@@ -13,6 +13,7 @@ ELSEWHERE = {
     "ablations/experiments.py": "ablations/test_tables.py",
     "ablations/settings.py": "ablations/test_study.py",
     "autoencoder/arguments.py": "autoencoder/test_code_autoencoder.py",
+    "autoencoder/decoders.py": "autoencoder/test_small_decoder.py",
     "base/backend/jax_backend.py": "base/test_backend.py",
     "base/backend/tensorflow_backend.py": "base/test_backend.py",
     "base/backend/torch_backend.py": "base/test_backend.py",
