@@ -246,6 +246,10 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
             return self._images(self._check_codes(codes), network)
         return self._batched_decode[decoder](codes, batch_size, progress=progress)
 
+    def check_decoder(self, name):
+        """Raise ValueError where `decode` has no decoder of this name."""
+        decoder_named(self, name)
+
     def reconstruct(self, images, batch_size=None, progress=True):
         """Decode the likeliest codes of `images`; arguments and result as in `encode`."""
         options = {"batch_size": batch_size, "progress": progress}

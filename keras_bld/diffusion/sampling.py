@@ -289,13 +289,12 @@ def plan_sampling(
         ValueError: an argument outside its range, or a condition that does not fit the model.
         TypeError: an option that does not exist.
     """
-    from keras_bld.autoencoder.decoders import decoder_named  # settings are known without Keras
-    from keras_bld.base.random import resolve_seed
+    from keras_bld.base.random import resolve_seed  # settings are known without Keras
 
     num_images = checks.check_integer("num_images", num_images, 1)
     call, sampling, overrides = _read_options(model, options)
-    if call.decoder != "full" and model.autoencoder is not None:
-        decoder_named(model.autoencoder, call.decoder)
+    if call.decoder != "full" and hasattr(model.autoencoder, "check_decoder"):
+        model.autoencoder.check_decoder(call.decoder)
     if condition is None:
         condition = condition_of(
             model, num_images, labels, call.text_embeddings, call.drop_condition
