@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 
 POLICIES = ("color", "translation", "cutout")
 TRANSLATION_RATIO = 1 / 8
@@ -56,9 +56,8 @@ class DiffAugment(keras.layers.Layer):
 
     def _change_color(self, images):
         batch = ops.shape(images)[0]
-        numbers = keras.random.uniform(
-            (3, batch, 1, 1, 1), dtype=images.dtype, seed=self.seed_generator
-        )
+        numbers = replicas.uniform((3, batch, 1, 1, 1), self.seed_generator, axis=1)
+        numbers = ops.cast(numbers, images.dtype)
         images = images + (numbers[0] - 0.5)
         grey = ops.mean(images, axis=-1, keepdims=True)
         images = (images - grey) * (numbers[1] * 2.0) + grey
@@ -95,8 +94,7 @@ class DiffAugment(keras.layers.Layer):
 
     def _integers(self, batch, low, high):
         """One integer in [low, high] for each image."""
-        # `keras.random.randint` excludes the upper bound.
-        return keras.random.randint((batch,), low, high + 1, "int32", seed=self.seed_generator)
+        return replicas.integers((batch,), low, high + 1, self.seed_generator)
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""

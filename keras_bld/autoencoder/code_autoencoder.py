@@ -12,7 +12,7 @@ from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.decoders import check_image_shape, decoder_named, decoders_of
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.objective import AutoencoderObjective
-from keras_bld.base import checks, random
+from keras_bld.base import checks, random, replicas
 from keras_bld.base.backend import compile_function
 from keras_bld.base.batching import BatchedFunction, comfortable_batch_size
 from keras_bld.base.description import Described
@@ -226,7 +226,7 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
         logits = self._logits(self._check_images(images))
         if deterministic:
             return self._codes(logits)
-        return self._codes(logits, seed, ops.arange(ops.shape(logits)[0], dtype="int32"))
+        return self._codes(logits, seed, replicas.row_numbers(ops.shape(logits)[0]))
 
     def decode(self, codes, batch_size=None, progress=True, decoder="full"):
         """Codes -> images: float32 in [0, 1] of shape (batch, *image_shape).

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_bld.autoencoder.blocks import convolution
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 
 KERNEL_SIZE = 4
 
@@ -63,7 +63,11 @@ class PatchCritic(keras.layers.Layer):
             self.blocks += [
                 self._convolution(width, strides, use_bias=False),
                 keras.layers.BatchNormalization(
-                    epsilon=1e-5, momentum=0.9, dtype=self.dtype_policy
+                    epsilon=1e-5,
+                    momentum=0.9,
+                    # The statistics are those of the whole batch on every backend.
+                    synchronized=replicas.will_be_replicated(),
+                    dtype=self.dtype_policy,
                 ),
                 self._activation(),
             ]

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_bld.base import replicas
+
 BALANCE_EPSILON = 1e-4
 
 
@@ -101,11 +103,12 @@ def split_with_balance(images, features, scale, maximum, loss_scale=1.0):
             gradients = args[-1] if upstream is None else upstream
             reconstruction, adversarial = gradients[0], gradients[1]
             if features:
-                kernels = last_kernel_gradients(features[0], gradients)
-                norms, epsilon = _norms(kernels), BALANCE_EPSILON
+                kernels = replicas.total(last_kernel_gradients(features[0], gradients))
+                norms, epsilon = ops.sqrt(_squares(kernels)), BALANCE_EPSILON
             else:
-                size = ops.cast(ops.size(images), "float32")
-                norms, epsilon = _norms(gradients), BALANCE_EPSILON / ops.sqrt(size)
+                size = ops.cast(ops.size(images), "float32") * replicas.num_replicas()
+                norms = ops.sqrt(replicas.total(_squares(gradients)))
+                epsilon = BALANCE_EPSILON / ops.sqrt(size)
             ratio = norms[0] / (norms[1] + epsilon * loss_scale)
             weight = scale * ops.clip(ratio, 0.0, maximum)
             gradient = reconstruction + weight * adversarial
@@ -145,6 +148,6 @@ def last_kernel_gradients(features, gradients):
     return ops.matmul(ops.transpose(positions)[None], shifted)
 
 
-def _norms(pair):
-    """Euclidean norm of each of the two tensors stacked in `pair`."""
-    return ops.sqrt(ops.sum(ops.square(pair), axis=tuple(range(1, len(pair.shape)))))
+def _squares(pair):
+    """Squared Euclidean norm of each of the two tensors stacked in `pair`."""
+    return ops.sum(ops.square(pair), axis=tuple(range(1, len(pair.shape))))

@@ -14,7 +14,7 @@ from keras_bld.autoencoder.losses import (
     split_with_balance,
 )
 from keras_bld.autoencoder.metrics import MeanOfBatches, mean_psnr
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 from keras_bld.base.backend.trainer import check_precision
 from keras_bld.base.batch_forms import unpack_batch
 from keras_bld.base.loss_scaling import loss_scale
@@ -173,7 +173,7 @@ class AutoencoderObjective(Trainable, keras.Model):
         psnr = mean_psnr(images, ops.stop_gradient(reconstruction), sample_weight)
         self._psnr_metric.update_state(psnr, sample_weight)
         self._update_code_metrics(y_pred, sample_weight)
-        return loss
+        return replicas.part_of_loss(loss)
 
     def _create_code_metrics(self):
         """Metrics of the code; a subclass creates its own."""

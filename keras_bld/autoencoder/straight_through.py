@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_bld.base import replicas
+
 
 def straight_through(value, carrier):
     """`value` forward, the gradient of `carrier` backward.
@@ -60,9 +62,7 @@ class BernoulliStraightThrough(keras.layers.Layer):
             bits = p > 0.5
         else:
             if noise is None:
-                noise = keras.random.uniform(
-                    ops.shape(p), dtype="float32", seed=self.seed_generator
-                )
+                noise = replicas.uniform(ops.shape(p), self.seed_generator)
             bits = ops.cast(noise, "float32") < p
         bits = straight_through(ops.cast(bits, "float32"), p)
         return ops.cast(bits, self.compute_dtype)

@@ -17,25 +17,28 @@ class HistoryTable(keras.callbacks.Callback):
         path: of the file.
         rows: list of dictionaries, one an epoch, that the callback adds to; of a run that goes on
             the rows that it has.
+        writes: whether there is a table, or the logs are kept alone.
     """
 
     async_safe = True  # it looks at epochs alone
 
-    def __init__(self, path, rows):
+    def __init__(self, path, rows, writes=True):
         super().__init__()
+        self._writes = writes
         self.path = path
         self.rows = rows
 
     def on_train_begin(self, logs=None):
         """Write what there is: a killed run may have written more than its checkpoint knows."""
-        if self.rows:
+        if self.rows and self._writes:
             write_history(self.path, self.rows)
 
     def on_epoch_end(self, epoch, logs=None):
         """Add a row."""
         values = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch, **dict(sorted(values.items()))})
-        write_history(self.path, self.rows)
+        if self._writes:
+            write_history(self.path, self.rows)
 
 
 def write_history(path, rows):

@@ -9,15 +9,19 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_bld.base import checks
+from keras_bld.base.backend import whole_array
 from keras_bld.base.checkpoints import CheckpointPolicy, Checkpoints
 from keras_bld.base.finite import FiniteOrNothing, check_arrays
 from keras_bld.base.history import HistoryTable, write_history
+from keras_bld.base.processes import agree_on, all_have, is_chief, num_processes
 from keras_bld.base.random_states import random_states, restore_random_states
 from keras_bld.base.runs import say
 from keras_bld.base.stopping import Stopped, stops_wait
 
 CHECKPOINT_FOLDER = "checkpoint"
 HISTORY_FILE = "history.csv"
+STEPS_BETWEEN_TALKS = 8  # of several processes: each talk waits for the step before it
 
 
 def finished_steps(folder):
@@ -43,6 +47,10 @@ def fit_resumably(
     batches hold depends on their number. So a run that was killed ends as one that was not.
 
     Ctrl-C and SIGTERM end the step, write a checkpoint, and raise `Stopped`.
+
+    Of several processes that train together the chief writes, and all read: `folder` is one that
+    all of them see. They look every `STEPS_BETWEEN_TALKS` steps whether one of them was told to
+    stop, or whether the chief's clock says that a checkpoint is due.
 
     Args:
         model: a compiled model.
@@ -74,7 +82,7 @@ def fit_resumably(
         model.optimizer.build(model.trainable_variables)
     state = _State(model)
     step, rows, arrays, random_states = 0, [], None, None
-    found = checkpoints.newest(state.expected())
+    found = _newest(checkpoints, state.expected())
     if found is not None:
         step, arrays, position = found
         rows, random_states = _rows(position), position.get("random", {})
@@ -82,7 +90,7 @@ def fit_resumably(
     if step >= num_steps:
         state.restore(arrays)
         model.optimizer.finalize_variable_values(model.trainable_variables)
-        if rows:
+        if rows and is_chief():
             write_history(folder / HISTORY_FILE, rows)
     with stops_wait() as asked, _Writer(checkpoints) as writer:
         while step < num_steps:
@@ -105,16 +113,41 @@ def fit_resumably(
                 shuffle=False,
                 callbacks=[
                     FiniteOrNothing(first_step=done * parts_per_batch),  # before all that writes
-                    HistoryTable(folder / HISTORY_FILE, rows),
+                    HistoryTable(folder / HISTORY_FILE, rows, writes=is_chief()),
                     *callbacks,
                     # Before the averages take the weights' place at the end of `fit`.
                     saving,
                 ],
-                **{"verbose": 1 if sys.stdout.isatty() else 2, **options},
+                **{"verbose": _verbosity(), **options},
             )
             step = end
             arrays, random_states = saving.arrays, saving.random_states
     return {name: value for name, value in rows[-1].items() if name != "epoch"} if rows else {}
+
+
+def _newest(checkpoints, expected):
+    """The newest checkpoint; the chief looks first, who puts damaged ones aside."""
+    found = checkpoints.newest(expected) if is_chief() else None
+    if num_processes() > 1:
+        agree_on(0)
+        if not is_chief():
+            found = checkpoints.newest(expected)
+        step = 0 if found is None else found[0]
+        if not all_have(step):
+            raise checks.error(
+                "work_dir",
+                f"{checkpoints.folder}, whose last checkpoint for this process is of step {step}, "
+                "for others of another",
+                "one folder for all processes",
+                "pass a work_dir on a file system that all machines share",
+            )
+    return found
+
+
+def _verbosity():
+    if not is_chief():
+        return 0
+    return 1 if sys.stdout.isatty() else 2
 
 
 class _State:
@@ -132,10 +165,7 @@ class _State:
 
     def snapshot(self):
         """(path, NumPy array) of each: copies, which training does not change."""
-        return [
-            (path, np.array(ops.convert_to_numpy(variable.value)))
-            for path, variable in self.expected()
-        ]
+        return [(path, whole_array(variable)) for path, variable in self.expected()]
 
     def restore(self, arrays):
         """Assign the values of a snapshot."""
@@ -184,14 +214,29 @@ class _Saving(keras.callbacks.Callback):
         if part:
             return
         self._writer.check()
-        is_due = time.monotonic() - self._saved >= self._seconds
-        if done and (is_due or self._asked):
+        is_due, asked = self._shared_decision(done)
+        if done and (is_due or asked):
             self.model  # noqa: B018, on JAX this puts the values into the variables
             step = self._epoch * self._steps_per_epoch + self._done + done
             self._save(step, f"step {step}")
-        if self._asked:
+        if asked:
             self._writer.wait()
-            raise Stopped(self._asked[0])
+            raise Stopped(asked)
+
+    def _shared_decision(self, done):
+        """Whether a checkpoint is due, and the number of a signal or 0: the same in all processes.
+
+        Args:
+            done: steps of this epoch, by this call of `fit`.
+        """
+        is_due = time.monotonic() - self._saved >= self._seconds
+        asked = self._asked[0] if self._asked else 0
+        if num_processes() == 1:
+            return is_due, asked
+        if done % STEPS_BETWEEN_TALKS:
+            return False, 0
+        asked, is_due = divmod(agree_on(2 * asked + (is_due and is_chief())), 2)
+        return bool(is_due), asked
 
     def on_epoch_end(self, epoch, logs=None):
         """Save; where validation has averages in the weights' place, it is over."""
@@ -203,7 +248,8 @@ class _Saving(keras.callbacks.Callback):
             check_arrays(named, where)
         self.arrays, self.random_states = [array for _, array in named], random_states()
         position = {"history": list(self._rows), "random": self.random_states}
-        self._writer.write(step, named, position)
+        if is_chief():
+            self._writer.write(step, named, position)
         self._saved = time.monotonic()
 
 

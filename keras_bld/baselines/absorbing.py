@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_bld.base import replicas
 from keras_bld.baselines.prior import UNKNOWN, BaselinePrior, draw_bits
 
 
@@ -26,7 +27,7 @@ class AbsorbingDiffusion(BaselinePrior):
     def corrupt(self, codes, time_steps):
         """Mask with probability t / T; weight T / t on masked bits."""
         share = ops.cast(time_steps, "float32")[:, None, None, None] / self.num_training_steps
-        draws = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self.seed_generator)
+        draws = replicas.uniform(ops.shape(codes), self.seed_generator)
         masked = ops.cast(draws < share, "float32")
         noisy_codes = masked * UNKNOWN + (1.0 - masked) * codes
         return {"noisy_codes": noisy_codes, "weights": masked / share}

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_bld.autoencoder import Bottleneck
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 
 
 @keras.saving.register_keras_serializable("keras_bld")
@@ -42,7 +42,7 @@ class GaussianBottleneck(Bottleneck):
         mean, log_variance = _moments(inputs)
         latents = mean
         if training:
-            noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=self.seed_generator)
+            noise = replicas.normal(ops.shape(mean), self.seed_generator)
             latents = mean + ops.exp(0.5 * log_variance) * noise
         kl = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)
         return latents, self.kl_weight * ops.mean(kl)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 from keras_bld.baselines.prior import UNKNOWN, BaselinePrior, draw_bits
 
 
@@ -56,9 +56,7 @@ class MaskedBitPrior(BaselinePrior):
         # u = 1 - t / T: late time steps have most masked.
         u = 1.0 - ops.cast(time_steps, "float32") / self.num_training_steps
         share = ops.cos(0.5 * math.pi * u)[:, None, None, None]
-        draws = keras.random.uniform(
-            (batch, height, width, self.num_groups), dtype="float32", seed=self.seed_generator
-        )
+        draws = replicas.uniform((batch, height, width, self.num_groups), self.seed_generator)
         masked = self._to_bits(ops.cast(draws < share, "float32"))
         # The mean over masked bits of each sample.
         weights = masked / ops.maximum(ops.mean(masked, axis=(1, 2, 3), keepdims=True), 1e-3)

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_bld.autoencoder import Bottleneck, straight_through
 from keras_bld.autoencoder.metrics import binary_entropy
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 
 
 class _SignQuantizer(Bottleneck):
@@ -57,8 +57,7 @@ class TanhBernoulli(_SignQuantizer):
         """Sample signs in training, else take the likelier ones."""
         noise = None
         if training:
-            shape = ops.shape(inputs)
-            noise = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+            noise = replicas.uniform(ops.shape(inputs), self.seed_generator)
         return straight_through(self.codewords(inputs, noise), ops.tanh(inputs)), ops.zeros(())
 
     def to_codes(self, inputs, noise=None):
@@ -162,5 +161,5 @@ def entropy_loss(logits):
         logits: of P(bit = +1), (batch, h, w, c).
     """
     probabilities = ops.sigmoid(logits)
-    average = ops.mean(probabilities, axis=(0, 1, 2))
+    average = replicas.mean(ops.mean(probabilities, axis=(0, 1, 2)))
     return ops.mean(binary_entropy(probabilities)) - ops.mean(binary_entropy(average))

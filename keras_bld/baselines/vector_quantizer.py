@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_bld.autoencoder import Bottleneck, straight_through
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 from keras_bld.baselines.binary_numbers import bits_of, numbers_of
 
 
@@ -110,15 +110,20 @@ class VectorQuantizer(Bottleneck):
     def _move_codebook(self, cells, indices):
         chosen = ops.one_hot(indices, self.codebook_size, dtype="float32")
         momentum = self.momentum
-        counts = momentum * self.counts + (1.0 - momentum) * ops.sum(chosen, axis=0)
-        sums = momentum * self.sums + (1.0 - momentum) * ops.matmul(ops.transpose(chosen), cells)
+        new_counts, new_sums = ops.sum(chosen, axis=0), ops.matmul(ops.transpose(chosen), cells)
+        counts = momentum * self.counts + (1.0 - momentum) * replicas.total(new_counts)
+        sums = momentum * self.sums + (1.0 - momentum) * replicas.total(new_sums)
         dead = counts < self.revival_threshold
-        num_cells = ops.shape(cells)[0]
+        own = replicas.row_numbers(ops.shape(cells)[0])
+        num_cells = ops.shape(cells)[0] * replicas.num_replicas()
         drawn = keras.random.uniform(
             (self.codebook_size,), dtype="float32", seed=self.seed_generator
         )
         drawn = ops.cast(drawn * ops.cast(num_cells, "float32"), "int32")
-        fresh = ops.take(cells, ops.minimum(drawn, num_cells - 1), axis=0)
+        drawn = ops.minimum(drawn, num_cells - 1)
+        is_own = ops.logical_and(drawn >= own[0], drawn <= own[-1])
+        fresh = ops.take(cells, ops.where(is_own, drawn - own[0], 0), axis=0)
+        fresh = replicas.total(fresh * ops.cast(is_own, "float32")[:, None])
         counts = ops.where(dead, 1.0, counts)
         sums = ops.where(dead[:, None], fresh, sums)
         self.counts.assign(counts)

@@ -17,7 +17,7 @@ from keras_bld.base.json_files import FLAG, TEXT, exactly, list_of, none_or, rea
 from keras_bld.base.optional import import_optional
 from keras_bld.base.packing import packed_shape, unpack_codes
 from keras_bld.base.random import resolve_seed
-from keras_bld.data.loader import check_batches, reading
+from keras_bld.data.loader import check_batches, reading, take_rows
 
 HEADER = "header.json"
 FORMAT = "keras_bld code store, version 1"
@@ -160,6 +160,7 @@ class CodeStore:
         prefetch_batches=8,
         condition=None,
         named=False,
+        rows=None,
     ):
         """Return batches of packed codes as a `grain.IterDataset`, which `fit` accepts.
 
@@ -182,6 +183,7 @@ class CodeStore:
                 takes the labels' place, such as embeddings of texts; needs `labels=True`.
             named: whether codes come as {"packed_codes": codes}, which `fit` of a model whose
                 images have the same shape (f = 1) takes for nothing else.
+            rows: see `image_batches`.
 
         Returns:
             A `grain.IterDataset` of uint8 packed codes (batch, *packed_shape), or of tuples with
@@ -202,10 +204,16 @@ class CodeStore:
             random_flip = self.has_flips and repeat
 
         def read(indices, generator):
-            flipped = generator.random(len(indices)) < 0.5 if random_flip else False
+            flipped = np.zeros(len(indices), bool)
+            if random_flip:
+                flipped = generator.random(len(indices)) < 0.5
+            if rows is not None and condition is None:
+                indices, flipped = indices[rows], flipped[rows]
             codes, code_labels = self.read(indices, flipped)
-            if condition is not None:
+            if condition is not None:  # drawn for whole batches
                 code_labels = condition(code_labels, generator)
+                if rows is not None:
+                    codes, code_labels = take_rows((codes, code_labels), rows)
             codes = {"packed_codes": codes} if named else codes
             return (codes, code_labels) if labels else codes
 

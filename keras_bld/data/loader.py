@@ -25,6 +25,7 @@ def image_batches(
     start_batch=0,
     num_threads=None,
     prefetch_batches=2,
+    rows=None,
 ):
     """Return batches of a data source as a `grain.IterDataset`, which `fit` accepts.
 
@@ -54,6 +55,8 @@ def image_batches(
             `start_batch=n`.
         num_threads: threads that read and decode; by default one for each core, at most 16.
         prefetch_batches: batches that are decoded ahead; they are held in memory.
+        rows: which rows of each batch to read, for one of several processes that share it: their
+            positions, as integers in [0, batch_size); None reads all. Needs `repeat`.
 
     Returns:
         A `grain.IterDataset` of uint8 images (batch, height, width, channels), or of tuples with
@@ -90,12 +93,36 @@ def image_batches(
         # Whole batches of one epoch each: no batch holds an image twice.
         dataset = dataset[: len(source) // batch_size * batch_size].repeat()
     dataset = dataset[start_batch * batch_size :]
+    num_rows = batch_size
+    if rows is not None and augmentation is None:  # which needs whole batches
+        num_rows = len(rows)
+        dataset = _own_rows(grain, dataset, batch_size, rows)
     read_options = reading(grain, num_threads, prefetch_batches * batch_size)
     dataset = dataset.map(_with_label if labels else _image_alone)
-    batches = dataset.to_iter_dataset(read_options).batch(batch_size, drop_remainder=repeat)
+    batches = dataset.to_iter_dataset(read_options).batch(num_rows, drop_remainder=repeat)
     if augmentation is None:
         return batches
-    return batches.map_with_index(functools.partial(_augment, augmentation, seed, start_batch))
+    batches = batches.map_with_index(functools.partial(_augment, augmentation, seed, start_batch))
+    return batches if rows is None else batches.map(functools.partial(take_rows, rows=rows))
+
+
+def take_rows(batch, rows):
+    """These rows of a batch: an array, a tuple or a dictionary of arrays."""
+    if isinstance(batch, dict):
+        return {name: array[rows] for name, array in batch.items()}
+    return tuple(array[rows] for array in batch) if isinstance(batch, tuple) else batch[rows]
+
+
+def _own_rows(grain, dataset, batch_size, rows):
+    """The items of a `MapDataset` that stand in these rows of its batches."""
+    rows = [int(row) for row in rows]
+    num_items = len(dataset) // batch_size * len(rows)
+
+    def item(number):
+        batch, place = divmod(number, len(rows))
+        return dataset[batch * batch_size + rows[place]]
+
+    return grain.MapDataset.range(num_items).map(item)
 
 
 def check_batches(source, argument, batch_size, labels, repeat):

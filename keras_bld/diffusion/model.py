@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 from keras_bld.base import random as bld_random
 from keras_bld.diffusion.code_prior import CodePrior
 from keras_bld.diffusion.inpainting import code_mask, composite, pixel_mask
@@ -123,7 +123,7 @@ class BinaryLatentDiffusion(CodePrior):
 
     def corrupt(self, codes, time_steps):
         """Diffuse to the time steps (Eq. 5)."""
-        uniforms = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self.seed_generator)
+        uniforms = replicas.uniform(ops.shape(codes), self.seed_generator)
         return {"noisy_codes": self.schedule(codes, time_steps, uniforms)}
 
     def loss_terms(self, outputs):

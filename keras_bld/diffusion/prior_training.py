@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 from keras_bld.base.backend import prefers_xla
 from keras_bld.base.backend.trainer import check_precision
 from keras_bld.base.batch_forms import unpack_batch
@@ -23,7 +23,9 @@ class PriorTraining(Trainable):
         codes (`backend.prefers_xla`). A model with an autoencoder may train on images, whose
         encoding XLA slows down on a CPU: pass True if it trains on codes.
         """
-        if jit_compile == "auto" and self.autoencoder is None:
+        if replicas.will_be_replicated():  # where TensorFlow has no XLA
+            jit_compile = False
+        elif jit_compile == "auto" and self.autoencoder is None:
             jit_compile = prefers_xla(self.denoiser) or "auto"
         super().compile(optimizer, *args, jit_compile=jit_compile, **kwargs)
 
@@ -53,12 +55,8 @@ class PriorTraining(Trainable):
         name = next(name for name in ("x", "images", "codes", "packed_codes") if name in inputs)
         codes = self._codes_of(inputs[name], None if name == "x" else name)
         codes = ops.stop_gradient(codes)
-        time_steps = keras.random.randint(
-            (ops.shape(codes)[0],),
-            1,
-            self.num_training_steps + 1,
-            dtype="int32",
-            seed=self.seed_generator,
+        time_steps = replicas.integers(
+            (ops.shape(codes)[0],), 1, self.num_training_steps + 1, self.seed_generator
         )
         corrupted = self.corrupt(codes, time_steps)
         condition = inputs.get("condition")
@@ -70,8 +68,7 @@ class PriorTraining(Trainable):
         """Which samples keep their condition; None for all."""
         if condition is None or not training or self.label_dropout == 0:
             return None
-        shape = ops.shape(time_steps)
-        draws = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        draws = replicas.uniform(ops.shape(time_steps), self.seed_generator)
         return draws >= self.label_dropout
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -89,7 +86,7 @@ class PriorTraining(Trainable):
             loss = loss * sample_weight
         if isinstance(x, dict) and "is_class" in x:
             loss = ops.where(x["is_class"], loss, float("nan"))
-        return ops.mean(loss)
+        return replicas.part_of_loss(ops.mean(loss))
 
     # Input ----------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_bld.base import checks
+from keras_bld.base import checks, replicas
 from keras_bld.base.plots import new_figure
 from keras_bld.diffusion.signal_levels import KINDS, SIGNAL_LEVELS, channel_log_odds
 
@@ -91,9 +91,7 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
     def call(self, codes, time_steps, noise=None):
         codes = ops.cast(codes, "float32")
         if noise is None:
-            noise = keras.random.uniform(
-                ops.shape(codes), dtype="float32", seed=self.seed_generator
-            )
+            noise = replicas.uniform(ops.shape(codes), self.seed_generator)
         k = ops.take(ops.convert_to_tensor(self.k, "float32"), time_steps)[:, None, None, None]
         b = ops.take(ops.convert_to_tensor(self.b, "float32"), time_steps)[:, None, None, None]
         return ops.cast(noise < k * codes + b, "float32")

@@ -13,7 +13,7 @@ from keras_bld.diffusion.sampling import Sampling
 from keras_bld.training.recipe import SETTINGS_FILE
 
 # What each call says for itself.
-_OF_THE_CALL = ("stage", "dry_run", "smoke", "work_dir")
+_OF_THE_CALL = ("stage", "dry_run", "smoke", "work_dir", "distribution")
 
 
 def main(recipe_class, arguments=None):

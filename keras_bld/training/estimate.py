@@ -7,17 +7,20 @@ import math
 from keras_bld.base import checks
 from keras_bld.base.memory import available_bytes, is_out_of_memory
 from keras_bld.base.runs import option, say
+from keras_bld.training.distribution import Distribution
 from keras_bld.training.models import build_autoencoder
 
 _BYTES = 4  # float32
+ONE_DEVICE = Distribution()
 
 
-def describe(recipe, diffusion):
+def describe(recipe, diffusion, distribution=ONE_DEVICE):
     """Print the resolved settings, model sizes, steps and estimated memory of a recipe.
 
     Args:
         recipe: a `Recipe`.
         diffusion: its `BinaryLatentDiffusion` before training, without an autoencoder.
+        distribution: `Distribution`; memory is that of one of its devices.
     """
     say(f"{recipe.name} in {recipe.folder}")
     for name, value in dataclasses.asdict(recipe).items():
@@ -52,22 +55,25 @@ def describe(recipe, diffusion):
         state = weights * _BYTES * (5 if momentum else 4)
         steps = getattr(recipe, f"{stage}_steps")
         batch = getattr(recipe, f"{stage}_batch_size")
+        state, activations = on_a_device(distribution, state, activations)
+        each = "" if distribution.mode == "none" else " of a device"
         say(
-            f"{stage}: {steps:,} steps of batch {batch}; estimated memory "
+            f"{stage}: {steps:,} steps of batch {batch}; estimated memory{each} "
             f"{_gigabytes(state)} (weights and optimizer) + {_gigabytes(activations)} (activations)"
         )
-        warning = what_fits(recipe, stage, state, activations)
+        warning = what_fits(recipe, stage, state, activations, distribution=distribution)
         if warning:
             say(warning)
 
 
-def warn_if_too_large(recipe, stage, model):
+def warn_if_too_large(recipe, stage, model, distribution=ONE_DEVICE):
     """Say so before a stage trains that the machine's memory will hardly hold.
 
     Args:
         recipe: a `Recipe`.
         stage: "autoencoder" or "diffusion".
         model: its compiled model.
+        distribution: `Distribution`.
     """
     momentum = getattr(recipe, f"{stage}_ema_momentum")
     num_trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
@@ -76,39 +82,61 @@ def warn_if_too_large(recipe, stage, model):
         "diffusion": lambda: denoiser_activations(recipe),
     }
     state = num_trained * _BYTES * (5 if momentum else 4)
-    warning = what_fits(recipe, stage, state, activations[stage]())
+    state, activations = on_a_device(distribution, state, activations[stage]())
+    warning = what_fits(recipe, stage, state, activations, distribution=distribution)
     if warning:
         say(warning)
 
 
-def what_fits(recipe, stage, state, activations, available=None):
+def on_a_device(distribution, state, activations):
+    """Bytes of weights and optimizer, and of activations, on each device of a `Distribution`."""
+    in_a_group = len(distribution.devices) // distribution.num_parts
+    return state // in_a_group, activations // (distribution.num_parts * in_a_group)
+
+
+def what_fits(recipe, stage, state, activations, available=None, distribution=ONE_DEVICE):
     """A warning with what to change, where a stage needs more memory than there is; else None.
 
     Args:
         recipe: a `Recipe`.
         stage: "autoencoder" or "diffusion".
-        state, activations: bytes, as estimated.
+        state, activations: bytes of one device, as estimated.
         available: bytes; None asks the machine.
+        distribution: `Distribution`.
     """
     available = available_bytes() if available is None else available
     if available is None or state + activations <= available:
         return None
     batch = getattr(recipe, f"{stage}_batch_size")
     in_a_step = batch // recipe.gradient_accumulation_steps
+    words = "" if distribution.mode == "none" else " of each device"
     room = max(0, available - state)
-    fits = int(room * in_a_step // activations)
+    devices = distribution.num_parts
+    fits = int(room * in_a_step // activations) // devices * devices
     changes = []
     if fits:
-        parts = next(n for n in range(1, batch + 1) if batch % n == 0 and batch // n <= fits)
-        changes += [option("gradient_accumulation_steps", parts) + " (the same batch, in parts)"]
+        turns = (
+            n for n in range(1, batch + 1) if batch % (n * devices) == 0 and batch // n <= fits
+        )
+        parts = next(turns, None)
+        if parts is not None and distribution.mode not in ("mirrored", "multi_worker"):
+            in_parts = option("gradient_accumulation_steps", parts)
+            changes += [in_parts + " (the same batch, in parts)"]
         changes += [option(f"{stage}_batch_size", fits)]
     if stage == "autoencoder":
         changes += _crop_that_fits(recipe, room)
     if not recipe.mixed_precision and state + activations / 2 <= available:
         changes += [option("mixed_precision", True)]
+    if distribution.mode in ("data_parallel", "mirrored", "multi_worker"):
+        changes += ["more devices, which share the activations"]
+    if distribution.mode == "data_parallel" and state > available:
+        changes += [option("distribution", "model_parallel") + ", which shares the weights, too"]
+    if distribution.mode == "model_parallel":
+        changes += ["more devices, which share the weights"]
     need = _gigabytes(state + activations)
     return (
-        f"WARNING: {stage} needs about {need} of memory, and there are {_gigabytes(available)}. "
+        f"WARNING: {stage} needs about {need} of memory{words}, and there are "
+        f"{_gigabytes(available)}. "
         f"Fix: {' or '.join(changes)}"
     )
 

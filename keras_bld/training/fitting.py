@@ -6,6 +6,7 @@ import keras
 
 from keras_bld.base import checks
 from keras_bld.base.accumulation import AccumulatingAdam, OncePerBatch
+from keras_bld.base.processes import is_chief
 from keras_bld.base.resuming import fit_resumably
 
 
@@ -49,12 +50,15 @@ def make_optimizer(
 def fit_recipe(model, batches, folder, num_steps, steps_per_epoch, callbacks=(), **options):
     """`fit_resumably` (base/resuming.py) of a stage, with TensorBoard's logs in `folder`/logs.
 
+    Of several processes the chief writes them.
+
     Raises:
         ValueError: steps that do not fill epochs, and all that `fit_resumably` raises.
     """
     checks.check_steps("num_steps", num_steps, steps_per_epoch)
-    logs = keras.callbacks.TensorBoard(pathlib.Path(folder) / "logs", write_graph=False)
-    callbacks = [logs, *callbacks]
+    if is_chief():
+        logs = keras.callbacks.TensorBoard(pathlib.Path(folder) / "logs", write_graph=False)
+        callbacks = [logs, *callbacks]
     return fit_resumably(
         model, batches, folder, num_steps, steps_per_epoch, callbacks=callbacks, **options
     )

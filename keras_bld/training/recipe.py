@@ -15,18 +15,22 @@ from keras_bld.diffusion.sampling import Sampling
 from keras_bld.diffusion.signal_levels import KINDS
 from keras_bld.diffusion.targets import TARGETS
 
+DISTRIBUTIONS = ("none", "data_parallel", "model_parallel", "mirrored", "multi_worker")
 if TYPE_CHECKING:  # as in diffusion/sampling.py
     _Bottleneck = str
+    _Distribution = str
     _Schedule = str
     _Target = str
 else:
     _Bottleneck, _Schedule, _Target = Literal[*BOTTLENECKS], Literal[*KINDS], Literal[*TARGETS]
-STAGES = ("autoencoder", "diffusion", "sample", "evaluate")
+    _Distribution = Literal[*DISTRIBUTIONS]
+TRAINED = ("autoencoder", "diffusion")
+STAGES = (*TRAINED, "sample", "evaluate")
 SETTINGS_FILE = "recipe.json"  # of the run in a work directory
 _SMOKE_CELLS = 8
 # Of checkpoints: they change nothing of what is trained.
 _CHECKPOINT_FIELDS = ("keep_checkpoints", "keep_checkpoint_every", "checkpoint_minutes")
-_NOT_IN_COMMAND = ("stage", "work_dir", "dry_run", *_CHECKPOINT_FIELDS)
+_NOT_IN_COMMAND = ("stage", "work_dir", "dry_run", "distribution", *_CHECKPOINT_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class Recipe:
     """Print the resolved settings, model sizes, steps and estimated memory, and stop."""
     seed: int = 0
     """Seed of initial weights, data order, training noise and samples."""
+    distribution: _Distribution = "none"
+    """Several devices or machines (docs/gpus.md): data_parallel and model_parallel with JAX,
+    mirrored and multi_worker with TensorFlow. Batch, learning rate and logs are those of all."""
     mixed_precision: bool = False
     """Run the networks in bfloat16; probabilities and losses stay float32."""
 
@@ -207,6 +214,7 @@ class Recipe:
         "data_dir",
         "work_dir",
         "dry_run",
+        "distribution",
         "on_error",
         *_CHECKPOINT_FIELDS,
         "autoencoder_steps",

@@ -1,8 +1,8 @@
 """The runner of a recipe: stage 1, stage 2, samples, evaluation; each stage once."""
 
-import dataclasses
+import contextlib
 import functools
-import json
+import os
 import time
 
 import keras
@@ -10,13 +10,12 @@ import keras
 from keras_bld.base import checks
 from keras_bld.base.backend import prefers_xla, runs_on_cpu
 from keras_bld.base.batching import comfortable_batch_size
-from keras_bld.base.files import write_json
-from keras_bld.base.json_files import read_json
 from keras_bld.base.processor import lacks_bfloat16
 from keras_bld.base.resuming import finished_steps
 from keras_bld.base.run_lock import only_run_in
-from keras_bld.base.runs import claim_folder, option, say
+from keras_bld.base.runs import option, say
 from keras_bld.data import (
+    CodeStore,
     ColorJitter,
     image_batches,
     load_arrays,
@@ -31,17 +30,26 @@ from keras_bld.evaluation.real_images import FEWEST_FOR_DISTANCES
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures
+from keras_bld.training.distribution import Distribution, open_distribution
 from keras_bld.training.estimate import describe, memory_errors, warn_if_too_large
 from keras_bld.training.fitting import fit_recipe, make_optimizer
 from keras_bld.training.health import TrainingHealth
 from keras_bld.training.made_data import real_or_made
 from keras_bld.training.metadata import preset_metadata
-from keras_bld.training.recipe import SETTINGS_FILE, STAGES
+from keras_bld.training.recipe import STAGES, TRAINED
+from keras_bld.training.work_folder import (
+    claim,
+    codes_are_written,
+    has_results,
+    is_finished,
+    need,
+    own,
+    record_results,
+)
 from keras_bld.zoo import load_preset, read_metadata, save_preset
 
 _NUM_VALIDATION_IMAGES = 512
 _LARGEST_ENCODING_BATCH = 32
-_MADE_FROM_PRESET = ("sample", "evaluate")
 
 
 class Runner:
@@ -57,23 +65,38 @@ class Runner:
     def __init__(self, recipe):
         self.recipe = recipe.shrunk() if recipe.smoke else recipe
         self.folder = self.recipe.folder
+        self.distribution = Distribution()
         self._sources = {}
 
     def run(self):
         """Run what the recipe's `stage` asks for, or describe it (`dry_run`)."""
         recipe = self.recipe
+        # Before anything is computed.
+        self.distribution = open_distribution(recipe.distribution)
+        if self.distribution.is_chief and self.distribution.mode != "none":
+            say(self.distribution.describe())
+        for stage in TRAINED:
+            name = f"{stage}_batch_size"
+            parts = recipe.gradient_accumulation_steps
+            self.distribution.check_batch(name, getattr(recipe, name), parts)
         if recipe.dry_run:
-            describe(recipe, self.build_diffusion())
+            describe(recipe, self.build_diffusion(), self.distribution)
             return
         # Images that are not there are noticed before networks are fetched and built.
         for split in ("train", "held_out"):
             self._source(split)
-        with only_run_in(self.folder):
-            self._run_stages()
+        if self.distribution.is_chief:
+            with only_run_in(self.folder):
+                self._run_stages()
+        else:  # reads what the chief writes, and says nothing
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                self._run_stages()
 
     def _run_stages(self):
         recipe, started = self.recipe, time.monotonic()
-        self._claim_folder()
+        if self.distribution.is_chief:
+            claim(recipe)
+        self.distribution.wait()
         if recipe.mixed_precision:
             if runs_on_cpu() and lacks_bfloat16():
                 say(
@@ -84,14 +107,19 @@ class Runner:
             keras.config.set_dtype_policy("mixed_bfloat16")
         for stage in STAGES if recipe.stage == "all" else (recipe.stage,):
             begun = time.monotonic()
-            if recipe.stage == "all" and self._has_results(stage):
+            if stage not in TRAINED:
+                self.distribution.close()
+                if not self.distribution.is_chief:
+                    break
+            if recipe.stage == "all" and has_results(recipe, stage):
                 say(f"the results of stage {stage} are there; --stage {stage} makes them again")
                 continue
             # Each stage from its own beginning: what ran before, or did not run, changes nothing.
             keras.utils.set_random_seed(recipe.seed)
             getattr(self, f"run_{stage}")()
-            self._record_results(stage)
+            record_results(recipe, stage)
             say(f"stage {stage}: {time.monotonic() - begun:.0f} s")
+        self.distribution.close()
         say(f"all in {self.folder} after {time.monotonic() - started:.0f} s:")
         for path in sorted(self.folder.iterdir()):
             say(f"  {path}")
@@ -112,53 +140,64 @@ class Runner:
         """Stage 1: train the autoencoder and save it as a preset."""
         recipe, folder = self.recipe, self.folder / "autoencoder"
         if recipe.autoencoder_preset is not None:
-            models.take_autoencoder(recipe, folder / "preset")
+            if self.distribution.is_chief:
+                models.take_autoencoder(recipe, folder / "preset")
+            self.distribution.wait()
             return
-        if self._is_finished(folder / "preset", recipe.autoencoder_steps):
+        if is_finished(folder / "preset", recipe.autoencoder_steps):
             return
         training_recipe = recipe.on_crops()
-        autoencoder = models.build_autoencoder(training_recipe)
-        autoencoder.compile(self._optimizer("autoencoder"))
         options = {
             "random_crop": recipe.autoencoder_crop_size or None,
             "augmentation": None if recipe.autoencoder_augmentation == "none" else ColorJitter(),
         }
-        logs = self._fit(
-            "autoencoder",
-            autoencoder,
-            lambda start: self._image_batches(recipe.autoencoder_batch_size, False, start, options),
-            _center(self._validation_arrays()[0], training_recipe.image_size),
-        )
+        with self.distribution.scope():
+            autoencoder = models.build_autoencoder(training_recipe)
+            autoencoder.compile(self._optimizer("autoencoder"))
+            logs = self._fit(
+                "autoencoder",
+                autoencoder,
+                lambda start: self._image_batches("autoencoder", False, start, options),
+                _center(self._validation_arrays()[0], training_recipe.image_size),
+            )
+        autoencoder = self.distribution.on_one_device(autoencoder)
         if recipe.autoencoder_crop_size:
             autoencoder = models.enlarge_autoencoder(recipe, autoencoder)
         metadata = self._metadata(recipe.autoencoder_steps, logs)
-        save_preset(autoencoder, folder / "preset", metadata)
+        self._save(autoencoder, folder / "preset", metadata)
 
     def run_diffusion(self):
         """Stage 2: train the diffusion on codes; save the whole model as preset and SavedModel."""
         recipe = self.recipe
-        if self._is_finished(self.folder / "preset", recipe.diffusion_steps):
+        if is_finished(self.folder / "preset", recipe.diffusion_steps):
             return
         if recipe.autoencoder_preset is not None:  # there is no stage 1 to run first
             self.run_autoencoder()
         origins = models.describe_origins(recipe)
-        model = self.build_diffusion(self._trained_autoencoder())
-        model.compile(
-            self._optimizer("diffusion"),
-            jit_compile=self._prefers_xla(model) or "auto",
-        )
+        with self.distribution.scope():
+            model = self.build_diffusion(self._trained_autoencoder())
+            model.compile(
+                self._optimizer("diffusion"),
+                jit_compile=self._prefers_xla(model) or "auto",
+            )
+        # One on this device alone: several processes need not encode in step.
+        is_alone = self.distribution.mode == "none"
+        autoencoder = model.autoencoder if is_alone else self._trained_autoencoder()
         images, labels = self._validation_arrays()
-        codes = model.autoencoder.encode(images, batch_size=self._encoding_batch_size)
-        logs = self._fit(
-            "diffusion",
-            model,
-            self._code_batches(model.autoencoder),
-            self._with_conditions(codes, labels),
-        )
+        codes = autoencoder.encode(images, batch_size=self._encoding_batch_size)
+        batches = self._code_batches(autoencoder)
+        with self.distribution.scope():
+            logs = self._fit("diffusion", model, batches, self._with_conditions(codes, labels))
+        model = self.distribution.on_one_device(model)
         metadata = self._metadata(recipe.diffusion_steps, logs)
         if origins:
             metadata["origins"] = origins
-        save_preset(model, self.folder / "preset", metadata)
+        self._save(model, self.folder / "preset", metadata)
+
+    def _save(self, model, preset, metadata):
+        if self.distribution.is_chief:
+            save_preset(model, preset, metadata)
+        self.distribution.wait()
 
     def _optimizer(self, stage):
         recipe = self.recipe
@@ -175,7 +214,7 @@ class Runner:
     def _fit(self, stage, model, batches, validation_data):
         """Train a stage's compiled model, or go on with it; the logs of its last epoch."""
         recipe = self.recipe
-        warn_if_too_large(recipe, stage, model)
+        warn_if_too_large(recipe, stage, model, self.distribution)
         with memory_errors(recipe, stage):
             return fit_recipe(
                 model,
@@ -185,7 +224,7 @@ class Runner:
                 recipe.steps_per_epoch,
                 policy=recipe.checkpoint_policy,
                 parts_per_batch=recipe.gradient_accumulation_steps,
-                validation_data=validation_data,
+                **self.distribution.validation(validation_data),
                 callbacks=[
                     TrainingHealth(
                         recipe.steps_per_epoch * getattr(recipe, f"{stage}_batch_size"),
@@ -236,7 +275,7 @@ class Runner:
         card, sets = evaluate_model(
             model, train, held_out, network, settings, say, conditions, folder / TRAINING_FOLDER
         )
-        preset = self._own(self.folder / "preset", read_metadata)
+        preset = own(self.folder / "preset", read_metadata)
         card = {
             "preset": {"name": recipe.name, "files": preset["files"]},
             "command": f"{recipe.command} --stage evaluate",
@@ -253,13 +292,13 @@ class Runner:
 
     def _trained_autoencoder(self):
         path = self.folder / "autoencoder" / "preset"
-        self._need(path, "autoencoder")
-        return self._own(path, load_preset)
+        need(path, "autoencoder")
+        return own(path, load_preset)
 
     def _trained_model(self):
         path = self.folder / "preset"
-        self._need(path, "diffusion")
-        model = self._own(path, load_preset)
+        need(path, "diffusion")
+        model = own(path, load_preset)
         model.sampling = self.recipe.sampling  # may have changed since the training
         return model
 
@@ -328,16 +367,22 @@ class Runner:
         size = 8 if self.recipe.smoke else _NUM_VALIDATION_IMAGES
         return load_arrays(self._small_subset("held_out", size))
 
-    def _image_batches(self, batch_size, labels, start_batch, options=None):
+    def _image_batches(self, stage, labels, start_batch, options=None):
         return image_batches(
             self._source("train"),
-            batch_size,
+            getattr(self.recipe, f"{stage}_batch_size"),
             seed=self.recipe.seed,
             labels=labels,
             random_flip=self.recipe.random_flip,
             start_batch=start_batch,
+            rows=self._own_rows(stage),
             **(options or {}),
         )
+
+    def _own_rows(self, stage):
+        """Which rows of a batch this process reads; None for all."""
+        parts = self.recipe.gradient_accumulation_steps
+        return self.distribution.own_rows(getattr(self.recipe, f"{stage}_batch_size"), parts)
 
     @property
     def _encoding_batch_size(self):
@@ -355,17 +400,21 @@ class Runner:
                     "'store'",
                     "leave codes at its default; a store holds both codes of mirrored images",
                 )
-            return lambda start: self._image_batches(recipe.diffusion_batch_size, labels, start)
+            return lambda start: self._image_batches("diffusion", labels, start)
         batch_size = self._encoding_batch_size
-        store = write_code_store(
-            self.folder / "codes",
-            self._source("train"),
-            lambda images: autoencoder.encode(images, batch_size=batch_size),
-            autoencoder.code_shape,
-            autoencoder_fingerprint(autoencoder),
-            flip=recipe.random_flip,
-            batch_size=batch_size,
-        )
+        fingerprint, folder = autoencoder_fingerprint(autoencoder), self.folder / "codes"
+        if self.distribution.is_chief:
+            write_code_store(
+                folder,
+                self._source("train"),
+                lambda images: autoencoder.encode(images, batch_size=batch_size),
+                autoencoder.code_shape,
+                fingerprint,
+                flip=recipe.random_flip,
+                batch_size=batch_size,
+            )
+        self.distribution.wait_for(lambda: codes_are_written(folder, fingerprint))
+        store = CodeStore(folder, fingerprint)
         return lambda start: store.batches(
             recipe.diffusion_batch_size,
             seed=recipe.seed,
@@ -373,73 +422,16 @@ class Runner:
             start_batch=start,
             condition=condition,
             named=True,
+            rows=self._own_rows("diffusion"),
         )
 
     def _prefers_xla(self, model):
         reads_codes = self.recipe.codes == "store"
         return reads_codes and prefers_xla(model.denoiser)
 
-    # Work directory ------------------------------------------------------------------------
-
-    def _claim_folder(self):
-        """Write recipe.json, or refuse a folder of a run with other settings."""
-        free = self.recipe.free_fields
-        if not (self.folder / "diffusion").exists():
-            free += self.recipe.diffusion_fields
-        settings = {"name": self.recipe.name, **dataclasses.asdict(self.recipe)}
-        defaults = {field.name: field.default for field in dataclasses.fields(self.recipe)}
-        claim_folder(self.folder / SETTINGS_FILE, settings, free, defaults)
-
-    def _results_key(self):
-        """What samples and scores depend on: the trained preset and the free settings."""
-        everything = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
-        settings = {name: everything[name] for name in self.recipe.result_fields}
-        files = self._own(self.folder / "preset", read_metadata)["files"]
-        return {"preset": files, "settings": settings}
-
-    def _has_results(self, stage):
-        record = self.folder / f".{stage}.json"
-        if stage not in _MADE_FROM_PRESET or not record.is_file():
-            return False
-        words = ("work_dir", "the record of a stage", "delete it; the stage runs again")
-        return read_json(record, *words) == self._results_key()
-
-    def _record_results(self, stage):
-        if stage in _MADE_FROM_PRESET:
-            write_json(self.folder / f".{stage}.json", self._results_key())
-
-    def _is_finished(self, preset, num_steps):
-        """Whether the preset is there and was trained for at least `num_steps`."""
-        path = preset / "metadata.json"
-        if not path.is_file():
-            return False
-        trained = self._own(preset, read_metadata).get("training_steps") or 0
-        if trained >= num_steps:
-            say(f"{preset} is finished ({trained} steps); nothing to train")
-        return trained >= num_steps
-
     def _metadata(self, num_steps, logs):
         sources = [self._source(split) for split in ("train", "held_out")]
         return preset_metadata(self.recipe, *sources, self._wordings, num_steps, logs)
-
-    def _own(self, preset, read):
-        """What `read` makes of a preset of this run; the advice of its errors is for this run."""
-        try:
-            return read(preset)
-        except ValueError as error:
-            raise checks.error(
-                "work_dir",
-                f"{preset}, which is damaged: {getattr(error, 'received', error)}",
-                "the preset as this run wrote it",
-                f"delete the folder {preset} and run the recipe again: it is made from the "
-                "checkpoint beside it, without training",
-            ) from error
-
-    def _need(self, path, stage):
-        if not (path / "metadata.json").is_file():
-            raise FileNotFoundError(
-                f"`{path}` is not there. Fix: run the recipe with --stage {stage} (or all) first."
-            )
 
 
 def _center(images, side):

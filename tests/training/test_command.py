@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_bld.base.run_lock import only_run_in
-from keras_bld.training import Recipe, main, runner
+from keras_bld.training import Recipe, main, runner, work_folder
 
 pytestmark = pytest.mark.once
 
@@ -85,7 +85,7 @@ def test_settings_that_are_not_given_are_those_of_the_run(photos, monkeypatch, c
     recipes = []
 
     def claim(self):
-        self._claim_folder()
+        work_folder.claim(self.recipe)
         recipes.append(self.recipe)
 
     monkeypatch.setattr(runner.Runner, "run", claim)

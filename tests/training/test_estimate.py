@@ -3,10 +3,12 @@ from dataclasses import replace
 import pytest
 
 from keras_bld.training import Recipe
+from keras_bld.training.distribution import Distribution
 from keras_bld.training.estimate import (
     autoencoder_activations,
     denoiser_activations,
     memory_errors,
+    on_a_device,
     what_fits,
 )
 
@@ -34,6 +36,23 @@ def test_what_does_not_fit_says_what_does():
     )
     few = what_fits(LARGE, "autoencoder", GIB, activations, 6 * GIB)
     assert "batch_size=" not in few and "autoencoder_crop_size=128" in few
+
+
+def test_of_several_devices_each_has_its_share():
+    four = Distribution("data_parallel", "abcd", 4)
+    activations = autoencoder_activations(LARGE)
+    assert on_a_device(four, GIB, activations) == (GIB, activations // 4)
+    together = Distribution("model_parallel", "abcd", 1)
+    assert on_a_device(together, GIB, activations) == (GIB // 4, activations // 4)
+    warning = what_fits(LARGE, "autoencoder", GIB, activations // 4, 20 * GIB, four)
+    assert "35.50 GiB of memory of each device" in warning
+    assert "gradient_accumulation_steps=2 " in warning and "autoencoder_batch_size=4" in warning
+    assert "more devices" in warning and "model_parallel" not in warning
+    warning = what_fits(LARGE, "autoencoder", 21 * GIB, activations // 4, 20 * GIB, four)
+    assert 'distribution="model_parallel", which shares the weights' in warning
+    mirrored = Distribution("mirrored", "abcd", 4)
+    warning = what_fits(LARGE, "autoencoder", GIB, activations // 4, 20 * GIB, mirrored)
+    assert "accumulation" not in warning and "autoencoder_batch_size=4" in warning
 
 
 def test_precision_is_advised_where_it_is_enough():

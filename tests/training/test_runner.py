@@ -11,6 +11,7 @@ import keras_bld
 from keras_bld.data import ArraySource
 from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe, Runner, main, models, runner
+from keras_bld.training.work_folder import has_results
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,8 @@ def test_run_again_keeps_pictures_until_a_setting_changes(finished, capsys):
     Runner(Squares(work_dir=str(finished))).run()
     assert capsys.readouterr().out.count("the results of stage") == 2
     assert (finished / "samples.png").stat().st_mtime_ns == before
-    assert not Runner(
-        Squares(work_dir=str(finished), sampling=Sampling(temperature=0.5))
-    )._has_results("sample")
+    recipe = Squares(work_dir=str(finished), sampling=Sampling(temperature=0.5))
+    assert not has_results(Runner(recipe).recipe, "sample")
 
 
 def test_a_folder_of_other_settings_is_refused(finished):

@@ -3,6 +3,7 @@
 Everything else in the library is written once with `keras.ops`.
 """
 
+import numpy as np
 from keras import ops
 from keras.config import backend as backend_name
 
@@ -82,6 +83,48 @@ def restore_generator_states(states):
     """Give those generators such states."""
     if backend_name() == "torch":
         _chosen_backend().restore_generator_states(states)
+
+
+def replica():
+    """Which replica of a training step this is, and of how many: (0, 1) but in a TensorFlow
+    strategy's step, see `keras_bld.base.replicas`.
+    """
+    return _chosen_backend().replica() if backend_name() == "tensorflow" else (0, 1)
+
+
+def strategy_size():
+    """How many replicas the TensorFlow strategy has whose scope this is; 1 without one."""
+    return _chosen_backend().strategy_size() if backend_name() == "tensorflow" else 1
+
+
+def sum_over_replicas(x):
+    """The sum of a tensor, or of each in a list, over all replicas of a training step."""
+    return _chosen_backend().sum_over_replicas(x) if replica()[1] > 1 else x
+
+
+def several_workers():
+    """Whether this is a scope or a step of TensorFlow's MultiWorkerMirroredStrategy."""
+    return _chosen_backend().several_workers()
+
+
+def process():
+    """Which of the processes that train together this is, and how many they are."""
+    return (0, 1) if backend_name() == "torch" else _chosen_backend().process()
+
+
+def largest_of_processes(number):
+    """The largest of the integers with which all these processes call this."""
+    return _chosen_backend().largest_of_processes(number)
+
+
+def whole_array(variable):
+    """The value of a variable as a NumPy array, a copy, wherever its parts lie.
+
+    Where a part lies with another process, all processes have to call this.
+    """
+    if backend_name() == "torch":
+        return np.array(ops.convert_to_numpy(variable.value))
+    return _chosen_backend().whole_array(variable)
 
 
 def own_buffers(variables):

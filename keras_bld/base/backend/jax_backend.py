@@ -40,6 +40,30 @@ def has_accelerator():
     return jax.default_backend() != "cpu"
 
 
+def process():
+    """See `keras_bld.base.backend.process`."""
+    import jax
+
+    return jax.process_index(), jax.process_count()
+
+
+def largest_of_processes(number):
+    """See `keras_bld.base.backend.largest_of_processes`."""
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.process_allgather(np.array([number], "int32")).max())
+
+
+def whole_array(variable):
+    """See `keras_bld.base.backend.whole_array`."""
+    value = variable.value
+    if not (value.is_fully_addressable or value.is_fully_replicated):
+        from jax.experimental import multihost_utils
+
+        value = multihost_utils.process_allgather(value, tiled=True)
+    return np.array(value)
+
+
 def device_bytes():
     """Bytes of memory of the first device; None where its platform does not say."""
     import jax

@@ -1,7 +1,9 @@
 """TensorFlow: `tf.function`, compiled with XLA where there is a GPU."""
 
+import functools
 import platform
 
+import numpy as np
 from keras import ops
 
 
@@ -58,6 +60,79 @@ def has_accelerator():
     import tensorflow as tf
 
     return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
+
+
+def replica():
+    """See `keras_bld.base.backend.replica`."""
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None:  # a strategy's scope, but no step
+        return 0, 1
+    return context.replica_id_in_sync_group, context.num_replicas_in_sync
+
+
+def strategy_size():
+    """See `keras_bld.base.backend.strategy_size`."""
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def sum_over_replicas(x):
+    """See `keras_bld.base.backend.sum_over_replicas`."""
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, x)
+
+
+def several_workers():
+    """See `keras_bld.base.backend.several_workers`."""
+    import tensorflow as tf
+
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def process():
+    """See `keras_bld.base.backend.process`."""
+    import tensorflow as tf
+
+    if not several_workers():
+        return 0, 1
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    jobs = resolver.cluster_spec().as_dict()
+    num_chiefs = len(jobs.get("chief", ()))
+    index = resolver.task_id + (num_chiefs if resolver.task_type == "worker" else 0)
+    return index, max(1, num_chiefs + len(jobs.get("worker", ())))
+
+
+def largest_of_processes(number):
+    """See `keras_bld.base.backend.largest_of_processes`."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    gathered = _gather_in(strategy)(tf.constant([number], tf.int32))
+    return int(tf.reduce_max(strategy.experimental_local_results(gathered)[0]))
+
+
+@functools.cache
+def _gather_in(strategy):
+    """A graph: the numbers with which all processes of a strategy call it."""
+    import tensorflow as tf
+
+    def gather(number):
+        mine = tf.identity(number)  # on this replica's device
+        return tf.distribute.get_replica_context().all_gather(mine, axis=0)
+
+    return tf.function(lambda number: strategy.run(gather, (number,)), autograph=False)
+
+
+def whole_array(variable):
+    """See `keras_bld.base.backend.whole_array`."""
+    import tensorflow as tf
+
+    # By way of a tensor: a variable that replicas sum when it is read is no array.
+    return np.array(tf.convert_to_tensor(variable.value).numpy())
 
 
 def device_bytes():

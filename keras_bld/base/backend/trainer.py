@@ -2,10 +2,11 @@
 
 import contextlib
 
+from keras import ops
 from keras.config import backend as backend_name
 
 from keras_bld.base import checks
-from keras_bld.base.backend import runs_on_cpu
+from keras_bld.base.backend import runs_on_cpu, several_workers
 
 
 class RepairedTraining:
@@ -43,6 +44,27 @@ class RepairedTraining:
         alone = getattr(self, "_distribute_strategy", None) is None
         if alone and self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+
+    def compute_metrics(self, *args, **kwargs):
+        """What a step shows; of several workers of TensorFlow as rows, which Keras then averages.
+
+        (Keras averages over the first axis, and numbers have none.)
+        """
+        results = super().compute_metrics(*args, **kwargs)
+        if backend_name() == "tensorflow" and several_workers():
+            results = {name: ops.reshape(result, (1,)) for name, result in results.items()}
+        return results
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Build the optimizer; what TensorFlow's trainer does first under a strategy.
+
+        Our models are built. Keras would take a batch out of the data for it, which of a generator
+        is lost, and fails to read one of several workers.
+        """
+        strategy = getattr(self, "_distribute_strategy", None)
+        if strategy is not None and self.optimizer is not None and not self.optimizer.built:
+            with strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force=False):
         """Build the optimizer, then what `fit` and `train_on_batch` call for each step."""
