@@ -64,6 +64,7 @@ ELSEWHERE = {
     "training/metadata.py": "training/test_runner.py",
     "training/made_data.py": "recipes/test_recipes.py",
     "training/pictures.py": "training/test_runner.py",
+    "training/tensorflow_strategies.py": "training/test_distribution.py",
     "training/work_folder.py": "training/test_runner.py",
     "zoo/catalogue.py": "zoo/test_listing.py",
 }

@@ -21,7 +21,7 @@ import numpy as np
 from keras.config import backend as backend_name
 
 from keras_bld.base import checks
-from keras_bld.base.backend import whole_array
+from keras_bld.base.backend import joined_processes, leave_processes, process, whole_array
 from keras_bld.base.processes import agree_on, part
 from keras_bld.base.runs import option, say
 from keras_bld.training.recipe import DISTRIBUTIONS
@@ -138,10 +138,7 @@ class Distribution:
         """Part with the other processes, which end; the chief goes on alone. All call it."""
         if self.num_processes > 1:
             self.wait()
-            if backend_name() == "jax":
-                import jax
-
-                jax.distributed.shutdown()
+            leave_processes()
             part()
         self._scope, self.num_processes = contextlib.nullcontext, 1
 
@@ -224,12 +221,10 @@ def _check_backend(mode):
 
 
 def _open_jax(mode):
-    import jax
-
-    if (_JAX_ADDRESSES in os.environ or _JAX_PROCESSES in os.environ) and not _is_initialized():
+    if (_JAX_ADDRESSES in os.environ or _JAX_PROCESSES in os.environ) and not joined_processes():
         keras.distribution.initialize()
     devices = keras.distribution.list_devices()
-    index, count = jax.process_index(), jax.process_count()
+    index, count = process()
     if mode == "data_parallel":
         keras_distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
         num_parts = len(devices)
@@ -239,12 +234,6 @@ def _open_jax(mode):
     distribution = Distribution(mode, devices, num_parts, index, count)
     distribution._scope = keras_distribution.scope
     return distribution
-
-
-def _is_initialized():
-    import jax
-
-    return jax.distributed.is_initialized()
 
 
 def model_parallel(num_groups=1):
@@ -311,9 +300,8 @@ class _ModelParallel(keras.distribution.ModelParallel):
 
 
 def _open_tensorflow(mode):
-    import tensorflow as tf
+    from keras_bld.training.tensorflow_strategies import open_strategy
 
-    _make_cpu_devices()
     if mode == "multi_worker":
         if "TF_CONFIG" not in os.environ:
             raise checks.error(
@@ -324,14 +312,8 @@ def _open_tensorflow(mode):
             )
         with checks.as_error(_bad_tf_config):
             json.loads(os.environ["TF_CONFIG"])["cluster"]
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    else:
-        gpus = tf.config.list_logical_devices("GPU")
-        names = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
-        strategy = tf.distribute.MirroredStrategy(names)
+    strategy = open_strategy(mode, os.environ.get(CPU_DEVICES))
     with strategy.scope():
-        from keras_bld.base.backend import process
-
         index, count = process()
     num_parts = strategy.num_replicas_in_sync
     distribution = Distribution(mode, [""] * num_parts, num_parts, index, count)
@@ -346,14 +328,3 @@ def _bad_tf_config(reason):
         'JSON: {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}',
         "set it as docs/gpus.md shows",
     )
-
-
-def _make_cpu_devices():
-    import tensorflow as tf
-
-    number = os.environ.get(CPU_DEVICES)
-    if number is not None:
-        (cpu,) = tf.config.list_physical_devices("CPU")
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * int(number)
-        )

@@ -112,6 +112,17 @@ def process():
     return (0, 1) if backend_name() == "torch" else _chosen_backend().process()
 
 
+def joined_processes():
+    """Whether JAX was initialised for several processes already."""
+    return backend_name() == "jax" and _chosen_backend().joined_processes()
+
+
+def leave_processes():
+    """End what connects this process with the others, where the backend has to be told."""
+    if backend_name() == "jax":
+        _chosen_backend().leave_processes()
+
+
 def largest_of_processes(number):
     """The largest of the integers with which all these processes call this."""
     return _chosen_backend().largest_of_processes(number)

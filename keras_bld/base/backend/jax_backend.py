@@ -47,6 +47,20 @@ def process():
     return jax.process_index(), jax.process_count()
 
 
+def joined_processes():
+    """See `keras_bld.base.backend.joined_processes`."""
+    import jax
+
+    return jax.distributed.is_initialized()
+
+
+def leave_processes():
+    """See `keras_bld.base.backend.leave_processes`."""
+    import jax
+
+    jax.distributed.shutdown()
+
+
 def largest_of_processes(number):
     """See `keras_bld.base.backend.largest_of_processes`."""
     from jax.experimental import multihost_utils
