@@ -1,5 +1,7 @@
 """A decoder that imitates another one, and where it is used."""
 
+import json
+
 import numpy as np
 import pytest
 from small_models import small_autoencoder
@@ -71,6 +73,16 @@ def test_openvino_runs_both(distilled, codes):
             np.testing.assert_allclose(distilled.decode(codes, decoder=name), images, atol=1e-4)
     finally:
         distilled.compile_for_inference(None)
+
+
+@pytest.mark.slow
+@pytest.mark.once
+@pytest.mark.parametrize("format", ["tf_saved_model", "openvino", "onnx", "litert"])
+def test_exports_have_the_decoder_that_is_asked_for(distilled, format, tmp_path):
+    path = distilled.export(tmp_path / format, format=format, decoder="small")
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["decoder"] == "small"
+    assert max(manifest["different"].values()) <= 0.01  # from the small decoder's own images
 
 
 @pytest.mark.once

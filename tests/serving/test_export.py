@@ -21,7 +21,7 @@ def stub_of_graphs(monkeypatch, seen=None):
 
     def write(model, folder, format, sampling, batch_size, text_length, weights):
         if seen is not None:
-            seen.update(batch_size=batch_size, weights=weights)
+            seen.update(batch_size=batch_size, weights=weights, model=model)
         (folder / "encode.onnx").write_text("graph")
         return {"encode": {"file": "encode.onnx", "inputs": {}, "output": "codes"}}
 
@@ -54,6 +54,7 @@ def test_the_manifest_says_what_lies_there(monkeypatch, tmp_path, capsys):
         verify=False, verbose=True, num_steps=2, temperature=0.7,
     )  # fmt: skip
     assert names(path) == ["bld_client.py", "encode.onnx", "manifest.json"]
+    assert seen["model"].autoencoder.decoder.pixel_shuffle == 1
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["credits"] == {name: credits[name] for name in ("licence", "data", "files")}
     assert manifest["sampling"]["num_steps"] == 2 and manifest["sampling"]["temperature"] == 0.7
@@ -64,6 +65,21 @@ def test_the_manifest_says_what_lies_there(monkeypatch, tmp_path, capsys):
     assert len(manifest["model"]["generator_fingerprint"]) == 64
     assert seen["batch_size"] == 2 and seen["weights"] == "int8"
     assert "onnx, int8 weights: " in capsys.readouterr().out
+
+
+@pytest.mark.once
+def test_the_small_decoder_is_the_only_one_of_its_export(monkeypatch, tmp_path):
+    seen = {}
+    stub_of_graphs(monkeypatch, seen)
+    small = {"width_multipliers": [1], "pixel_shuffle": 2}
+    model = small_diffusion(small_autoencoder(small_decoder=small))
+    path = model.export(tmp_path / "served", format="onnx", decoder="small", verify=False)
+    assert json.loads((path / "manifest.json").read_text())["decoder"] == "small"
+    exported = seen["model"].autoencoder
+    assert exported.decoder.pixel_shuffle == 2 and exported.small_decoder is None
+    with pytest.raises(ValueError, match="no small decoder"):
+        small_autoencoder().export(tmp_path / "other", format="onnx", decoder="small")
+    assert names(tmp_path) == ["served"]
 
 
 @pytest.mark.once
