@@ -411,11 +411,8 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
             "adaptive_weight max_adaptive_weight augment_policy"
         ).split()
         config = {name: getattr(self, name) for name in names}
-        # Left out where there is none, as in files of before.
-        if self.decoder_options:
-            config["decoder_options"] = self.decoder_options
-        if self.small_decoder is not None:
-            config["small_decoder"] = self.small_decoder_options
+        config["decoder_options"] = self.decoder_options or None
+        config["small_decoder"] = self.small_decoder_options
         for name in ("perceptual", "critic"):
             part = getattr(self, name)
             config[name] = part and keras.saving.serialize_keras_object(part)
