@@ -228,6 +228,7 @@ def test_large_images_are_encoded_few_at_a_time(image_size, batch_size, monkeypa
         batches.append(batch_size)
 
     monkeypatch.setattr(runner, "write_code_store", write)
+    monkeypatch.setattr(runner, "CodeStore", lambda *arguments: None)
     monkeypatch.setattr(runner, "autoencoder_fingerprint", lambda autoencoder: "its sha256")
     Runner(Squares(smoke=False, image_size=image_size))._code_batches(Autoencoder())
     assert batches == [batch_size, batch_size]
