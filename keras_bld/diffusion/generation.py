@@ -237,9 +237,13 @@ class CodeGeneration:
         return np.concatenate(list(batches))
 
     def _decoded(self, plan):
+        return (self._decode_with(plan.decoder, codes) for codes in self.code_batches(plan))
+
+    def _decode_with(self, decoder, codes):
+        """Images of codes by the autoencoder's decoder "full" or "small"."""
         # An autoencoder of one's own may know no other decoder than its own.
-        options = {} if plan.decoder == "full" else {"decoder": plan.decoder}
-        return (self.autoencoder.decode(codes, **options) for codes in self.code_batches(plan))
+        options = {} if decoder == "full" else {"decoder": decoder}
+        return self.autoencoder.decode(codes, **options)
 
     def _plan_of_images(self, purpose, *arguments, **options):
         self._need_autoencoder(purpose)

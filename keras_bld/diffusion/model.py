@@ -324,7 +324,7 @@ class BinaryLatentDiffusion(CodePrior):
         seed = bld_random.resolve_seed(options.pop("seed", None))
         frames = interpolation(first, second, num_frames, seed, self.schedule.k[grid[0]])
         if not noise_level:
-            made = self.autoencoder.decode(frames["codes"])
+            made = self._decode_with(options.get("decoder", "full"), frames["codes"])
             return made.reshape(num_pairs, num_frames, *image_shape)
         plan = plan_sampling(
             self,

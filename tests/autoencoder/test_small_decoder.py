@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from small_models import small_autoencoder
+from small_models import small_autoencoder, small_diffusion
 
 import keras_bld
 from keras_bld.autoencoder import (
@@ -13,6 +13,9 @@ from keras_bld.autoencoder import (
     small_decoder_options,
     with_decoder,
 )
+from keras_bld.base.sizes import sizes_for
+from keras_bld.benchmark.flops import decoder_flops
+from keras_bld.benchmark.layers import AutoencoderSizes
 from keras_bld.presets import autoencoder_fingerprint
 from keras_bld.zoo import load_preset, save_preset
 
@@ -55,6 +58,24 @@ def test_the_only_decoder_of_a_copy(distilled, codes):
     np.testing.assert_array_equal(copy.encode(images), distilled.encode(images))
 
 
+def test_all_that_makes_images_takes_it(distilled, codes):
+    model = small_diffusion(distilled)
+    images = distilled.decode(codes[:2])
+    mask = np.zeros((4, 4)) == 0
+    ends = (images[:1], images[1:])
+    makers = (
+        lambda **options: model.generate(2, seed=0, **options),
+        lambda **options: np.concatenate(list(model.generate_batches(2, seed=0, **options))),
+        lambda **options: model.inpaint(images, mask, seed=0, **options),
+        lambda **options: model.interpolate(*ends, 3, noise_level=0.0, seed=0, **options),
+        lambda **options: model.interpolate(*ends, 3, noise_level=0.5, seed=0, **options),
+    )
+    for number, make in enumerate(makers):
+        assert np.abs(make() - make(decoder="small")).max() > 1e-3, number
+    with pytest.raises(ValueError, match="no small decoder"):
+        with_decoder(small_diffusion(), "small")
+
+
 def test_a_preset_keeps_it(distilled, codes, tmp_path):
     loaded = load_preset(save_preset(distilled, tmp_path / "both"))
     alone = load_preset(save_preset(with_decoder(distilled, "small"), tmp_path / "small"))
@@ -93,6 +114,9 @@ def test_a_tenth_of_the_operations(share):
 
     published = keras_bld.BinaryAutoencoder.for_images((64, 64, 3))
     full = count_operations(published.decoder, published.latent_shape)
+    # The benchmark counts them in a list of its own.
+    sizes = AutoencoderSizes((64, 64, 3), **sizes_for((64, 64, 3)).autoencoder)
+    assert full == decoder_flops(sizes)
     found = _operations(small_decoder_options(published, share), published) / full
     assert 0.3 * share < found <= share
 
