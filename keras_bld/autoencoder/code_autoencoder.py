@@ -9,7 +9,7 @@ from keras import ops
 from keras_bld.autoencoder import arguments
 from keras_bld.autoencoder.blocks import pointwise
 from keras_bld.autoencoder.decoder import Decoder
-from keras_bld.autoencoder.decoders import check_image_shape, decoder_named, decoders_of
+from keras_bld.autoencoder.decoders import check_images_made, decoder_named, decoders_of
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.objective import AutoencoderObjective
 from keras_bld.base import checks, random, replicas
@@ -170,7 +170,7 @@ class CodeAutoencoder(PresetMethods, Described, AutoencoderObjective):
             self.small_decoder.trainable = False  # `distill_decoder` trains it
         for decoder in (self.decoder, self.small_decoder):
             if decoder is not None:
-                check_image_shape(decoder, self.latent_shape, self.image_shape)
+                check_images_made(decoder, self.latent_shape, self.image_shape)
 
     def facts(self):
         return [

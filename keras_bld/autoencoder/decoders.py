@@ -1,17 +1,18 @@
 """The decoders of an autoencoder by name: the full one, and a small one where it has it."""
 
 import numpy as np
-from keras import ops
 
 from keras_bld.autoencoder.blocks import AttentionBlock, ResidualBlock, Upsample
 from keras_bld.base import checks
+from keras_bld.presets.training_parts import with_autoencoder
 
 DECODERS = ("full", "small")
 
 
 def decoders_of(autoencoder):
     """Name -> `Decoder` of those that an autoencoder has."""
-    found = {"full": autoencoder.decoder, "small": getattr(autoencoder, "small_decoder", None)}
+    attributes = {"full": "decoder", "small": "small_decoder"}
+    found = {name: getattr(autoencoder, attribute, None) for name, attribute in attributes.items()}
     return {name: network for name, network in found.items() if network is not None}
 
 
@@ -45,15 +46,13 @@ def with_decoder(model, name):
     Raises:
         ValueError: as `decoder_named`.
     """
-    autoencoder = getattr(model, "autoencoder", model)
-    if autoencoder is None and name == "full":
-        return model
-    decoder = decoder_named(autoencoder, name)
     if name == "full":
         return model
+    autoencoder = getattr(model, "autoencoder", model)
+    decoder = decoder_named(autoencoder, name)
     copy = rebuilt(autoencoder, decoder_options=autoencoder.small_decoder_options)
-    copy_weights(decoder, copy.decoder)
-    return with_autoencoder(model, copy)
+    copy.decoder.set_weights(decoder.get_weights())
+    return copy if autoencoder is model else with_autoencoder(model, copy)
 
 
 def rebuilt(autoencoder, decoder_options=None, small_decoder=None):
@@ -68,25 +67,11 @@ def rebuilt(autoencoder, decoder_options=None, small_decoder=None):
     if decoder_options == (autoencoder.decoder_options or None):
         names.append("decoder")
     for part in names:
-        copy_weights(getattr(autoencoder, part), getattr(copy, part))
+        getattr(copy, part).set_weights(getattr(autoencoder, part).get_weights())
     return copy
 
 
-def with_autoencoder(model, autoencoder):
-    """The model around another autoencoder; the autoencoder itself where the model is one."""
-    if not hasattr(model, "autoencoder"):
-        return autoencoder
-    shared = {name: getattr(model, name) for name in ("denoiser", "schedule")}
-    return type(model).from_config({**model.get_config(), **shared, "autoencoder": autoencoder})
-
-
-def copy_weights(source, target):
-    """Give a layer the values of another one of the same sizes."""
-    for ours, theirs in zip(target.weights, source.weights, strict=True):
-        ours.assign(ops.convert_to_tensor(theirs))
-
-
-def check_image_shape(decoder, latent_shape, image_shape):
+def check_images_made(decoder, latent_shape, image_shape):
     """Raise ValueError for a decoder that makes images of another shape."""
     made = decoder.compute_output_shape((None, *latent_shape))[1:]
     if tuple(made) != tuple(image_shape):

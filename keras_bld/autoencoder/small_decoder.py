@@ -5,17 +5,14 @@ import numpy as np
 from keras import ops
 
 from keras_bld.autoencoder.decoder import Decoder
-from keras_bld.autoencoder.decoders import (
-    count_operations,
-    decoder_named,
-    rebuilt,
-    with_autoencoder,
-)
+from keras_bld.autoencoder.decoders import count_operations, decoder_named, rebuilt
+from keras_bld.autoencoder.metrics import mean_psnr
 from keras_bld.base import checks
 from keras_bld.base.backend import own_buffers
 from keras_bld.base.backend.trainer import RepairedTraining
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.images import to_uint8
+from keras_bld.presets.training_parts import with_autoencoder
 
 _EMA_MOMENTUM = 0.99
 _GROUPS = 4
@@ -133,7 +130,7 @@ def distill_decoder(
     student.fit(_Batches(full.bottleneck, codes, images, rows), shuffle=False, verbose=verbose)
     own_buffers(autoencoder.small_decoder.variables)
     autoencoder.small_decoder.trainable = False
-    return with_autoencoder(model, autoencoder)
+    return autoencoder if full is model else with_autoencoder(model, autoencoder)
 
 
 def small_decoder_agreement(autoencoder, codes):
@@ -144,7 +141,7 @@ def small_decoder_agreement(autoencoder, codes):
         codes: that it was not trained on.
 
     Returns:
-        Dictionary: `psnr` in dB, of all pixels together, and `share_of_operations`.
+        Dictionary: `psnr` in dB, mean over images, and `share_of_operations`.
     """
     small = decoder_named(autoencoder, "small")
     full, made = (autoencoder.decode(codes, decoder=name) for name in ("full", "small"))
@@ -153,7 +150,7 @@ def small_decoder_agreement(autoencoder, codes):
         for decoder in (small, autoencoder.decoder)
     ]
     return {
-        "psnr": float(-10.0 * np.log10(np.square(full - made).mean())),
+        "psnr": float(ops.convert_to_numpy(mean_psnr(full, made))),
         "share_of_operations": operations[0] / operations[1],
     }
 

@@ -95,11 +95,12 @@ class FiniteOrNothing(keras.callbacks.Callback):
         if weight is not None:
             raise _weights_error(weight, where)
         scale = getattr(optimizer, "dynamic_scale", None)
-        if scale is not None and float(ops.convert_to_numpy(scale)) < _SMALLEST_LOSS_SCALE:
+        scale = None if scale is None else float(ops.convert_to_numpy(scale))
+        if scale is not None and scale < _SMALLEST_LOSS_SCALE:
             raise checks.error(
                 "loss",
                 f"gradients that are not finite, step after step, at {where}: the loss scale is "
-                f"{float(ops.convert_to_numpy(scale)):g}",
+                f"{scale:g}",
                 "finite gradients; float16 may leave out a step now and then, which halves the "
                 "loss scale",
                 f"the loss was finite, its gradient was not: {_ADVICE}",

@@ -38,24 +38,24 @@ def distill_decoder_command(
         seed: of the first weights and of the order.
     """
     from keras_bld.autoencoder import distill_decoder, small_decoder_agreement
-    from keras_bld.commands.tools import load_autoencoder
+    from keras_bld.commands.tools import autoencoder_of, save_again
     from keras_bld.commands.trained_on import data_set_of, open_splits
     from keras_bld.data import load_arrays, random_subset
-    from keras_bld.presets.fields import OWN_FIELDS
     from keras_bld.presets.reading import read_metadata
-    from keras_bld.zoo import load_preset, save_preset
+    from keras_bld.zoo import load_preset
 
     with short_errors():
         metadata = read_metadata(preset)
-        autoencoder = load_autoencoder(preset)
+        model = load_preset(preset)
+        autoencoder = autoencoder_of(model, preset)
         data_set = data_set_of(metadata, data, data_dir)
         train, held_out = open_splits(data_set, metadata, autoencoder.image_shape).values()
         codes, unseen = (
-            autoencoder.encode(load_arrays(random_subset(source, min(size, len(source)), seed))[0])
+            autoencoder.encode(load_arrays(random_subset(source, size, seed))[0])
             for source, size in ((train, num_images), (held_out, _MOST_HELD_OUT))
         )
         model = distill_decoder(
-            load_preset(preset),
+            model,
             codes,
             num_steps=num_steps,
             batch_size=batch_size,
@@ -65,8 +65,7 @@ def distill_decoder_command(
             verbose="auto",
         )
         found = small_decoder_agreement(getattr(model, "autoencoder", model), unseen)
-        kept = {key: value for key, value in metadata.items() if key not in OWN_FIELDS}
-        kept["small_decoder"] = {
+        trained = {
             **found,
             "num_images": len(codes),
             "num_steps": num_steps,
@@ -74,8 +73,7 @@ def distill_decoder_command(
             "learning_rate": learning_rate,
             "seed": seed,
         }
-        dtype = "float16" if metadata["weights_dtype"] == "float16" else None
-        path = save_preset(model, out, kept, dtype=dtype)
+        path = save_again(model, out, metadata, small_decoder=trained)
     print(
         f"{path}: {found['psnr']:.1f} dB to the full decoder on {len(unseen)} held-out codes, "
         f"{found['share_of_operations']:.1%} of its operations"

@@ -31,13 +31,11 @@ def fit_time_grid_command(
     """
     with short_errors():
         from keras_bld.base.runs import say
-        from keras_bld.commands.tools import load_image_model
+        from keras_bld.commands.tools import load_image_model, save_again
         from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
         from keras_bld.data import load_arrays, random_subset
         from keras_bld.diffusion.time_grid import fit_time_grid
-        from keras_bld.presets.fields import OWN_FIELDS
         from keras_bld.presets.reading import read_metadata
-        from keras_bld.zoo import save_preset
 
         metadata = read_metadata(preset)
         data_set = data_set_of(metadata, data, data_dir)
@@ -55,6 +53,4 @@ def fit_time_grid_command(
         )
         if out is not None:
             model.sampling = model.sampling.replace(time_steps=grid.time_steps)
-            kept = {name: value for name, value in metadata.items() if name not in OWN_FIELDS}
-            dtype = "float16" if metadata["weights_dtype"] == "float16" else None
-            say(f"{save_preset(model, out, kept, dtype=dtype)}")
+            say(f"{save_again(model, out, metadata)}")

@@ -3,7 +3,8 @@
 from keras_bld.autoencoder import CodeAutoencoder
 from keras_bld.base import checks
 from keras_bld.data.code_store import shard_name, shard_starts
-from keras_bld.zoo import load_preset
+from keras_bld.presets.fields import OWN_FIELDS
+from keras_bld.zoo import load_preset, save_preset
 
 
 def images_written(store, earlier_files):
@@ -19,7 +20,11 @@ def images_written(store, earlier_files):
 
 def load_autoencoder(preset):
     """The autoencoder of a preset, or inside of one."""
-    model = load_preset(preset)
+    return autoencoder_of(load_preset(preset), preset)
+
+
+def autoencoder_of(model, preset):
+    """The autoencoder that a preset's model is, or has."""
     autoencoder = getattr(model, "autoencoder", model)
     if not isinstance(autoencoder, CodeAutoencoder):
         raise checks.error(
@@ -37,3 +42,20 @@ def load_image_model(preset):
     model = load_preset(preset, expected_class="BinaryLatentDiffusion")
     checks.check_makes_images(model, preset)
     return model
+
+
+def save_again(model, directory, metadata, **added):
+    """Write the model of a preset, changed, as another one that says all that the first did.
+
+    Args:
+        model: the model.
+        directory: of the new preset.
+        metadata: of the first.
+        **added: more of the metadata.
+
+    Returns:
+        The directory as a `pathlib.Path`.
+    """
+    kept = {name: value for name, value in metadata.items() if name not in OWN_FIELDS}
+    dtype = "float16" if metadata["weights_dtype"] == "float16" else None
+    return save_preset(model, directory, {**kept, **added}, dtype=dtype)

@@ -142,12 +142,8 @@ def real_set(source, autoencoder, network, num_images, seed, engine=run_here):
     """The `ImageSet` of at most `num_images` images of a source, drawn by a seed."""
     drawn = random_subset(source, num_images, seed)
     images = empty_images(len(drawn), source.image_shape)
-    first, parts = 0, []
-    for part, *rest in _known_images(drawn, autoencoder, network, engine):
-        images[first : first + len(part)] = part
-        first += len(part)
-        parts.append(rest)
-    labels, codes, features = (_joined(column) for column in zip(*parts, strict=True))
+    batches = _known_images(drawn, autoencoder, network, engine)
+    labels, codes, features = _collected(batches, images)
     classes = measures.network_classes(network, source)
     return ImageSet(images, labels, features, codes, classes)
 
@@ -155,8 +151,7 @@ def real_set(source, autoencoder, network, num_images, seed, engine=run_here):
 def real_features(source, network, num_images, seed, engine=run_here):
     """The same without images and codes."""
     drawn = random_subset(source, num_images, seed)
-    parts = [rest for _, *rest in _known_images(drawn, None, network, engine)]
-    labels, _, features = (_joined(column) for column in zip(*parts, strict=True))
+    labels, _, features = _collected(_known_images(drawn, None, network, engine))
     classes = measures.network_classes(network, source)
     return ImageSet(labels=labels, features=features, classes=classes)
 
@@ -167,8 +162,21 @@ def _known_images(source, autoencoder, network, engine):
     return engine(work, image_pieces(source, batch_size), batch_size)
 
 
-def _joined(parts):
-    return None if parts[0] is None else np.concatenate(parts)
+def _collected(batches, images=None):
+    """What batches hold beside their images, joined; the images go into an array, if there is one.
+
+    Args:
+        batches: iterable of (images, ...): arrays, or None.
+        images: array for all of them, or None.
+    """
+    first, parts = 0, []
+    for made, *rest in batches:
+        if images is not None:
+            images[first : first + len(made)] = made
+            first += len(made)
+        parts.append(rest)
+    columns = zip(*parts, strict=True)
+    return [None if column[0] is None else np.concatenate(column) for column in columns]
 
 
 def reconstruct(real, autoencoder, network):
@@ -239,10 +247,6 @@ def _generate(model, num_images, sampling, seed, asked, network, engine):
         model, num_images, **asked, sampling=sampling, seed=seed, batch_size=batch_size
     )
     images = empty_images(num_images, model.autoencoder.image_shape)
-    work, parts, first = MadeImages(PlannedCodes(model, plan), network), [], 0
-    for made, *rest in engine(work, [(0, num_images)], batch_size):
-        images[first : first + len(made)] = made
-        first += len(made)
-        parts.append(rest)
-    packed, features = (_joined(column) for column in zip(*parts, strict=True))
+    work = MadeImages(PlannedCodes(model, plan), network)
+    packed, features = _collected(engine(work, [(0, num_images)], batch_size), images)
     return images, packed, features

@@ -15,9 +15,7 @@ def without_training_parts(model):
             the copy of a model with an autoencoder shares the other parts with it.
     """
     if getattr(model, "autoencoder", None) is not None:
-        shared = {name: getattr(model, name) for name in ("denoiser", "schedule")}
-        autoencoder = without_training_parts(model.autoencoder)
-        return type(model).from_config({**model.get_config(), **shared, "autoencoder": autoencoder})
+        return with_autoencoder(model, without_training_parts(model.autoencoder))
     if all(getattr(model, name, None) is None for name in _OPTIONS):
         return model
     parts = [getattr(model, name, None) for name in _ATTRIBUTES]
@@ -27,6 +25,12 @@ def without_training_parts(model):
     for target, source in zip(copy.weights, kept, strict=True):
         target.assign(ops.convert_to_tensor(source))
     return copy
+
+
+def with_autoencoder(model, autoencoder):
+    """A copy of a diffusion around another autoencoder, which shares the other parts with it."""
+    shared = {name: getattr(model, name) for name in ("denoiser", "schedule")}
+    return type(model).from_config({**model.get_config(), **shared, "autoencoder": autoencoder})
 
 
 def _weights(part):

@@ -1,7 +1,5 @@
 """Encoding and decoding of arrays by OpenVINO."""
 
-import functools
-
 import numpy as np
 
 from keras_bld.autoencoder.decoders import decoders_of
@@ -27,13 +25,14 @@ class OpenVinoCodec:
         self._autoencoder = autoencoder
         height, width, _ = autoencoder.image_shape
         self._chunk_size = max(1, _MAX_PIXELS // (height * width))
-        self._decoders = {
-            name: Program(
-                functools.partial(decoder_graph, autoencoder, network),
-                functools.partial(getattr, network, "variables"),
-                precision,
+
+        def program_of(decoder):
+            return Program(
+                lambda: decoder_graph(autoencoder, decoder), lambda: decoder.variables, precision
             )
-            for name, network in decoders_of(autoencoder).items()
+
+        self._decoders = {
+            name: program_of(decoder) for name, decoder in decoders_of(autoencoder).items()
         }
         self._encoder = Program(
             lambda: encoder_graph(autoencoder), lambda: autoencoder.encoder.variables, precision
