@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_bld.autoencoder.group_norm import GroupNorm
+from keras_bld.base.backend import attention
 from keras_bld.base.initializers import torch_default_initializer
 
 
@@ -115,7 +116,7 @@ class AttentionBlock(keras.layers.Layer):
             # (batch, height * width, one head, channels)
             return ops.reshape(image, (-1, height * width, 1, channels))
 
-        attended = ops.dot_product_attention(
+        attended = attention(
             as_sequence(self.query(x)), as_sequence(self.key(x)), as_sequence(self.value(x))
         )
         attended = ops.reshape(attended, (-1, height, width, channels))

@@ -32,6 +32,8 @@ def connected(address=None, num_workers=None):
 
     A Ray that this process is connected to already is taken, and left as it is.
     """
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_answers(address)
     # Before Ray is imported; nothing is reported to anyone.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import_optional("ray.data", "ray")
@@ -41,7 +43,7 @@ def connected(address=None, num_workers=None):
         num_workers = checks.check_integer("num_workers", num_workers, 1)
     is_ours = not ray.is_initialized()
     if is_ours:
-        _connect(ray, address or os.environ.get("RAY_ADDRESS") or "local")
+        _connect(ray, address)
     try:
         yield RayEngine(num_workers)
     finally:
@@ -56,25 +58,31 @@ def _connect(ray, address):
         # This process waits for its workers, and so they do not yield to all others (nice 15).
         os.environ.setdefault("RAY_worker_niceness", "0")
     try:
-        _check_answers(address)
         with _own_signals():
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **options)
     except (OSError, RuntimeError, ValueError) as reason:
-        raise checks.error(
-            "ray_address",
-            f"{address!r}, where no Ray answers ({reason})",
-            "the address of a cluster that runs, such as '10.0.0.1:6379'",
-            "start one with `ray start --head`, or leave the address out for this machine alone; "
-            "a cluster with token authentication needs RAY_AUTH_MODE=token and its token here, too",
-            kind=ConnectionError,
-        ) from reason
+        raise _no_answer(address, reason) from reason
 
 
 def _check_answers(address):
-    """Raise OSError unless something answers at HOST:PORT; Ray itself would try for minutes."""
+    """Raise ConnectionError unless something answers at HOST:PORT; Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=5).close()
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError as reason:
+            raise _no_answer(address, reason) from reason
+
+
+def _no_answer(address, reason):
+    return checks.error(
+        "ray_address",
+        f"{address!r}, where no Ray answers ({reason})",
+        "the address of a cluster that runs, such as '10.0.0.1:6379'",
+        "start one with `ray start --head`, or leave the address out for this machine alone; "
+        "a cluster with token authentication needs RAY_AUTH_MODE=token and its token here, too",
+        kind=ConnectionError,
+    )
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_bld.base.backend import attention
 from keras_bld.diffusion.weights import dense, layer_normalization
 
 
@@ -23,7 +24,7 @@ class SelfAttention(keras.layers.Layer):
         merged = self.query_key_value(tokens)
         merged = ops.reshape(merged, (-1, length, 3, self.num_heads, self.width // self.num_heads))
         query, key, value = merged[:, :, 0], merged[:, :, 1], merged[:, :, 2]
-        attended = ops.dot_product_attention(query, key, value, mask=attention_mask)
+        attended = attention(query, key, value, attention_mask)
         return self.projection(ops.reshape(attended, (-1, length, self.width)))
 
 
@@ -62,9 +63,7 @@ class CrossAttention(keras.layers.Layer):
         num_keys = text.shape[1]
         merged = ops.reshape(keys_values, (-1, num_keys, 2, self.num_heads, head_width))
         query = ops.reshape(self.query(tokens), (-1, length, self.num_heads, head_width))
-        attended = ops.dot_product_attention(
-            query, merged[:, :, 0], merged[:, :, 1], mask=text_visible
-        )
+        attended = attention(query, merged[:, :, 0], merged[:, :, 1], text_visible)
         return self.projection(ops.reshape(attended, (-1, length, self.width)))
 
 

@@ -4,7 +4,7 @@ import pytest
 from harness import QUICK_JIT, run_in_new_process, to_numpy
 from keras import ops
 
-from keras_bld.base.backend import backend_name, compile_function, fuse, runs_on_cpu
+from keras_bld.base.backend import attention, backend_name, compile_function, fuse, runs_on_cpu
 
 TRACES = backend_name() != "torch"  # torch runs eagerly
 
@@ -15,6 +15,25 @@ def test_backend_name_is_that_of_keras():
 
 def test_runs_on_cpu_agrees_with_where_tensors_lie():
     assert runs_on_cpu() is ("cpu" in str(ops.ones(2).device).lower())
+
+
+@pytest.mark.parametrize("mask_shape", [None, (2, 1, 1, 7), (2, 1, 5, 7)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 0.03)])
+def test_attention_is_that_of_float64(dtype, tolerance, mask_shape):
+    generator = np.random.default_rng(0)
+    query, key, value = (generator.normal(size=(2, length, 3, 8)) for length in (5, 7, 7))
+    mask = None if mask_shape is None else generator.random(mask_shape) < 0.6
+    scores = np.einsum("bqhc,bkhc->bhqk", query, key) / np.sqrt(8)
+    if mask is not None:
+        mask[..., 0] = True
+        scores = np.where(mask, scores, -np.inf)
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    expected = np.einsum("bhqk,bkhc->bqhc", weights, value)
+    tensors = [ops.cast(x, dtype) for x in (query, key, value)]
+    received = attention(*tensors, mask=None if mask is None else ops.convert_to_tensor(mask))
+    assert keras.backend.standardize_dtype(received.dtype) == dtype
+    received = to_numpy(ops.cast(received, "float32"))
+    np.testing.assert_allclose(received, expected, rtol=0, atol=tolerance)
 
 
 def test_compiled_function_sees_the_current_values_of_variables():
