@@ -1,6 +1,7 @@
 """The state in which every test starts: quiet, seeded, float32, few threads."""
 
 import os
+import pathlib
 import signal
 
 # What a shell runs in the background ignores Ctrl-C, which tests send themselves.
@@ -22,6 +23,16 @@ if NUM_THREADS != "0":
         os.environ.setdefault(variable, NUM_THREADS)
     if NUM_THREADS == "1":
         os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+# On JAX most of the time is XLA's compiling of programs that run once: it optimises less (half the
+# time), and the same program of another test, or of another run of this clone, is read.
+if os.environ["KERAS_BACKEND"] == "jax":
+    os.environ["XLA_FLAGS"] = (
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+    )
+    cache = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "xla"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import hypothesis
 import keras

@@ -270,7 +270,7 @@ def run_in_new_process(code, backend=None, timeout=300):
 
 
 def share_of(items, share):
-    """Every N-th item from number K on; `share` is "K/N" with K in 1 ... N.
+    """The tests of every N-th file from file K on; `share` is "K/N" with K in 1 ... N.
 
     Raises:
         ValueError: another text.
@@ -278,7 +278,10 @@ def share_of(items, share):
     number, _, count = share.partition("/")
     if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
         raise ValueError(f"KERAS_BLD_TEST_SHARE is {share!r}; set it to K/N, such as 1/4")
-    return items[int(number) - 1 :: int(count)]
+    # Whole files: what a file sets up once is set up in one share.
+    files = list(dict.fromkeys(item.path for item in items))
+    chosen = set(files[int(number) - 1 :: int(count)])
+    return [item for item in items if item.path in chosen]
 
 
 def to_numpy(nest):
