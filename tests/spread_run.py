@@ -19,6 +19,12 @@ NUM_STEPS = 20
 
 def start(backend, folder, mode, num_devices=1, process=None, ports=(), **settings):
     """Start the program; one of several processes where `ports` has one for each."""
+    words = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+    return start_program([PROGRAM, folder, mode, *words], backend, num_devices, process, ports)
+
+
+def start_program(words, backend, num_devices=1, process=None, ports=()):
+    """Start a program of Python with these words, otherwise as `start`."""
     quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     addresses = [f"localhost:{port}" for port in ports]
     variables = {
@@ -42,8 +48,7 @@ def start(backend, folder, mode, num_devices=1, process=None, ports=(), **settin
     elif ports:
         task = {"type": "worker", "index": process}
         variables["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
-    words = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
-    command = [sys.executable, str(PROGRAM), str(folder), mode, *words]
+    command = [sys.executable, *map(str, words)]
     return subprocess.Popen(
         command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -221,6 +221,7 @@ class _Saving(keras.callbacks.Callback):
             self._save(step, f"step {step}")
         if asked:
             self._writer.wait()
+            agree_on(0)  # each process says where it goes on: the chief's checkpoint is there
             raise Stopped(asked)
 
     def _shared_decision(self, done):

@@ -21,7 +21,7 @@ import numpy as np
 from keras.config import backend as backend_name
 
 from keras_bld.base import checks
-from keras_bld.base.backend import joined_processes, leave_processes, process, whole_array
+from keras_bld.base.backend import join_processes, leave_processes, process, whole_array
 from keras_bld.base.processes import agree_on, part
 from keras_bld.base.runs import option, say
 from keras_bld.training.recipe import DISTRIBUTIONS
@@ -221,8 +221,8 @@ def _check_backend(mode):
 
 
 def _open_jax(mode):
-    if (_JAX_ADDRESSES in os.environ or _JAX_PROCESSES in os.environ) and not joined_processes():
-        keras.distribution.initialize()
+    if _JAX_ADDRESSES in os.environ or _JAX_PROCESSES in os.environ:
+        join_processes()
     devices = keras.distribution.list_devices()
     index, count = process()
     if mode == "data_parallel":

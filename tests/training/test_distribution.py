@@ -5,6 +5,8 @@ import socket
 import keras
 import numpy as np
 import pytest
+import soak
+import spread_recipe
 import spread_run
 from small_models import small_autoencoder, small_diffusion
 
@@ -136,13 +138,20 @@ def _ports(count):
 
 def _run(backend, folder, mode, devices=1, processes=1, **settings):
     ports = _ports(processes) if processes > 1 else ()
-    programs = [
-        spread_run.start(backend, folder, mode, devices, index, ports, **settings)
-        for index in range(processes)
-    ]
-    outputs = [program.communicate(timeout=500)[0] for program in programs]
-    assert [program.returncode for program in programs] == [0] * processes, outputs
+    _end(
+        [
+            spread_run.start(backend, folder, mode, devices, index, ports, **settings)
+            for index in range(processes)
+        ]
+    )
     return _losses(folder)
+
+
+def _end(programs, code=0):
+    """What each of the programs has said, which ends with this code."""
+    outputs = [program.communicate(timeout=900)[0] for program in programs]
+    assert [program.returncode for program in programs] == [code] * len(programs), outputs
+    return outputs
 
 
 def _losses(folder):
@@ -183,3 +192,62 @@ def test_a_run_goes_on_on_another_number_of_devices(on_one_device, tmp_path):
     _run(BACKEND, tmp_path, mode, 4, num_steps=7)
     _run(BACKEND, tmp_path, "none", 1, num_steps=13)
     _check_equal(_run(BACKEND, tmp_path, mode, 2), on_one_device)
+
+
+# Stops of two processes --------------------------------------------------------------------
+
+
+def _recipe(mode, folder, step=0, stopped=0, code=0, devices=1):
+    """Two processes of a recipe, one of which gets SIGTERM at a step; what each has said."""
+    ports = _ports(2)
+    options = ["--work-dir", folder, "--distribution", mode]
+    options += ["--checkpoint-minutes", "1e-6"] if step else []
+    programs = [
+        spread_run.start_program(
+            [spread_recipe.PROGRAM, step if index == stopped else 0, *options],
+            BACKEND, devices, index, ports,
+        )
+        for index in range(2)
+    ]  # fmt: skip
+    return _end(programs, code)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND == "torch", reason="torch has no distribution")
+def test_a_signal_to_one_of_two_processes_ends_both_and_they_go_on(tmp_path):
+    mode = "data_parallel" if BACKEND == "jax" else "multi_worker"
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    _recipe(mode, whole)
+    # They ask each other at steps 8 and 16: there checkpoints are due, and the signal is seen.
+    for stage, step, stopped in (("autoencoder", 10, 1), ("diffusion", 4 + 10, 0)):
+        for said in _recipe(mode, parts, step, stopped, code=143):
+            assert f"goes on from step 16 of stage {stage}: python recipes/digits.py" in said
+        names = [path.name for path in sorted((parts / stage / "checkpoint").iterdir())]
+        assert [int(name.split(".")[0]) for name in names] == [8, 16]
+    _recipe(mode, parts)
+    for stage in ("autoencoder", "diffusion"):
+        soak.compare(_values(whole, stage), _values(parts, stage), stage)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
+def test_processes_that_joined_still_get_sigterm():
+    code = """
+import signal
+from keras_bld.base.backend import join_processes
+got = []
+signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+join_processes()
+signal.raise_signal(signal.SIGTERM)
+assert got, "SIGTERM did nothing"
+"""
+    _end([spread_run.start_program(["-c", code], "jax", 1, 0, _ports(1))])
+
+
+def _values(folder, stage):
+    """The history, and the bytes of each array of the last checkpoint, by its number alone.
+
+    Paths count the layers that a program has made, those of a stage before, too.
+    """
+    found = soak.contents(folder, stage)
+    return {name.split()[0]: found[name] for name in found if name not in ("record", "preset")}

@@ -130,9 +130,12 @@ def process():
     return (0, 1) if backend_name() == "torch" else _chosen_backend().process()
 
 
-def joined_processes():
-    """Whether JAX was initialised for several processes already."""
-    return backend_name() == "jax" and _chosen_backend().joined_processes()
+def join_processes():
+    """Join the processes of JAX that the environment names, unless this one has.
+
+    SIGTERM stays with the handlers of Python.
+    """
+    _chosen_backend().join_processes()
 
 
 def leave_processes():

@@ -47,11 +47,15 @@ def process():
     return jax.process_index(), jax.process_count()
 
 
-def joined_processes():
-    """See `keras_bld.base.backend.joined_processes`."""
+def join_processes():
+    """See `keras_bld.base.backend.join_processes`."""
     import jax
 
-    return jax.distributed.is_initialized()
+    if not jax.distributed.is_initialized():
+        # It catches SIGTERM, for `reached_preemption_sync_point`, which nobody here asks: before
+        # and after `fit` a SIGTERM did nothing.
+        jax.config.update("jax_enable_preemption_service", False)
+        keras.distribution.initialize()
 
 
 def leave_processes():
