@@ -227,6 +227,8 @@ def test_a_signal_to_one_of_two_processes_ends_both_and_they_go_on(tmp_path):
     _recipe(mode, parts)
     for stage in ("autoencoder", "diffusion"):
         soak.compare(_values(whole, stage), _values(parts, stage), stage)
+    for name, values in _losses(whole).items():  # TensorFlow's sums of metrics are rounded anew
+        np.testing.assert_allclose(_losses(parts)[name], values, rtol=1e-6, err_msg=name)
 
 
 @pytest.mark.slow
@@ -245,9 +247,9 @@ assert got, "SIGTERM did nothing"
 
 
 def _values(folder, stage):
-    """The history, and the bytes of each array of the last checkpoint, by its number alone.
+    """The bytes of each array of the last checkpoint, by its number.
 
     Paths count the layers that a program has made, those of a stage before, too.
     """
     found = soak.contents(folder, stage)
-    return {name.split()[0]: found[name] for name in found if name not in ("record", "preset")}
+    return {name.split()[0]: value for name, value in found.items() if name[0].isdigit()}
