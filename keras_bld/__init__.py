@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         BinaryLatentDiffusion,
         SamplesCallback,
         Sampling,
+        distill,
         fit_time_grid,
     )
     from keras_bld.zoo import list_presets, load_preset
@@ -50,6 +51,7 @@ __all__ = [
     "conversion",
     "data",
     "diffusion",
+    "distill",
     "evaluation",
     "fit_time_grid",
     "image_grid",

@@ -11,6 +11,7 @@ COMMANDS = {
     "benchmark": "keras_bld.benchmark.command:benchmark_command",
     "convert": "keras_bld.commands.convert:convert_command",
     "demo": "keras_bld.commands.demo:demo_command",
+    "distill": "keras_bld.commands.distill:distill_command",
     "distill-decoder": "keras_bld.commands.distill_decoder:distill_decoder_command",
     "encode": "keras_bld.commands.encode:encode_command",
     "evaluate": "keras_bld.commands.evaluate:evaluate_command",

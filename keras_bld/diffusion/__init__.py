@@ -6,6 +6,7 @@ from keras_bld.base.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from keras_bld.diffusion.denoiser import BernoulliDenoiser
+    from keras_bld.diffusion.distillation import distill
     from keras_bld.diffusion.model import BinaryLatentDiffusion
     from keras_bld.diffusion.samples_callback import SamplesCallback
     from keras_bld.diffusion.sampling import Sampling
@@ -19,6 +20,7 @@ __all__ = [
     "SamplesCallback",
     "Sampling",
     "TimeGrid",
+    "distill",
     "fit_time_grid",
 ]
 

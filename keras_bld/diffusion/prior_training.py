@@ -8,7 +8,7 @@ from keras_bld.base import checks, replicas
 from keras_bld.base.backend import prefers_xla
 from keras_bld.base.backend.trainer import check_precision
 from keras_bld.base.batch_forms import unpack_batch
-from keras_bld.base.packing import packed_shape, unpack_bits
+from keras_bld.base.packing import packed_shape, unpack_bits, unpack_codes
 from keras_bld.base.trainable import Trainable
 from keras_bld.diffusion.conditioning import check_condition, label_error
 
@@ -111,6 +111,19 @@ class PriorTraining(Trainable):
         else:
             checks.check_batch_shape("x", x, self._packed_shape)
         return kind
+
+    def codes_from(self, x):
+        """The codes of what `fit` takes as x: float32 {0, 1}, an array (batch, h, w, c).
+
+        Raises:
+            ValueError: x is neither images nor codes nor packed codes of this model.
+        """
+        kind = self.look_at_x(x)
+        if kind == "images":
+            return self.autoencoder.encode(x)
+        if kind == "packed_codes":
+            return unpack_codes(x, self.code_shape[-1]).astype("float32")
+        return x.astype("float32")
 
     def look_at_y(self, y, num_samples):
         """Raise ValueError where labels or text embeddings do not fit the denoiser."""

@@ -8,7 +8,6 @@ from keras import ops
 from keras_bld.base import checks
 from keras_bld.base import random as bld_random
 from keras_bld.base.backend import compile_function
-from keras_bld.base.packing import unpack_codes
 from keras_bld.base.progress import progress_bar
 from keras_bld.diffusion.likelihood import prior_term
 from keras_bld.diffusion.objective import NATS_PER_BIT
@@ -92,7 +91,7 @@ def fit_time_grid(
     num_codes = checks.check_integer("num_codes", num_codes, 1)
     seed = bld_random.resolve_seed(seed)
     rows = np.sort(np.random.default_rng(seed).permutation(len(data))[:num_codes])
-    codes = _codes_of(model, data[rows])
+    codes = model.codes_from(data[rows])
     condition = None if condition is None else condition[rows]
     uniform = uniform_grid(total, num_steps)
     # Evenly spread where T is large; the uniform grid is always one of the choices.
@@ -202,12 +201,3 @@ def _flips_of(model):
         return ops.stack([predict(noisy_codes, time_steps), ops.abs(codes - noisy_codes)])
 
     return flips
-
-
-def _codes_of(model, data):
-    kind = model.look_at_x(data)
-    if kind == "images":
-        return model.autoencoder.encode(data)
-    if kind == "packed_codes":
-        return unpack_codes(data, model.code_shape[-1]).astype("float32")
-    return data.astype("float32")
