@@ -50,11 +50,9 @@ def available_libraries():
 def has_bfloat16():
     """Whether the processor multiplies bfloat16 natively; where not, it is imitated, slowly."""
     if importlib.util.find_spec("openvino"):
-        import openvino
+        from keras_bld.serving import openvino_runtime
 
-        from keras_bld.serving import openvino_program
-
-        return openvino_program.has_bfloat16(openvino.Core())
+        return openvino_runtime.has_bfloat16()
     if importlib.util.find_spec("torch"):
         from keras_bld.benchmark.torch_peer import gemm
 
@@ -76,13 +74,15 @@ def _openvino_chain(matrices, rows, precision):
     import openvino
     from openvino import opset13 as ops
 
+    from keras_bld.serving.openvino_runtime import openvino_core
+
     start = ops.parameter([rows, len(matrices[0])], np.float32)
     x = start
     for matrix in matrices:
         x = ops.matmul(x, ops.constant(matrix), False, False)
     hint = "bf16" if precision == "bfloat16" else "f32"
     settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
-    compiled = openvino.Core().compile_model(openvino.Model([x], [start]), "CPU", settings)
+    compiled = openvino_core().compile_model(openvino.Model([x], [start]), "CPU", settings)
     request = compiled.create_infer_request()
     ones = np.ones((rows, len(matrices[0])), "float32")
     return lambda: request.infer({0: ones}, share_inputs=True, share_outputs=True)

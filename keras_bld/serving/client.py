@@ -10,6 +10,7 @@ or, in a program beside which this file lies:
 Images are uint8 (rows, height, width, channels). The same seed gives the same images as keras_bld.
 """
 
+import functools
 import json
 import pathlib
 import sys
@@ -185,10 +186,16 @@ def _tensorflow(folder, parts):
     return run
 
 
-def _openvino(folder, parts):
+@functools.cache
+def _openvino_core():
+    """One for the process: a second one that outlives the first makes Ctrl-C a crash."""
     import openvino
 
-    core = openvino.Core()
+    return openvino.Core()
+
+
+def _openvino(folder, parts):
+    core = _openvino_core()
     # float32, or the processor's bfloat16 would change some images.
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     graphs = {

@@ -7,7 +7,8 @@ from keras_bld.base import checks
 from keras_bld.base.optional import install_command
 from keras_bld.diffusion import BernoulliDenoiser
 from keras_bld.serving.openvino_codec import OpenVinoCodec
-from keras_bld.serving.openvino_program import PRECISIONS, has_bfloat16
+from keras_bld.serving.openvino_program import PRECISIONS
+from keras_bld.serving.openvino_runtime import has_bfloat16
 from keras_bld.serving.openvino_sampler import OpenVinoSampler
 
 TARGETS = ("openvino", None)
@@ -33,7 +34,7 @@ def inference_engine(model, target="openvino", precision="bfloat16"):
     if target is None:
         return None
     try:
-        import openvino
+        import openvino  # noqa: F401 (whether it is there)
     except ImportError:
         _stay(f"OpenVINO is not installed: {install_command('serve')}")
         return None
@@ -42,7 +43,7 @@ def inference_engine(model, target="openvino", precision="bfloat16"):
     except Exception as reason:  # whatever it is, the model still runs without OpenVINO
         _stay(f"OpenVINO cannot run {type(model).__name__}: {reason}")
         return None
-    if precision == "bfloat16" and not has_bfloat16(openvino.Core()):
+    if precision == "bfloat16" and not has_bfloat16():
         warnings.warn(
             "This processor has no bfloat16: OpenVINO runs the model in float32.",
             RuntimeWarning,

@@ -6,6 +6,8 @@ import zlib
 import numpy as np
 from keras import ops
 
+from keras_bld.serving.openvino_runtime import has_bfloat16, openvino_core
+
 PRECISIONS = {"bfloat16": "bf16", "float32": "f32"}
 _NUM_SAMPLED = 64  # values of each variable that go into its fingerprint
 
@@ -53,21 +55,14 @@ class Program:
             return self._request.infer(inputs)[0]
 
     def _compile(self):
-        import openvino
-
-        core = openvino.Core()
         precision = PRECISIONS[self._precision]
-        if not has_bfloat16(core):
+        if not has_bfloat16():
             precision = "f32"
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         self._fingerprint = fingerprint(self._variables())
-        self._request = core.compile_model(self._build(), "CPU", settings).create_infer_request()
+        compiled = openvino_core().compile_model(self._build(), "CPU", settings)
+        self._request = compiled.create_infer_request()
         self.num_compilations += 1
-
-
-def has_bfloat16(core):
-    """Whether the processor multiplies bfloat16 natively."""
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def fingerprint(variables):

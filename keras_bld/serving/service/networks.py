@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.serving.key_bias import key_bias
+from keras_bld.serving.openvino_runtime import has_bfloat16, openvino_core
 from keras_bld.serving.service.program import PARTS
 
 # Fewer rows take other kernels where the processor has bfloat16, and cost as much.
@@ -122,11 +123,9 @@ class Networks:
     """
 
     def __init__(self, program, max_rows=16, precision="bfloat16", num_threads=0):
-        import openvino
-
         checks.check_choice("precision", precision, tuple(_PRECISIONS))
-        core = openvino.Core()
-        if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        core = openvino_core()
+        if not has_bfloat16():
             precision = "float32"
         self.precision = precision
         settings = {

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_bld.serving.openvino_runtime import openvino_core
 from keras_bld.serving.service.networks import Network, Networks
 
 pytestmark = pytest.mark.once
@@ -58,8 +59,8 @@ def test_a_size_that_gives_other_bits_is_not_used(program, monkeypatch):
         return Another(request) if size == 4 else request
 
     monkeypatch.setattr(Network, "_compile", compiled)
-    openvino = pytest.importorskip("openvino")
-    network = Network(openvino.Core(), program.directory / "denoiser.xml", {}, (2, 4, 8))
+    pytest.importorskip("openvino")
+    network = Network(openvino_core(), program.directory / "denoiser.xml", {}, (2, 4, 8))
     while network.grow():
         pass
     assert network.refused == (4,) and network.largest == 8
