@@ -27,6 +27,12 @@ RESULTS = (
     ("recall", "recall", 2),
     ("recognised as what was asked for", "recognised_as_asked", 3),
     ("the same without the condition", "recognised_without_condition", 3),
+    (
+        "true image among the 5 nearest held-out ones: known in the other styles",
+        "retrieved_among_5_new_style",
+        3,
+    ),
+    ("the same: unknown in any style", "retrieved_among_5_unseen", 3),
     ("held-out images that the classifier recognises", "recognised_of_real", 3),
     ("their reconstructions that it recognises", "recognised_of_reconstructions", 3),
     ("classification accuracy score", "classification_accuracy_score_top_1", 3),
@@ -117,6 +123,13 @@ def _sampler(settings):
     )
 
 
+# What a card of a preset with texts asks for.
+_PROMPTS = {
+    "bld_emoji_64_text": "a happy cat, fluent style",
+    "bld_grocery_64_text": "ripe lemons",
+}
+
+
 def presets():
     """A card with a picture for each preset with weights."""
     yield '<div class="grid cards" markdown>\n'
@@ -126,7 +139,7 @@ def presets():
         metric = metadata["metric"]
         if not is_autoencoder:
             metric += f"; {_sampler(_read_json('results', name, 'card.json')['settings'])}"
-        asked = '--prompt "ripe lemons" ' if row.condition not in (None, "class") else ""
+        asked = f'--prompt "{_PROMPTS[name]}" ' if name in _PROMPTS else ""
         code = " x ".join(map(str, row.code_shape))
         condition = {None: "no condition", "class": f"{row.condition_size} classes"}.get(
             row.condition, "texts"

