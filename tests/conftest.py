@@ -161,6 +161,18 @@ def data_folder(tmp_path):
 
 
 @pytest.fixture
+def preset_of_folder(model, data_folder, tmp_path):
+    """(directory, metadata) of a preset of `model` in float16, trained on `data_folder` it says."""
+    from keras_bld.zoo import save_preset
+
+    metadata = {
+        "trained_on": {"name": "folder", "place": str(data_folder), "class_folders": True},
+        "licence": "CC0-1.0",
+    }
+    return save_preset(model, tmp_path / "tiny", metadata, dtype="float16"), metadata
+
+
+@pytest.fixture
 def full_disk():
     """Files of this process can have 20,000 bytes at most."""
     import resource

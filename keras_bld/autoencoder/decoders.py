@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_bld.autoencoder.blocks import AttentionBlock, ResidualBlock, Upsample
 from keras_bld.base import checks
-from keras_bld.presets.training_parts import with_autoencoder
+from keras_bld.presets.training_parts import with_parts
 
 DECODERS = ("full", "small")
 
@@ -52,7 +52,7 @@ def with_decoder(model, name):
     decoder = decoder_named(autoencoder, name)
     copy = rebuilt(autoencoder, decoder_options=autoencoder.small_decoder_options)
     copy.decoder.set_weights(decoder.get_weights())
-    return copy if autoencoder is model else with_autoencoder(model, copy)
+    return copy if autoencoder is model else with_parts(model, autoencoder=copy)
 
 
 def rebuilt(autoencoder, decoder_options=None, small_decoder=None):

@@ -10,9 +10,9 @@ from keras_bld.autoencoder.metrics import mean_psnr
 from keras_bld.base import checks
 from keras_bld.base.backend import own_buffers
 from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.base.batching import comfortable_batch_size
+from keras_bld.base.batching import comfortable_batch_size, shuffled_rows
 from keras_bld.base.images import to_uint8
-from keras_bld.presets.training_parts import with_autoencoder
+from keras_bld.presets.training_parts import with_parts
 
 _EMA_MOMENTUM = 0.99
 _GROUPS = 4
@@ -126,11 +126,11 @@ def distill_decoder(
         ),
         loss=_squared_error,
     )
-    rows = _rows(len(codes), num_steps, min(batch_size, len(codes)), random)
+    rows = shuffled_rows(len(codes), num_steps, min(batch_size, len(codes)), random)
     student.fit(_Batches(full.bottleneck, codes, images, rows), shuffle=False, verbose=verbose)
     own_buffers(autoencoder.small_decoder.variables)
     autoencoder.small_decoder.trainable = False
-    return autoencoder if full is model else with_autoencoder(model, autoencoder)
+    return autoencoder if full is model else with_parts(model, autoencoder=autoencoder)
 
 
 def small_decoder_agreement(autoencoder, codes):
@@ -195,13 +195,6 @@ class _Student(RepairedTraining, keras.Model):
 def _squared_error(images, made):
     difference = ops.cast(images, "float32") / 255.0 - ops.cast(made, "float32")
     return ops.mean(ops.square(difference), axis=(1, 2, 3))
-
-
-def _rows(number, num_steps, batch_size, random):
-    """(num_steps, batch_size) of row numbers, in an order that is drawn anew for each pass."""
-    passes = -(-num_steps * batch_size // number)
-    order = np.concatenate([random.permutation(number) for _ in range(passes)])
-    return order[: num_steps * batch_size].reshape(num_steps, batch_size)
 
 
 class _Batches(keras.utils.PyDataset):

@@ -93,3 +93,17 @@ class BatchedFunction:
                 results.append(ops.convert_to_numpy(result)[: num_items - start])
             show(num_items)
         return np.concatenate(results).astype("float32", copy=False)
+
+
+def shuffled_rows(number, num_batches, batch_size, random):
+    """Row numbers of batches, int (num_batches, batch_size), in an order drawn anew for each pass.
+
+    Args:
+        number: of rows that there are.
+        num_batches: how many batches; they go through the rows as often as it takes.
+        batch_size: rows of a batch.
+        random: `numpy.random.Generator`.
+    """
+    passes = -(-num_batches * batch_size // number)
+    order = np.concatenate([random.permutation(number) for _ in range(passes)])
+    return order[: num_batches * batch_size].reshape(num_batches, batch_size)

@@ -33,7 +33,9 @@ def connected(address=None, num_workers=None):
     A Ray that this process is connected to already is taken, and left as it is.
     """
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    _check_answers(address)
+    is_ours = not ("ray" in sys.modules and sys.modules["ray"].is_initialized())
+    if is_ours:
+        _check_answers(address)
     # Before Ray is imported; nothing is reported to anyone.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import_optional("ray.data", "ray")
@@ -41,7 +43,6 @@ def connected(address=None, num_workers=None):
 
     if num_workers is not None:
         num_workers = checks.check_integer("num_workers", num_workers, 1)
-    is_ours = not ray.is_initialized()
     if is_ours:
         _connect(ray, address)
     try:

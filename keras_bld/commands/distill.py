@@ -41,18 +41,12 @@ def distill_command(
     """
     with short_errors():
         from keras_bld.base.runs import say
-        from keras_bld.commands.tools import load_image_model, save_again
-        from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
-        from keras_bld.data import load_arrays, random_subset
+        from keras_bld.commands.tools import save_again
+        from keras_bld.commands.trained_on import open_with_images
         from keras_bld.diffusion import distill
-        from keras_bld.presets.reading import read_metadata
 
-        metadata = read_metadata(preset)
-        data_set = data_set_of(metadata, data, data_dir)
-        model = load_image_model(preset)
-        train = open_splits(data_set, metadata, model.autoencoder.image_shape)["train"]
-        asked = conditions_for(model, metadata, train, seed)
-        images, labels = load_arrays(random_subset(train, num_images, seed))
+        opened = open_with_images(preset, data, data_dir, num_images, seed)
+        metadata, model, images, conditions = opened
         student = distill(
             model,
             images,
@@ -64,7 +58,7 @@ def distill_command(
             temperature=temperature,
             seed=seed,
             verbose="auto",
-            **asked.asked(labels),
+            **conditions,
         )
         trained = {
             "teacher": str(preset),

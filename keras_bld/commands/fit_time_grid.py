@@ -31,20 +31,14 @@ def fit_time_grid_command(
     """
     with short_errors():
         from keras_bld.base.runs import say
-        from keras_bld.commands.tools import load_image_model, save_again
-        from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
-        from keras_bld.data import load_arrays, random_subset
+        from keras_bld.commands.tools import save_again
+        from keras_bld.commands.trained_on import open_with_images
         from keras_bld.diffusion.time_grid import fit_time_grid
-        from keras_bld.presets.reading import read_metadata
 
-        metadata = read_metadata(preset)
-        data_set = data_set_of(metadata, data, data_dir)
-        model = load_image_model(preset)
-        train = open_splits(data_set, metadata, model.autoencoder.image_shape)["train"]
-        asked = conditions_for(model, metadata, train, seed)
-        images, labels = load_arrays(random_subset(train, num_images, seed))
+        opened = open_with_images(preset, data, data_dir, num_images, seed)
+        metadata, model, images, conditions = opened
         grid = fit_time_grid(
-            model, images, num_steps, num_codes=len(images), seed=seed, **asked.asked(labels)
+            model, images, num_steps, num_codes=len(images), seed=seed, **conditions
         )
         steps = " ".join(map(str, grid.time_steps))
         say(

@@ -4,10 +4,40 @@ import pathlib
 
 from keras_bld.base import checks
 from keras_bld.base.runs import say
-from keras_bld.data import CaptionedFolder, DataSet, find_data_set
+from keras_bld.commands.tools import load_image_model
+from keras_bld.data import (
+    CaptionedFolder,
+    DataSet,
+    find_data_set,
+    load_arrays,
+    random_subset,
+)
 from keras_bld.data.splits import SPLITS
+from keras_bld.presets.reading import read_metadata
 from keras_bld.text import LabelConditions
 from keras_bld.text.label_conditions import stored_wordings
+
+
+def open_with_images(preset, data, data_dir, num_images, seed):
+    """A preset's model with images that it was trained on, for what learns from both.
+
+    Args:
+        preset: name or directory of a `BinaryLatentDiffusion` with its autoencoder.
+        data, data_dir: as for `find_data_set`; None where nothing was given.
+        num_images: the most images, a random choice.
+        seed: of the choice and of the wordings of texts.
+
+    Returns:
+        (metadata, model, images, conditions): of the preset; uint8; keywords such as `labels`,
+        one condition for each image.
+    """
+    metadata = read_metadata(preset)
+    data_set = data_set_of(metadata, data, data_dir)
+    model = load_image_model(preset)
+    train = open_splits(data_set, metadata, model.autoencoder.image_shape)["train"]
+    asked = conditions_for(model, metadata, train, seed)
+    images, labels = load_arrays(random_subset(train, num_images, seed))
+    return metadata, model, images, asked.asked(labels)
 
 
 def data_set_of(metadata, data=None, data_dir=None):

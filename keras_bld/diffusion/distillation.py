@@ -7,11 +7,13 @@ from keras import ops
 from keras_bld.base import checks, replicas
 from keras_bld.base.backend import own_buffers
 from keras_bld.base.backend.trainer import RepairedTraining
+from keras_bld.base.batching import shuffled_rows
 from keras_bld.diffusion.objective import bce_with_logits
-from keras_bld.diffusion.reverse_step import flip_predictor
+from keras_bld.diffusion.reverse_step import flip_predictor, probability_of_one
 from keras_bld.diffusion.sampler import guided_logits
-from keras_bld.diffusion.sampling import condition_of, uniform_grid
+from keras_bld.diffusion.sampling import check_can_skip_steps, condition_of, uniform_grid
 from keras_bld.diffusion.targets import flip_logits
+from keras_bld.presets.training_parts import with_parts
 
 _EMA_MOMENTUM = 0.995
 # As for a generator and its critic: each step chases the other network's last one.
@@ -52,8 +54,8 @@ def distill(
         data: images or codes of the training, as of `fit`.
         num_steps: S, steps of the student, 1 ... T.
         labels: condition of a class-conditional model, one for each of `data`.
-        training_steps: how long it trains; each costs about two and a half steps of training the
-            teacher, three with guidance.
+        training_steps: how long it trains. Each takes the student and the auxiliary network
+            forward and back and the teacher forward, with guidance on a doubled batch.
         batch_size: codes in a step.
         learning_rate: of Adam at the beginning; it falls as a cosine.
         guidance_scale: of the teacher; None for that of `model.sampling`.
@@ -78,13 +80,7 @@ def distill(
     training_steps = checks.check_integer("training_steps", training_steps, 1)
     batch_size = checks.check_integer("batch_size", batch_size, 1)
     checks.check_number("learning_rate", learning_rate, 0.0, exclusive=True)
-    if not model.can_skip_steps:
-        raise checks.error(
-            "model",
-            "a model that can skip no steps",
-            "one that predicts z^0",
-            "take a BinaryLatentDiffusion with another target",
-        )
+    check_can_skip_steps(model)
     changes = {"guidance_scale": guidance_scale, "temperature": temperature}
     sampling = model.sampling.replace(
         **{name: value for name, value in changes.items() if value is not None}
@@ -107,14 +103,7 @@ def distill(
     with pair.errors_as_raised():
         pair.fit(batches, shuffle=False, verbose=verbose)
     own_buffers(pair.student.variables)
-    student = type(model).from_config(
-        {
-            **model.get_config(),
-            "denoiser": pair.student,
-            "schedule": model.schedule,
-            "autoencoder": model.autoencoder,
-        }
-    )
+    student = with_parts(model, denoiser=pair.student)
     student.sampling = sampling.replace(
         num_steps=num_steps,
         time_steps=None,
@@ -159,7 +148,7 @@ class _Pair(RepairedTraining, keras.Model):
         noisy = self.schedule(codes, time_steps, self._uniforms(codes))
         logits = self.student(noisy, time_steps, condition, present)
         flip = ops.sigmoid(self._flip_logits(logits, noisy, time_steps))
-        probability = _one(noisy, flip)
+        probability = probability_of_one(noisy, flip)
         drawn = ops.stop_gradient(ops.cast(self._uniforms(codes) < probability, "float32"))
         # z^r, r in 1 ... t.
         share = replicas.uniform((batch,), self.seed_generator)
@@ -170,7 +159,7 @@ class _Pair(RepairedTraining, keras.Model):
             self.auxiliary(before, earlier, condition, present), before, earlier
         )
         auxiliary_bce = bce_with_logits(ops.abs(drawn - before), believed)
-        gap = _one(before, ops.sigmoid(believed)) - self._taught(
+        gap = probability_of_one(before, ops.sigmoid(believed)) - self._taught(
             before, earlier, condition, present
         )
         axes = (1, 2, 3)
@@ -200,22 +189,15 @@ class _Pair(RepairedTraining, keras.Model):
 
     def _taught(self, codes, time_steps, condition, present):
         """P(z^0 = 1) as the teacher samples, with its guidance and temperature."""
-        scale, logits_of = self._sampling.guidance_scale, None
-        if condition is not None and scale:
-            scale = ops.convert_to_tensor(scale, "float32")
-            logits_of = guided_logits(self.teacher, scale, condition, present)
-
-        def plain(codes, time_steps):
-            return self.teacher(codes, time_steps, condition, present)
-
+        scale = ops.convert_to_tensor(self._sampling.guidance_scale, "float32")
         predict = flip_predictor(
-            logits_of or plain,
+            guided_logits(self.teacher, scale, condition, present),
             self.target,
             self.schedule,
             self._sampling.temperature,
             self._sampling.tempering,
         )
-        return _one(codes, predict(codes, time_steps))
+        return probability_of_one(codes, predict(codes, time_steps))
 
 
 class _Batches(keras.utils.PyDataset):
@@ -224,10 +206,7 @@ class _Batches(keras.utils.PyDataset):
     def __init__(self, codes, condition, num_batches, batch_size, seed):
         super().__init__()
         self._codes, self._condition = codes, condition
-        random = np.random.default_rng(seed)
-        passes = -(-num_batches * batch_size // len(codes))
-        order = np.concatenate([random.permutation(len(codes)) for _ in range(passes)])
-        self._rows = order[: num_batches * batch_size].reshape(num_batches, batch_size)
+        self._rows = shuffled_rows(len(codes), num_batches, batch_size, np.random.default_rng(seed))
 
     def __len__(self):
         return len(self._rows)
@@ -243,12 +222,5 @@ class _Batches(keras.utils.PyDataset):
 def _copy(denoiser, name):
     """A denoiser with the same weights."""
     copy = type(denoiser).from_config({**denoiser.get_config(), "name": name})
-    for target, source in zip(copy.weights, denoiser.weights, strict=True):
-        target.assign(ops.convert_to_tensor(source))
-    own_buffers(copy.weights)
+    copy.set_weights(denoiser.get_weights())
     return copy
-
-
-def _one(codes, flip):
-    """P(bit = 1) from the probability that it differs from `codes`."""
-    return codes * (1.0 - flip) + (1.0 - codes) * flip

@@ -30,8 +30,12 @@ def reverse_step(codes, flip, transition, noise, target="residual", posterior="e
         known_codes, mask = known
         true_flip = posterior_flip(ops.abs(known_codes - codes), transition, "exact")
         reverse_flip = mask * true_flip + (1.0 - mask) * reverse_flip
-    probability = codes * (1.0 - reverse_flip) + (1.0 - codes) * reverse_flip
-    return ops.cast(noise < probability, "float32")
+    return ops.cast(noise < probability_of_one(codes, reverse_flip), "float32")
+
+
+def probability_of_one(codes, flip):
+    """P(bit = 1) from the probability that it differs from `codes`."""
+    return codes * (1.0 - flip) + (1.0 - codes) * flip
 
 
 def shown_codes(codes, known=None, known_bits="clean"):

@@ -184,6 +184,17 @@ AXES = tuple(
 )
 
 
+def check_can_skip_steps(model):
+    """Raise ValueError for a model that samples in all T steps alone."""
+    if not model.can_skip_steps:
+        raise checks.error(
+            "model",
+            "a model that can skip no steps",
+            "one that predicts z^0",
+            "take a BinaryLatentDiffusion with another target",
+        )
+
+
 def uniform_grid(num_training_steps, num_steps=None):
     """The falling grid of time steps that a sampler with `num_steps` steps visits.
 

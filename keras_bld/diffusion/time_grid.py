@@ -13,7 +13,12 @@ from keras_bld.diffusion.likelihood import prior_term
 from keras_bld.diffusion.objective import NATS_PER_BIT
 from keras_bld.diffusion.posterior import posterior_flip, transition_tables
 from keras_bld.diffusion.reverse_step import flip_predictor
-from keras_bld.diffusion.sampling import check_batch_size, condition_of, uniform_grid
+from keras_bld.diffusion.sampling import (
+    check_batch_size,
+    check_can_skip_steps,
+    condition_of,
+    uniform_grid,
+)
 
 _MOST_TIME_STEPS = 64  # among which the steps are chosen
 _MOST_BITS = 2**15  # of all codes, at each of them
@@ -79,13 +84,7 @@ def fit_time_grid(
     """
     total = model.num_training_steps
     num_steps = checks.check_integer("num_steps", num_steps, 1, total)
-    if not model.can_skip_steps:
-        raise checks.error(
-            "model",
-            "a model that can skip no steps",
-            "one that predicts z^0",
-            "take a BinaryLatentDiffusion with another target",
-        )
+    check_can_skip_steps(model)
     data = np.asarray(data)
     condition = condition_of(model, len(data), labels, text_embeddings, drop_condition)
     num_codes = checks.check_integer("num_codes", num_codes, 1)

@@ -15,22 +15,23 @@ def without_training_parts(model):
             the copy of a model with an autoencoder shares the other parts with it.
     """
     if getattr(model, "autoencoder", None) is not None:
-        return with_autoencoder(model, without_training_parts(model.autoencoder))
+        return with_parts(model, autoencoder=without_training_parts(model.autoencoder))
     if all(getattr(model, name, None) is None for name in _OPTIONS):
         return model
     parts = [getattr(model, name, None) for name in _ATTRIBUTES]
     left_out = {id(weight) for part in parts if part is not None for weight in _weights(part)}
     kept = [weight for weight in model.weights if id(weight) not in left_out]
     copy = type(model).from_config({**model.get_config(), **dict.fromkeys(_OPTIONS)})
-    for target, source in zip(copy.weights, kept, strict=True):
-        target.assign(ops.convert_to_tensor(source))
+    # As arrays: on JAX a variable that is assigned a tensor shares its buffer, which training gives
+    # away.
+    copy.set_weights([ops.convert_to_numpy(weight) for weight in kept])
     return copy
 
 
-def with_autoencoder(model, autoencoder):
-    """A copy of a diffusion around another autoencoder, which shares the other parts with it."""
-    shared = {name: getattr(model, name) for name in ("denoiser", "schedule")}
-    return type(model).from_config({**model.get_config(), **shared, "autoencoder": autoencoder})
+def with_parts(model, **parts):
+    """A copy of a diffusion with another denoiser or autoencoder; it shares the other parts."""
+    shared = {name: getattr(model, name) for name in ("denoiser", "schedule", "autoencoder")}
+    return type(model).from_config({**model.get_config(), **shared, **parts})
 
 
 def _weights(part):

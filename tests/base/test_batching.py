@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_bld.base.batching import BatchedFunction, comfortable_batch_size
+from keras_bld.base.batching import BatchedFunction, comfortable_batch_size, shuffled_rows
 
 
 def add_index(indices, chunk, *scalars):
@@ -93,3 +93,12 @@ def test_several_batches_show_their_progress(progress_seen):
     assert progress_seen == []
     function(array, 2)
     assert progress_seen == ["decode of 5", 0, 2, 4, 5]
+
+
+@pytest.mark.once
+def test_shuffled_rows_are_whole_passes_each_in_its_own_order():
+    rows = shuffled_rows(5, 4, 3, np.random.default_rng(0))
+    assert rows.shape == (4, 3)
+    passes = rows.ravel()[:10].reshape(2, 5)
+    assert [sorted(order) for order in passes.tolist()] == [[0, 1, 2, 3, 4]] * 2
+    assert passes[0].tolist() != passes[1].tolist()

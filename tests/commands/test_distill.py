@@ -1,24 +1,20 @@
 import pytest
 
 from keras_bld.__main__ import main
-from keras_bld.zoo import load_preset, read_metadata, save_preset
+from keras_bld.zoo import load_preset, read_metadata
 
 pytestmark = pytest.mark.once
 
 
-def test_a_preset_gets_a_student(model, data_folder, tmp_path, capsys):
-    metadata = {
-        "trained_on": {"name": "folder", "place": str(data_folder), "class_folders": True},
-        "licence": "CC0-1.0",
-    }
-    save_preset(model, tmp_path / "tiny", metadata, dtype="float16")
+def test_a_preset_gets_a_student(preset_of_folder, tmp_path, capsys):
+    preset, metadata = preset_of_folder
     out = tmp_path / "student"
-    words = ["distill", str(tmp_path / "tiny"), "--num-steps", "2", "--out", str(out)]
+    words = ["distill", str(preset), "--num-steps", "2", "--out", str(out)]
     main([*words, "--training-steps", "2", "--batch-size", "8", "--num-images", "30"])
     assert f"{out}: samples in 2 steps" in capsys.readouterr().out
     student, kept = load_preset(out), read_metadata(out)
     assert student.sampling.num_steps == 2 and student.sampling.temperature == 1.0
     assert student.generate(2, labels=[0, 1], seed=0).shape == (2, 16, 16, 1)
     assert kept["licence"] == "CC0-1.0" and kept["trained_on"] == metadata["trained_on"]
-    assert kept["distilled"]["teacher"] == str(tmp_path / "tiny")
+    assert kept["distilled"]["teacher"] == str(preset)
     assert kept["distilled"]["num_images"] == 30

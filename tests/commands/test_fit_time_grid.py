@@ -1,18 +1,14 @@
 import pytest
 
 from keras_bld.__main__ import main
-from keras_bld.zoo import load_preset, read_metadata, save_preset
+from keras_bld.zoo import load_preset, read_metadata
 
 pytestmark = pytest.mark.once
 
 
-def test_the_new_preset_samples_along_the_grid(model, data_folder, tmp_path, capsys):
-    metadata = {
-        "trained_on": {"name": "folder", "place": str(data_folder), "class_folders": True},
-        "licence": "CC0-1.0",
-    }
-    save_preset(model, tmp_path / "tiny", metadata, dtype="float16")
-    words = ["fit-time-grid", str(tmp_path / "tiny"), "--num-steps", "2", "--num-images", "30"]
+def test_the_new_preset_samples_along_the_grid(preset_of_folder, model, tmp_path, capsys):
+    preset, metadata = preset_of_folder
+    words = ["fit-time-grid", str(preset), "--num-steps", "2", "--num-images", "30"]
     main(words)
     printed = capsys.readouterr().out
     main([*words, "--out", str(tmp_path / "fitted")])

@@ -28,3 +28,14 @@ def test_encoding_and_sampling_stay_and_the_original_keeps_its_parts(
 def test_a_model_without_such_parts_is_itself(make_autoencoder, make_diffusion):
     for model in (make_autoencoder(), make_diffusion()):
         assert without_training_parts(model) is model
+
+
+def test_the_copy_stays_while_the_original_trains_on(make_autoencoder):
+    """On JAX, training gives away the buffers of its weights."""
+    autoencoder = make_autoencoder(critic=True)
+    copy = without_training_parts(autoencoder)
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), "uint8")
+    before = copy.encode_probabilities(images)
+    autoencoder.compile(keras.optimizers.Adam(0.01))
+    autoencoder.fit(images, batch_size=2, verbose=0)
+    np.testing.assert_array_equal(copy.encode_probabilities(images), before)

@@ -7,11 +7,16 @@ import shlex
 import numpy as np
 import pytest
 from harness import PROJECT_ROOT, shared_file
-from PIL import Image
 
 from keras_bld.base.packing import unpack_codes
 from keras_bld.commands.trained_on import data_set_of, open_splits
-from keras_bld.data import digits_source, find_data_set, load_arrays, random_subset
+from keras_bld.data import (
+    ImagePreprocessing,
+    digits_source,
+    find_data_set,
+    load_arrays,
+    random_subset,
+)
 from keras_bld.diffusion import Sampling
 from keras_bld.metrics import psnr
 from keras_bld.text import LabelConditions, sentence_encoder
@@ -190,15 +195,10 @@ def test_emoji_follow_their_words():
         paths = {(row["name"], row["style"]): folder / row["file"] for row in csv.DictReader(file)}
     names = ("woman pilot", "red heart", "man teacher")
     asked = [(name, style) for name in names for style in ("fluent", "noto", "twemoji")]
-    true = np.stack([read_picture(paths[one]) for one in asked])
+    read = ImagePreprocessing(64)
+    true = np.stack([read(paths[one]) for one in asked])
     texts = encode([f"{name}, {style} style" for name, style in asked])
     made = load_preset("bld_emoji_64_text").generate(len(asked), text_embeddings=texts, seed=0)
     features = shapes_and_colours(np.concatenate([true, np.rint(made * 255).astype("uint8")]))
     distances = np.square(features[len(asked) :, None] - features[None, : len(asked)]).sum(axis=-1)
     assert np.mean(distances.argmin(axis=1) == np.arange(len(asked))) >= 7 / 9
-
-
-def read_picture(path):
-    picture = Image.open(path).convert("RGBA")
-    ground = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(ground, picture).convert("RGB"))
