@@ -220,7 +220,7 @@ class _Batches(keras.utils.PyDataset):
 
 
 def _copy(denoiser, name):
-    """A denoiser with the same weights."""
-    copy = type(denoiser).from_config({**denoiser.get_config(), "name": name})
+    """A denoiser with the same weights; without dropout, for its probabilities are what counts."""
+    copy = type(denoiser).from_config({**denoiser.get_config(), "name": name, "dropout": 0.0})
     copy.set_weights(denoiser.get_weights())
     return copy

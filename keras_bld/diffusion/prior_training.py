@@ -1,5 +1,7 @@
 """Training of a code prior: what `fit` takes, turned into codes, and the forward pass."""
 
+import inspect
+
 import keras
 import numpy as np
 from keras import ops
@@ -45,7 +47,7 @@ class PriorTraining(Trainable):
         Args:
             inputs: dictionary of `x` (images, codes or packed codes; or one of these words) and,
                 for a conditional model, `condition`; or `x` alone.
-            training: drops conditions at random where True.
+            training: drops conditions, and channels of the denoiser, at random where True.
 
         Returns:
             Dictionary of `logits`, `codes`, `time_steps`, `noisy_codes` and more of `corrupt`.
@@ -61,7 +63,10 @@ class PriorTraining(Trainable):
         corrupted = self.corrupt(codes, time_steps)
         condition = inputs.get("condition")
         present = self._condition_present(condition, time_steps, training)
-        logits = self.denoiser(corrupted["noisy_codes"], time_steps, condition, present)
+        # JAX's trainer calls `call` itself, and then Keras does not hand `training` on.
+        takes_training = "training" in inspect.signature(self.denoiser.call).parameters
+        mode = {"training": training} if takes_training else {}
+        logits = self.denoiser(corrupted["noisy_codes"], time_steps, condition, present, **mode)
         return {"logits": logits, "codes": codes, "time_steps": time_steps, **corrupted}
 
     def _condition_present(self, condition, time_steps, training):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_bld.base import replicas
 from keras_bld.base.backend import attention
 from keras_bld.diffusion.weights import dense, layer_normalization
 
@@ -75,6 +76,7 @@ class TransformerBlock(keras.layers.Layer):
         width: channels of a token.
         num_heads: attention heads; must divide `width`.
         text_width: channels of a text token; adds cross-attention where given.
+        dropout: share of the channels of each branch that training leaves out, in [0, 0.9].
 
     Call arguments:
         tokens: (batch, length, width).
@@ -82,10 +84,14 @@ class TransformerBlock(keras.layers.Layer):
             True = attend.
         text: optional (batch, text length, text_width).
         text_visible: optional booleans (batch, 1, 1, 1 + text length), the null embedding first.
+        training: whether channels are left out.
     """
 
-    def __init__(self, width, num_heads, text_width=None, **kwargs):
+    def __init__(self, width, num_heads, text_width=None, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
+        self.dropout = dropout
+        if dropout:
+            self.seed_generator = keras.random.SeedGenerator()
         policy = self.dtype_policy
         with keras.name_scope(self.name, caller=self):
             self.attention_norm = layer_normalization(width, policy, "attention_norm")
@@ -107,11 +113,19 @@ class TransformerBlock(keras.layers.Layer):
     def _scale(self, width, name):
         return self.add_weight(shape=(width,), initializer="ones", name=name)
 
-    def call(self, tokens, attention_mask=None, text=None, text_visible=None):
+    def call(self, tokens, attention_mask=None, text=None, text_visible=None, training=False):
         attended = self.attention(self.attention_norm(tokens), attention_mask)
-        tokens = tokens + ops.cast(self.attention_scale, tokens.dtype) * attended
+        tokens = tokens + self._scaled(attended, self.attention_scale, training)
         if self.cross_attention is not None:
             attended = self.cross_attention(self.cross_norm(tokens), text, text_visible)
-            tokens = tokens + ops.cast(self.cross_scale, tokens.dtype) * attended
+            tokens = tokens + self._scaled(attended, self.cross_scale, training)
         hidden = ops.gelu(self.mlp_hidden(self.mlp_norm(tokens)), approximate=False)
-        return tokens + ops.cast(self.mlp_scale, tokens.dtype) * self.mlp_output(hidden)
+        return tokens + self._scaled(self.mlp_output(hidden), self.mlp_scale, training)
+
+    def _scaled(self, branch, scale, training):
+        """What a branch adds to the tokens, the same in the mean with and without dropout."""
+        branch = ops.cast(scale, branch.dtype) * branch
+        if not (self.dropout and training):
+            return branch
+        draws = replicas.uniform(ops.shape(branch), self.seed_generator)
+        return ops.where(draws < self.dropout, 0.0, branch / (1.0 - self.dropout))

@@ -82,6 +82,7 @@ def build_diffusion(recipe, class_names=None, wordings=None, autoencoder=None):
         recipe.num_heads,
         recipe.num_training_steps,
         patch_size=recipe.patch_size,
+        dropout=recipe.dropout,
         **condition,
     )
     if autoencoder is not None and recipe.denoiser_preset is not None:

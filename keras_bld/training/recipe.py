@@ -136,6 +136,9 @@ class Recipe:
     """Attention heads."""
     patch_size: int = 1
     """Cells of a token in each direction; 2 makes a quarter of the tokens."""
+    dropout: float = 0.0
+    """Share of the channels of each branch of a block that training leaves out; 0.1 or more where
+    the data are few."""
     num_training_steps: int = 64
     """T, diffusion steps of training."""
     schedule: _Schedule = "linear"
@@ -146,6 +149,9 @@ class Recipe:
     """Lambda of Eq. 13."""
     label_dropout: float = 0.1
     """Share of samples that train without their class."""
+    shift: int = 0
+    """Stage 2 trains on every shift of an image by up to so many pixels, with its edges repeated:
+    1 makes 9 codes of an image."""
     codes: Literal["store", "on_the_fly"] = "store"
     """store encodes the data set once; on_the_fly draws new bits for every batch (Algorithm 1)."""
     diffusion_steps: int = 2_000_000
@@ -243,11 +249,13 @@ class Recipe:
         "width",
         "num_heads",
         "patch_size",
+        "dropout",
         "num_training_steps",
         "schedule",
         "target",
         "vlb_weight",
         "label_dropout",
+        "shift",
         "codes",
         "diffusion_batch_size",
         "diffusion_learning_rate",

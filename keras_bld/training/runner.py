@@ -22,6 +22,7 @@ from keras_bld.data import (
     random_subset,
     write_code_store,
 )
+from keras_bld.data.shifts import Shifts
 from keras_bld.evaluation import CardSettings, evaluate_model, open_network, write_card
 from keras_bld.evaluation.card_files import TRAINING_FOLDER, say_metrics
 from keras_bld.evaluation.networks import DOMAIN, NONE, default_network
@@ -369,7 +370,7 @@ class Runner:
 
     def _image_batches(self, stage, labels, start_batch, options=None):
         return image_batches(
-            self._source("train"),
+            self._training_source(stage),
             getattr(self.recipe, f"{stage}_batch_size"),
             seed=self.recipe.seed,
             labels=labels,
@@ -378,6 +379,11 @@ class Runner:
             rows=self._own_rows(stage),
             **(options or {}),
         )
+
+    def _training_source(self, stage):
+        source = self._source("train")
+        shift = self.recipe.shift if stage == "diffusion" else 0
+        return Shifts(source, shift) if shift else source
 
     def _own_rows(self, stage):
         """Which rows of a batch this process reads; None for all."""
@@ -406,7 +412,7 @@ class Runner:
         if self.distribution.is_chief:
             write_code_store(
                 folder,
-                self._source("train"),
+                self._training_source("diffusion"),
                 lambda images: autoencoder.encode(images, batch_size=batch_size),
                 autoencoder.code_shape,
                 fingerprint,

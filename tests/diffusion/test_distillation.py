@@ -71,6 +71,13 @@ def test_a_student_is_an_ordinary_model_of_few_steps(numpy_initial_weights, tmp_
     assert student.generate_codes(3, drop_condition=True, seed=0).shape == made.shape
 
 
+@pytest.mark.once
+def test_no_network_of_a_pair_drops_channels():
+    model = tiny_model(tiny_denoiser(dropout=0.5))
+    pair = _Pair(model, model.sampling, np.array([8, 4]))
+    assert {pair.teacher.dropout, pair.student.dropout, pair.auxiliary.dropout} == {0.0}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

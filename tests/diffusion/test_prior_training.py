@@ -313,3 +313,18 @@ def test_a_step_knows_nothing_of_the_gradients_before_it():
     model = tiny_model(tiny_denoiser(depth=3))
     model.compile(keras.optimizers.SGD(1.0))
     check_steps_forget(model, random_codes(4), model.denoiser)
+
+
+def test_dropout_is_of_training_alone():
+    model = compiled_model(denoiser=tiny_denoiser(dropout=0.5))
+    codes = striped_codes(4)
+
+    def draws():
+        return to_numpy(model.denoiser.blocks[0].seed_generator.state).tolist()
+
+    before = draws()
+    model.evaluate(codes, batch_size=4, verbose=0)
+    model.generate_codes(1, num_steps=1, seed=0)
+    assert draws() == before
+    model.fit(codes, batch_size=4, verbose=0)
+    assert draws() != before

@@ -140,3 +140,27 @@ def test_keras_own_checks_of_a_block():
     tokens, text = arrays((2, 5, WIDTH), (2, 3, TEXT_WIDTH))
     block, mask = TransformerBlock(WIDTH, HEADS, TEXT_WIDTH), np.ones((2, 1, 1, 5), bool)
     check_keras_layer_of_several(block, tokens, mask, text, VISIBLE, **QUICK_CHECK)
+
+
+def test_dropout_is_of_training_alone_and_keeps_the_mean():
+    (tokens,) = arrays((64, 3, WIDTH))
+    plain = with_random_weights(TransformerBlock(WIDTH, HEADS))
+    block = TransformerBlock(WIDTH, HEADS, dropout=0.25)
+    block.set_weights(plain.get_weights())
+    expected = to_numpy(plain(tokens))
+    np.testing.assert_array_equal(to_numpy(block(tokens)), expected)
+    np.testing.assert_array_equal(to_numpy(block(tokens, training=False)), expected)
+    # The last branch is then known: a channel is left out, or counts 4 / 3.
+    block.attention_scale.assign(np.zeros(WIDTH))
+    whole = to_numpy(block(tokens)) - tokens
+    left = to_numpy(block(tokens, training=True)) - tokens
+    is_out = np.abs(left) < 1e-6
+    np.testing.assert_allclose(left[~is_out], whole[~is_out] / 0.75, rtol=1e-3, atol=1e-5)
+    assert 0.2 < is_out.mean() < 0.3
+    other = to_numpy(block(tokens, training=True)) - tokens
+    assert ((np.abs(other) < 1e-6) != is_out).any()
+
+
+@pytest.mark.once
+def test_without_dropout_a_block_draws_nothing():
+    assert not TransformerBlock(WIDTH, HEADS).non_trainable_variables
