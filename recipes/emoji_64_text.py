@@ -21,11 +21,20 @@ from keras_bld.training import Recipe, main
 SEEN = (
     "{name}, {style} style",
     "{name}",
+    "{style} {name}",
     "{style} emoji: {name}",
+    "{name} emoji, {style}",
     "an emoji of {name}, drawn as in {style}",
     "draw {name} in the style of {style}",
+    "can you draw {name}? {style} style",
+    "a {style} icon of {name}",
+    "give me {name} as a {style} emoji",
+    "make a picture of {name}, please, {style}",
+    "I want a {style} sticker of {name}",
     "{name} ({keywords}), {style} style",
     "{keywords}, {style} style",
+    "{keywords}: {style} emoji",
+    "{name}, {keywords}, made by {style}",
 )
 UNSEEN = (
     "please show me a {style} picture of {name}",

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 Section = Literal[
     "denoise", "generate", "encode", "decode", "train", "data", "start", "linearity", "checkpoint"
 ]
+Path = Literal["keras", "keras_bfloat16", "openvino", "peer", "peer_bfloat16"]
 _ON_REQUEST = ("linearity", "checkpoint")
 
 
@@ -15,6 +16,7 @@ def benchmark_command(
     batch: tuple[int, ...] = (),
     num_steps: tuple[int, ...] = (16, 64),
     num_repeats: int = 5,
+    path: tuple[Path, ...] = (),
     peer: bool = True,
     json: str | None = None,
     chart: str | None = None,
@@ -31,6 +33,7 @@ def benchmark_command(
         batch: batch sizes; by default those of each section.
         num_steps: steps of whole generation.
         num_repeats: timed runs of each path, after one that compiles.
+        path: columns to measure; by default all that run here.
         peer: also run the peer (--no-peer leaves it out).
         json: write one JSON object to this path; - prints it, and nothing else, to standard output.
         chart: write a chart to this picture file.
@@ -53,10 +56,20 @@ def benchmark_command(
             checks.check_integer("batch", value, 1)
         on_gpu = has_gpu()
         here = ON_GPU if on_gpu else ON_CPU
-        paths = [path for path in here if peer or not path.startswith("peer")]
+        wanted = path or here
+        for name in wanted:
+            if name not in here and name != "keras_bfloat16":
+                place = "a GPU" if on_gpu else "the processor"
+                raise checks.error(
+                    "path",
+                    f"{name!r} on {place}",
+                    f"among {', '.join(map(repr, here))}",
+                    "leave it out",
+                )
+        paths = [name for name in wanted if peer or not name.startswith("peer")]
         bfloat16 = on_gpu or has_bfloat16()
         if not bfloat16:
-            paths = [path for path in paths if path != "peer_bfloat16"]
+            paths = [name for name in paths if name != "peer_bfloat16"]
         benchmark = sections.Benchmark(
             model, batch, num_steps, num_repeats, tuple(paths), bfloat16=bfloat16
         )

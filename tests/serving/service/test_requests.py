@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from harness import PROJECT_ROOT
 
+pytest.importorskip("fastapi")
 from keras_bld.base.packing import pack_codes
 from keras_bld.serving.service.requests import _code_pattern
 
