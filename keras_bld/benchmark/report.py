@@ -9,19 +9,23 @@ import sys
 
 from keras_bld.base import files
 from keras_bld.base.processor import processor_name
+from keras_bld.base.version import __version__
 from keras_bld.benchmark.settings import PATHS
 
 
 def machine():
     """Versions, cores and load: without them a time means nothing."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    libraries = ("keras", "numpy", "tensorflow", "jax", "torch", "openvino", "keras_bld")
+    libraries = ("keras", "numpy", "tensorflow", "jax", "torch", "openvino")
     return {
         "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "versions": {
-            name: importlib.metadata.version(name)
-            for name in libraries
-            if importlib.util.find_spec(name)
+            **{
+                name: importlib.metadata.version(name)
+                for name in libraries
+                if importlib.util.find_spec(name)
+            },
+            "keras_bld": __version__,  # also of a folder that is not installed
         },
         "python": platform.python_version(),
         "processor": processor_name(),

@@ -28,6 +28,18 @@ def test_machine_says_what_times_depend_on():
     json.dumps(machine)
 
 
+def test_machine_of_a_folder_that_is_not_installed(monkeypatch):
+    found = report.importlib.metadata.version
+
+    def version(name):
+        if name == "keras_bld":
+            raise report.importlib.metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr(report.importlib.metadata, "version", version)
+    assert report.machine()["versions"]["keras_bld"]
+
+
 def test_json_goes_to_a_file_or_to_the_output(tmp_path, capsys):
     report.write_json(NUMBERS, tmp_path / "new" / "numbers.json")
     assert json.loads((tmp_path / "new" / "numbers.json").read_text()) == NUMBERS

@@ -31,6 +31,7 @@ def stub_of_graphs(monkeypatch, seen=None):
 @pytest.mark.skipif(keras.config.backend() == "tensorflow", reason="it writes the graphs itself")
 def test_another_backend_hands_the_model_over(tmp_path):
     """Also the client's answers are those of this backend."""
+    pytest.importorskip("ai_edge_litert")
     model = small_autoencoder(
         (4, 4, 1), 2, base_width=4, width_multipliers=(1,), num_groups=2, embedding_width=4,
         attention_resolutions=(),
