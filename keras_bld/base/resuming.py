@@ -1,6 +1,7 @@
 """Fits of one model that go on where an interrupted run stopped, bit for bit."""
 
 import concurrent.futures
+import dataclasses
 import pathlib
 import sys
 import time
@@ -92,7 +93,9 @@ def fit_resumably(
         model.optimizer.finalize_variable_values(model.trainable_variables)
         if rows and is_chief():
             write_history(folder / HISTORY_FILE, rows)
+    pace = _Pace(num_steps, steps_per_epoch, parts_per_batch)
     with stops_wait() as asked, _Writer(checkpoints) as writer:
+        clock = _Clock(policy.minutes, asked)
         while step < num_steps:
             # An epoch that was begun is ended by itself, and so is a last one that is shorter;
             # `fit` takes all between.
@@ -100,11 +103,8 @@ def fit_resumably(
             until = max(epoch + 1, 0 if done else num_steps // steps_per_epoch)
             end = min(until * steps_per_epoch, num_steps)
             in_an_epoch = min(steps_per_epoch, end - epoch * steps_per_epoch) - done
-            saving = _Saving(
-                state, writer, rows, asked, policy.minutes, steps_per_epoch, done, parts_per_batch
-            )
+            saving = _Saving(state, writer, rows, clock, pace, done)
             saving.arrays, saving.random_states = arrays, random_states
-            saving.num_steps = num_steps
             model.fit(
                 _in_parts(batches(step), parts_per_batch),
                 initial_epoch=epoch,
@@ -173,22 +173,65 @@ class _State:
             variable.assign(ops.convert_to_tensor(np.array(array)))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Pace:
+    """How many steps there are, in an epoch, and calls of the train step in one of them."""
+
+    num_steps: int
+    steps_per_epoch: int
+    parts_per_batch: int
+
+
+class _Clock:
+    """When to save within an epoch, and when to stop: the same in all processes.
+
+    Args:
+        minutes: between checkpoints; 0 for none within an epoch.
+        asked: list that gets the number of a signal.
+    """
+
+    def __init__(self, minutes, asked):
+        self._seconds, self._asked = minutes * 60 or float("inf"), asked
+        self.start()
+
+    def start(self):
+        """A checkpoint was written just now."""
+        self._saved = time.monotonic()
+
+    def look(self, done):
+        """Whether a checkpoint is due, and the number of a signal or 0.
+
+        Args:
+            done: steps of this epoch, by this call of `fit`.
+        """
+        is_due = time.monotonic() - self._saved >= self._seconds
+        asked = self._asked[0] if self._asked else 0
+        if num_processes() == 1:
+            return is_due, asked
+        if done % STEPS_BETWEEN_TALKS:
+            return False, 0
+        asked, is_due = divmod(agree_on(2 * asked + (is_due and is_chief())), 2)
+        return bool(is_due), asked
+
+
 class _Saving(keras.callbacks.Callback):
     """Writes checkpoints at the ends of epochs, by the clock, and before a stop.
 
     What it does in an epoch it does at the beginning of a step, which Keras waits for.
+
+    Args:
+        state, writer, rows: what goes into a checkpoint, who writes it, the history's rows.
+        clock, pace: `_Clock`, `_Pace`.
+        done: steps of the first epoch before this call of `fit`.
     """
 
     async_safe = True
 
-    def __init__(self, state, writer, rows, asked, minutes, steps_per_epoch, done, parts):
+    def __init__(self, state, writer, rows, clock, pace, done):
         super().__init__()
-        self._state, self._writer, self._rows, self._asked = state, writer, rows, asked
-        self._seconds = minutes * 60 or float("inf")
-        self._steps_per_epoch, self._done, self._parts = steps_per_epoch, done, parts
-        self._saved = time.monotonic()
+        self._state, self._writer, self._rows = state, writer, rows
+        self._clock, self._pace, self._done = clock, pace, done
         self._epoch, self._is_first = None, True
-        self.num_steps = None
         # Of the last checkpoint; to begin with, of the one to go on from.
         self.arrays = self.random_states = None
 
@@ -210,38 +253,23 @@ class _Saving(keras.callbacks.Callback):
             # Behind what `fit` draws to begin (torch's `DataLoader` a seed).
             restore_random_states(self.random_states)
         self._is_first = False
-        done, part = divmod(batch, self._parts)
+        done, part = divmod(batch, self._pace.parts_per_batch)
         if part:
             return
         self._writer.check()
-        is_due, asked = self._shared_decision(done)
+        is_due, asked = self._clock.look(done)
         if done and (is_due or asked):
             self.model  # noqa: B018, on JAX this puts the values into the variables
-            step = self._epoch * self._steps_per_epoch + self._done + done
+            step = self._epoch * self._pace.steps_per_epoch + self._done + done
             self._save(step, f"step {step}")
         if asked:
             self._writer.wait()
             agree_on(0)  # each process says where it goes on: the chief's checkpoint is there
             raise Stopped(asked)
 
-    def _shared_decision(self, done):
-        """Whether a checkpoint is due, and the number of a signal or 0: the same in all processes.
-
-        Args:
-            done: steps of this epoch, by this call of `fit`.
-        """
-        is_due = time.monotonic() - self._saved >= self._seconds
-        asked = self._asked[0] if self._asked else 0
-        if num_processes() == 1:
-            return is_due, asked
-        if done % STEPS_BETWEEN_TALKS:
-            return False, 0
-        asked, is_due = divmod(agree_on(2 * asked + (is_due and is_chief())), 2)
-        return bool(is_due), asked
-
     def on_epoch_end(self, epoch, logs=None):
         """Save; where validation has averages in the weights' place, it is over."""
-        self._save(min((epoch + 1) * self._steps_per_epoch, self.num_steps))
+        self._save(min((epoch + 1) * self._pace.steps_per_epoch, self._pace.num_steps))
 
     def _save(self, step, where=None):
         named = self._state.snapshot()
@@ -251,7 +279,7 @@ class _Saving(keras.callbacks.Callback):
         position = {"history": list(self._rows), "random": self.random_states}
         if is_chief():
             self._writer.write(step, named, position)
-        self._saved = time.monotonic()
+        self._clock.start()
 
 
 class _Writer:
