@@ -2,7 +2,8 @@
 
     python spread_recipe.py STEP RECIPE_OPTION ...
 
-At the beginning of the STEP-th training step of this program it is sent SIGTERM; never for 0.
+At the beginning of the STEP-th training step of this program it is sent SIGTERM; for 0 never, for
+-1 before training, where it reads the images of validation.
 """
 
 import os
@@ -35,7 +36,15 @@ def main(step, *words):
             os.kill(os.getpid(), signal.SIGTERM)
         begin(self, batch, logs)
 
+    read = runner.Runner._validation_arrays
+
+    def validation_arrays(self):
+        if int(step) == -1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return read(self)
+
     resuming._Saving.on_train_batch_begin = on_train_batch_begin
+    runner.Runner._validation_arrays = validation_arrays
     runner.STAGES = runner.TRAINED
     main(digits.Digits, [*SETTINGS, *words])
 

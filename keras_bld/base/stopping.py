@@ -51,6 +51,13 @@ def stops_wait():
         raise Stopped(asked[0])
 
 
+def keep_python_handler(number):
+    """Give a signal back to the handler that Python knows, where native code took it silently."""
+    handler = signal.getsignal(number)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(number, handler)
+
+
 @contextlib.contextmanager
 def _handled_by(handler):
     """Within the block these signals go to `handler`, where Python lets us choose."""

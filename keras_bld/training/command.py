@@ -41,23 +41,30 @@ def main(recipe_class, arguments=None):
         step = "its first step" if runner is None else runner.next_step()
         return f"from {step}: {recipe_program(recipe_class.name)} {shlex.join(arguments)}".rstrip()
 
-    with short_errors(resumable=where):
-        earlier = settings_of_the_run(recipe_class, arguments)
-        options = {} if earlier is None else {"default": earlier}
-        recipe = tyro.cli(
-            recipe_class,
-            args=arguments,
-            prog=recipe_program(recipe_class.name),
-            description=sys.modules["__main__"].__doc__,
-            config=(tyro.conf.OmitArgPrefixes,),  # --temperature, not --sampling.temperature
-            **options,
-        )
-        if earlier is not None:
-            say(f"settings that are not given are those of the run in {recipe.folder}")
-        from keras_bld.training.runner import Runner  # Keras with it, which --help does without
+    try:
+        with short_errors(resumable=where):
+            earlier = settings_of_the_run(recipe_class, arguments)
+            options = {} if earlier is None else {"default": earlier}
+            recipe = tyro.cli(
+                recipe_class,
+                args=arguments,
+                prog=recipe_program(recipe_class.name),
+                description=sys.modules["__main__"].__doc__,
+                config=(tyro.conf.OmitArgPrefixes,),  # --temperature, not --sampling.temperature
+                **options,
+            )
+            if earlier is not None:
+                say(f"settings that are not given are those of the run in {recipe.folder}")
+            from keras_bld.training.runner import Runner  # Keras with it, which --help does without
 
-        runner = Runner(recipe)
-        runner.run()
+            runner = Runner(recipe)
+            runner.run()
+    except BaseException as error:
+        if runner is not None:
+            from keras_bld.base.processes import leave
+
+            leave(error)
+        raise
 
 
 def settings_of_the_run(recipe_class, arguments):

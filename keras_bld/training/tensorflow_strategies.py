@@ -1,5 +1,9 @@
 """The strategies of TensorFlow that a training is spread with."""
 
+import signal
+
+from keras_bld.base.stopping import keep_python_handler
+
 
 def open_strategy(mode, num_cpu_devices=None):
     """Return the `tf.distribute` strategy of a mode.
@@ -17,6 +21,8 @@ def open_strategy(mode, num_cpu_devices=None):
         devices = [tf.config.LogicalDeviceConfiguration()] * int(num_cpu_devices)
         tf.config.set_logical_device_configuration(cpu, devices)
     if mode == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        keep_python_handler(signal.SIGTERM)  # its notifier of preemption, unused here, took it
+        return strategy
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])

@@ -1,9 +1,11 @@
+import faulthandler
+import os
 import signal
 import threading
 
 import pytest
 
-from keras_bld.base.stopping import Stopped, stops_raise, stops_wait
+from keras_bld.base.stopping import Stopped, keep_python_handler, stops_raise, stops_wait
 
 pytestmark = pytest.mark.once
 
@@ -48,3 +50,19 @@ def test_another_thread_has_no_signals():
     thread.start()
     thread.join()
     assert done
+
+
+def test_a_signal_that_native_code_took_comes_back():
+    got = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: got.append(number))
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.register(signal.SIGUSR1, file=nowhere)  # as silently as TensorFlow
+        try:
+            signal.raise_signal(signal.SIGUSR1)
+            assert not got
+            keep_python_handler(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR1)
+            assert got == [signal.SIGUSR1]
+        finally:
+            faulthandler.unregister(signal.SIGUSR1)
+            signal.signal(signal.SIGUSR1, before)

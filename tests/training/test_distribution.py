@@ -197,34 +197,35 @@ def test_a_run_goes_on_on_another_number_of_devices(on_one_device, tmp_path):
 # Stops of two processes --------------------------------------------------------------------
 
 
-def _recipe(mode, folder, step=0, stopped=0, code=0, devices=1):
-    """Two processes of a recipe, one of which gets SIGTERM at a step; what each has said."""
+MODE = "data_parallel" if BACKEND == "jax" else "multi_worker"
+
+
+def _start_recipe(folder, step=0, stopped=0):
+    """Two processes of a recipe, one of which gets SIGTERM at a step."""
     ports = _ports(2)
-    options = ["--work-dir", folder, "--distribution", mode]
+    options = ["--work-dir", folder, "--distribution", MODE]
     options += ["--checkpoint-minutes", "1e-6"] if step else []
-    programs = [
+    return [
         spread_run.start_program(
             [spread_recipe.PROGRAM, step if index == stopped else 0, *options],
-            BACKEND, devices, index, ports,
+            BACKEND, 1, index, ports,
         )
         for index in range(2)
     ]  # fmt: skip
-    return _end(programs, code)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND == "torch", reason="torch has no distribution")
 def test_a_signal_to_one_of_two_processes_ends_both_and_they_go_on(tmp_path):
-    mode = "data_parallel" if BACKEND == "jax" else "multi_worker"
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    _recipe(mode, whole)
+    _end(_start_recipe(whole))
     # They ask each other at steps 8 and 16: there checkpoints are due, and the signal is seen.
     for stage, step, stopped in (("autoencoder", 10, 1), ("diffusion", 4 + 10, 0)):
-        for said in _recipe(mode, parts, step, stopped, code=143):
+        for said in _end(_start_recipe(parts, step, stopped), code=143):
             assert f"goes on from step 16 of stage {stage}: python recipes/digits.py" in said
         names = [path.name for path in sorted((parts / stage / "checkpoint").iterdir())]
         assert [int(name.split(".")[0]) for name in names] == [8, 16]
-    _recipe(mode, parts)
+    _end(_start_recipe(parts))
     for stage in ("autoencoder", "diffusion"):
         soak.compare(_values(whole, stage), _values(parts, stage), stage)
     for name, values in _losses(whole).items():  # TensorFlow's sums of metrics are rounded anew
@@ -232,18 +233,36 @@ def test_a_signal_to_one_of_two_processes_ends_both_and_they_go_on(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
+@pytest.mark.skipif(BACKEND == "torch", reason="torch has no distribution")
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_a_signal_before_training_does_not_wait_for_the_others(stopped, tmp_path):
+    programs = _start_recipe(tmp_path, -1, stopped)
+    try:
+        said = [programs[index].communicate(timeout=50)[0] for index in (stopped, 1 - stopped)]
+    finally:
+        for program in programs:
+            program.kill()
+    assert programs[stopped].returncode == 143, said[0]
+    line = "stopped by SIGTERM; the same command goes on from step 0 of stage autoencoder: python"
+    assert said[0].count(line) == 1 and "Terminating process" not in said[0], said[0]
+    assert programs[1 - stopped].returncode != 0, said[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND == "torch", reason="torch has no distribution")
 def test_processes_that_joined_still_get_sigterm():
-    code = """
+    code = f"""
 import signal
-from keras_bld.base.backend import join_processes
+from keras_bld.training.distribution import open_distribution
 got = []
 signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
-join_processes()
+distribution = open_distribution("{MODE}")
 signal.raise_signal(signal.SIGTERM)
 assert got, "SIGTERM did nothing"
+distribution.close()
 """
-    _end([spread_run.start_program(["-c", code], "jax", 1, 0, _ports(1))])
+    ports = _ports(2)
+    _end([spread_run.start_program(["-c", code], BACKEND, 1, each, ports) for each in range(2)])
 
 
 def _values(folder, stage):

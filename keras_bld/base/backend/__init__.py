@@ -144,6 +144,16 @@ def leave_processes():
         _chosen_backend().leave_processes()
 
 
+def has_joined():
+    """Whether this process is one of several that wait for each other when they end."""
+    return backend_name() == "jax" and _chosen_backend().has_joined()
+
+
+def leave_processes_within(seconds):
+    """Where `has_joined`: `leave_processes`, or False where the others have not come by then."""
+    return _chosen_backend().leave_processes_within(seconds)
+
+
 def largest_of_processes(number):
     """The largest of the integers with which all these processes call this."""
     return _chosen_backend().largest_of_processes(number)

@@ -1,5 +1,7 @@
 """JAX: `jax.jit` with the variables' values as arguments."""
 
+import threading
+
 import keras
 import numpy as np
 from keras import ops
@@ -63,6 +65,22 @@ def leave_processes():
     import jax
 
     jax.distributed.shutdown()
+
+
+def has_joined():
+    """See `keras_bld.base.backend.has_joined`."""
+    import jax
+
+    return jax.distributed.is_initialized()
+
+
+def leave_processes_within(seconds):
+    """See `keras_bld.base.backend.leave_processes_within`."""
+    # JAX itself waits 5 minutes, then aborts; Keras's `initialize` hands on no other time.
+    leaving = threading.Thread(target=leave_processes, daemon=True)
+    leaving.start()
+    leaving.join(seconds)
+    return not leaving.is_alive()
 
 
 def largest_of_processes(number):
