@@ -186,11 +186,15 @@ def soak(folder, stages, num_steps, kills, seed, with_results):
     whole, parts = folder / "whole", folder / "parts"
     folder.mkdir(parents=True, exist_ok=True)
     table = []
-    for stage in ("autoencoder", "diffusion"):
+    needed = ("autoencoder", "diffusion")
+    for stage in needed if with_results or "diffusion" in stages else needed[:1]:
         started = time.monotonic()
         finish(whole, stage, num_steps)
         if stage not in stages:
-            shutil.copytree(whole, parts)  # it is not what is asked for
+            if parts.exists():
+                finish(parts, stage, num_steps)
+            else:
+                shutil.copytree(whole, parts)
             continue
         rows = kill_often(parts, stage, num_steps, kills, seed)
         finish(parts, stage, num_steps)
