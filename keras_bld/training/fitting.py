@@ -1,5 +1,6 @@
 """The optimizer and the fit of a stage."""
 
+import importlib.util
 import pathlib
 
 import keras
@@ -8,6 +9,7 @@ from keras_bld.base import checks
 from keras_bld.base.accumulation import AccumulatingAdam, OncePerBatch
 from keras_bld.base.processes import is_chief
 from keras_bld.base.resuming import fit_resumably
+from keras_bld.base.runs import say
 
 
 def make_optimizer(
@@ -50,15 +52,23 @@ def make_optimizer(
 def fit_recipe(model, batches, folder, num_steps, steps_per_epoch, callbacks=(), **options):
     """`fit_resumably` (base/resuming.py) of a stage, with TensorBoard's logs in `folder`/logs.
 
-    Of several processes the chief writes them.
+    Of several processes the chief writes them; Keras needs TensorFlow for it, on every backend.
 
     Raises:
         ValueError: steps that do not fill epochs, and all that `fit_resumably` raises.
     """
     checks.check_steps("num_steps", num_steps, steps_per_epoch)
     if is_chief():
-        logs = keras.callbacks.TensorBoard(pathlib.Path(folder) / "logs", write_graph=False)
-        callbacks = [logs, *callbacks]
+        callbacks = [*_tensorboard(pathlib.Path(folder) / "logs"), *callbacks]
     return fit_resumably(
         model, batches, folder, num_steps, steps_per_epoch, callbacks=callbacks, **options
     )
+
+
+def _tensorboard(folder):
+    """The callback that writes TensorBoard's logs; none where Keras cannot."""
+    for package in ("tensorflow", "tensorboard"):
+        if importlib.util.find_spec(package) is None:
+            say(f"no logs for TensorBoard: {package} is not installed")
+            return []
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
