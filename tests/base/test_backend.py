@@ -156,3 +156,18 @@ def test_traces_that_are_meant_are_no_reason_to_warn(caplog):
         compiled(x=np.ones((size, 1), "float32"))
         assert compiled.num_traces == 2 * TRACES
     assert "retracing" not in caplog.text
+
+
+@pytest.mark.skipif(backend_name() != "jax", reason="only JAX has such a fused attention")
+def test_a_mask_for_all_queries_names_each_for_jax(monkeypatch):
+    seen = []
+    real = ops.dot_product_attention
+
+    def watching(*arguments, mask):
+        seen.append(tuple(mask.shape))
+        return real(*arguments, mask=mask)
+
+    monkeypatch.setattr(ops, "dot_product_attention", watching)
+    query = np.ones((2, 5, 3, 8), "float32")
+    attention(query, query, query, mask=np.ones((2, 1, 1, 5), bool))
+    assert seen == [(2, 1, 5, 5)]
