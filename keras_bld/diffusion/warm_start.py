@@ -47,6 +47,7 @@ def copy_denoiser_weights(source, target):
     if is_same and source.condition_embedding is not None:
         pairs.append((source.condition_embedding, target.condition_embedding))
     for given, wanted in pairs:
-        for value, variable in zip(given.variables, wanted.variables, strict=True):
+        # Weights: the state of a random generator, which dropout has, is none.
+        for value, variable in zip(given.weights, wanted.weights, strict=True):
             variable.assign(value)
     return is_same

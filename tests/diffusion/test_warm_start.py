@@ -48,6 +48,13 @@ def test_the_same_kind_of_condition_is_copied(condition, given):
     np.testing.assert_allclose(logits(target, given), logits(source, given), atol=1e-6)
 
 
+@pytest.mark.parametrize(("given", "wanted"), [(0.0, 0.5), (0.5, 0.0), (0.5, 0.5)])
+def test_dropout_may_be_another(given, wanted):
+    source, target = denoiser(dropout=given), denoiser(dropout=wanted)
+    assert copy_denoiser_weights(source, target) is True
+    np.testing.assert_allclose(logits(target), logits(source), atol=1e-6)
+
+
 def test_another_number_of_classes_keeps_its_own():
     source, target = denoiser(num_classes=3), denoiser(num_classes=4)
     assert copy_denoiser_weights(source, target) is False
