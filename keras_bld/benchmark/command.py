@@ -3,10 +3,19 @@
 from typing import Literal, get_args
 
 Section = Literal[
-    "denoise", "generate", "encode", "decode", "train", "data", "start", "linearity", "checkpoint"
+    "denoise",
+    "generate",
+    "end_to_end",
+    "encode",
+    "decode",
+    "train",
+    "data",
+    "start",
+    "linearity",
+    "checkpoint",
 ]
 Path = Literal["keras", "keras_bfloat16", "openvino", "peer", "peer_bfloat16"]
-_ON_REQUEST = ("linearity", "checkpoint")
+_ON_REQUEST = ("end_to_end", "linearity", "checkpoint")
 
 
 def benchmark_command(
@@ -29,7 +38,7 @@ def benchmark_command(
 
     Args:
         model: the paper's unconditional 256 x 256 model, its ImageNet model, or a toy for tests.
-        only: sections to measure; by default all but linearity and checkpoint.
+        only: sections to measure; by default all but end_to_end, linearity and checkpoint.
         batch: batch sizes; by default those of each section.
         num_steps: steps of whole generation.
         num_repeats: timed runs of each path, after one that compiles.

@@ -3,13 +3,20 @@
 import keras
 import numpy as np
 
-from keras_bld.autoencoder import BinaryAutoencoder, PatchCritic, PerceptualDistance
+from keras_bld.autoencoder import (
+    BinaryAutoencoder,
+    PatchCritic,
+    PerceptualDistance,
+    small_decoder_options,
+)
+from keras_bld.autoencoder.decoders import rebuilt
 from keras_bld.autoencoder.lpips import build_vgg16
 from keras_bld.base import checks
 from keras_bld.benchmark.models import model_sizes
 from keras_bld.benchmark.settings import GUIDANCE_SCALE, random_codes, random_images, some_labels
 from keras_bld.data import CodeStore, ImageFolder, ImagePreprocessing, image_batches
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+from keras_bld.presets.training_parts import with_parts
 
 
 class KerasCases:
@@ -32,15 +39,15 @@ class KerasCases:
         built = self._model(model)
         return lambda lap: {"codes": built.generate_codes(batch, **settings)}
 
-    def generate(self, model, batch, num_steps, guided=False):
+    def generate(self, model, batch, num_steps, guided=False, decoder="full"):
         """The same chain, then decoding, as `BinaryLatentDiffusion.generate` does it."""
         settings = _sampling(model, batch, num_steps, guided)
-        built = self._model(model)
+        built = self._model(model, decoder)
 
         def run(lap):
             codes = built.generate_codes(batch, **settings)
             lap("denoise")
-            images = built.autoencoder.decode(codes)
+            images = built.autoencoder.decode(codes, decoder=decoder)
             lap("decode")
             return {"codes": codes, "images": images}
 
@@ -132,13 +139,18 @@ class KerasCases:
 
         return run
 
-    def _model(self, name):
-        if name not in self._models:
+    def _model(self, name, decoder="full"):
+        key = (name, decoder)
+        if key not in self._models:
             model = _new_model(name)
+            if decoder == "small":
+                full = model.autoencoder
+                both = rebuilt(full, full.decoder_options or None, small_decoder_options(full))
+                model = with_parts(model, autoencoder=both)
             if self._engine is not None:
                 _compile_for(model, self._engine)
-            self._models[name] = model
-        return self._models[name]
+            self._models[key] = model
+        return self._models[key]
 
 
 def _new_model(name, **parts):

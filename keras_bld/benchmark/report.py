@@ -123,6 +123,7 @@ _SHOWN_BESIDE_SECONDS = (
     "batches_per_second",
     "times_from_store",
     "peak_gib",
+    "seconds_an_image",
 )
 
 

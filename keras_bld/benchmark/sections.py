@@ -9,10 +9,10 @@ from keras_bld.benchmark.flops import decoder_flops, denoiser_flops, encoder_flo
 from keras_bld.benchmark.layers import AutoencoderSizes
 from keras_bld.benchmark.measure import Team, comparison, measured_row, rounded
 from keras_bld.benchmark.models import large_model, model_sizes
-from keras_bld.benchmark.settings import IN_BFLOAT16, ON_CPU
+from keras_bld.benchmark.settings import IN_BFLOAT16, ON_CPU, OURS
 
 _TRAINING = ("keras", "keras_bfloat16", "peer")
-# A step's seconds are those of a chain of 4, divided; on a GPU of 16, for there starting a chain and
+# A step's seconds are those of a chain of 4, divided; of 16 on a GPU, where starting a chain and
 # reading its codes take as long as a step.
 _STEPS_FOR_ONE_STEP, _STEPS_ON_A_GPU = 4, 16
 
@@ -142,6 +142,38 @@ def generate(benchmark):
                     plain = row
                     rows.append(row)
         benchmark.remember(team)
+    return rows
+
+
+def end_to_end(benchmark):
+    """16 steps and the decoder; beside them what a student of 4 steps and a small decoder take.
+
+    The peer has no such parts: its time is that of 16 steps in both rows.
+    """
+    rows = []
+    plans = [(benchmark.model, (benchmark.batches or (8,))[0]), (large_model(benchmark.model), 1)]
+    for model, batch in plans:
+        size = _autoencoder_sizes(model).image_shape[0]
+        settings = {"model": model, "batch": batch}
+        few = f"{size}, batch {batch}: 4 steps, small decoder"
+        with benchmark.team() as team:
+            ours = [path for path in benchmark.paths if path in OURS]
+            short = settings | {"num_steps": 4, "decoder": "small"}
+            prepared = team.prepare(few, "generate", short, ours)
+            row, answers = measured_row(
+                team,
+                f"{size}, batch {batch}: 16 steps, decoder",
+                "generate",
+                settings | {"num_steps": 16},
+                benchmark.num_repeats,
+                also=[(path, few) for path in prepared],
+            )
+            times = {path: [said["seconds"] for said in answers[path, few]] for path, _ in answers}
+            times |= {path: [row["seconds"][path]] for path in row["seconds"] if path not in OURS}
+            for found in (row, {"name": few, **comparison(times)}):
+                an_image = rounded(found["seconds"][found["fastest"]] / batch)
+                rows.append({**found, "batch": batch, "seconds_an_image": an_image})
+            benchmark.remember(team)
     return rows
 
 

@@ -220,9 +220,7 @@ class BernoulliDenoiser(Described, keras.Model):
     def _crosses(self):
         return self.text_width is not None and self.text_conditioning == "cross_attention"
 
-    def call(
-        self, codes, time_steps, condition=None, condition_present=None, training=False
-    ):
+    def call(self, codes, time_steps, condition=None, condition_present=None, training=False):
         checks.check_batch_shape("codes", codes, self.code_shape)
         if condition is not None and self.condition_kind is None:
             raise checks.error(

@@ -26,6 +26,17 @@ def test_generation(cases):
     assert cases.retraces(**settings)(lap)["retraces"] == 0
 
 
+def test_the_small_decoder_is_another(cases):
+    settings = {"model": "tiny", "batch": 2, "num_steps": 2}
+    full, small = (
+        cases.generate(**settings, decoder=decoder)(lambda part: None)
+        for decoder in ("full", "small")
+    )
+    np.testing.assert_array_equal(full["codes"], small["codes"])
+    assert full["images"].shape == small["images"].shape
+    assert np.abs(full["images"] - small["images"]).max() > 0.01
+
+
 def test_weights_are_the_same_in_every_process(cases):
     again = KerasCases("keras")._model("tiny")
     for first, second in zip(cases._model("tiny").weights, again.weights, strict=True):

@@ -70,6 +70,17 @@ def test_generate_asks_for_guidance_where_there_are_classes(asked):
     )
 
 
+def test_end_to_end_sets_few_steps_beside_the_peers_many(asked):
+    rows = sections.end_to_end(sections.Benchmark("tiny", (2,), num_repeats=1))
+    assert [row["batch"] for row in rows] == [2, 2, 1, 1]
+    full, few = rows[:2]
+    assert set(full["seconds"]) == set(few["seconds"]) == set(PATHS)
+    assert few["seconds"]["peer"] == full["seconds"]["peer"]
+    assert few["seconds_an_image"] == pytest.approx(few["seconds"][few["fastest"]] / 2, rel=1e-4)
+    asked_for = [(s["num_steps"], s.get("decoder")) for _, s in asked if s["model"] == "tiny"]
+    assert sorted(asked_for, key=str) == [(16, None)] * 4 + [(4, "small")] * 2
+
+
 def test_train_leaves_fast_inference_out(asked):
     rows = sections.train(sections.Benchmark("tiny", num_repeats=1))
     assert [row["batch"] for row in rows] == [2, 8]
