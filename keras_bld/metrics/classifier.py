@@ -119,7 +119,7 @@ def train_classifier(
         >>> images = np.zeros((32, 8, 8, 1), "float32")
         >>> images[16:] = 1.0
         >>> labels = np.arange(32) // 16
-        >>> model = train_classifier(images, labels, num_classes=2, epochs=8, width=4)
+        >>> model = train_classifier(images, labels, num_classes=2, epochs=24, width=4)
         >>> model.predict(images, verbose=0).argmax(axis=1).tolist() == labels.tolist()
         True
     """
@@ -223,7 +223,7 @@ def classification_accuracy_score(
         >>> images = np.zeros((32, 8, 8, 1), "float32")
         >>> images[16:] = 1.0
         >>> labels = np.arange(32) // 16
-        >>> classification_accuracy_score(images, labels, images, labels, 2, epochs=8, width=4)
+        >>> classification_accuracy_score(images, labels, images, labels, 2, epochs=24, width=4)
         {'top_1': 1.0, 'top_5': 1.0}
     """
     test_images = np.asarray(test_images)
