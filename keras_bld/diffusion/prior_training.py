@@ -64,8 +64,8 @@ class PriorTraining(Trainable):
         condition = inputs.get("condition")
         present = self._condition_present(condition, time_steps, training)
         # JAX's trainer calls `call` itself, and then Keras does not hand `training` on.
-        takes_training = "training" in inspect.signature(self.denoiser.call).parameters
-        mode = {"training": training} if takes_training else {}
+        drops = training and "training" in inspect.signature(self.denoiser.call).parameters
+        mode = {"training": True} if drops else {}
         logits = self.denoiser(corrupted["noisy_codes"], time_steps, condition, present, **mode)
         return {"logits": logits, "codes": codes, "time_steps": time_steps, **corrupted}
 
