@@ -8,7 +8,9 @@ Fluent) with their names and keywords, in a folder with `manifest.csv`. Stage 1 
     python recipes/emoji_64_text.py --data-dir FOLDER --mixed-precision
     python recipes/emoji_64_text.py --data-dir FOLDER --smoke
 
---mixed-precision trains in bfloat16, about twice as fast on a processor that has it.
+--mixed-precision trains in bfloat16, about twice as fast on a processor that has it. On a GPU add
+`--dropout 0.1 --shift 1 --diffusion-batch-size 256 --diffusion-learning-rate 1e-3`: an H100 makes
+4,500 such steps in two minutes (docs/experiments.md).
 """
 
 from dataclasses import dataclass
