@@ -54,7 +54,7 @@ def benchmark_command(
     from keras_bld.benchmark.checkpoint_section import checkpoint
     from keras_bld.benchmark.data_section import data
     from keras_bld.benchmark.machine_limit import has_bfloat16
-    from keras_bld.benchmark.settings import ON_CPU, ON_GPU
+    from keras_bld.benchmark.settings import ON_CPU, ON_GPU, PATHS
     from keras_bld.benchmark.start_section import start
 
     functions = {"checkpoint": checkpoint, "data": data, "start": start}
@@ -64,17 +64,9 @@ def benchmark_command(
         for value in batch:
             checks.check_integer("batch", value, 1)
         on_gpu = has_gpu()
-        here = ON_GPU if on_gpu else ON_CPU
-        wanted = path or here
-        for name in wanted:
-            if name not in here and name != "keras_bfloat16":
-                place = "a GPU" if on_gpu else "the processor"
-                raise checks.error(
-                    "path",
-                    f"{name!r} on {place}",
-                    f"among {', '.join(map(repr, here))}",
-                    "leave it out",
-                )
+        for name in path:
+            checks.check_choice("path", name, ON_GPU if on_gpu else PATHS)
+        wanted = path or (ON_GPU if on_gpu else ON_CPU)
         paths = [name for name in wanted if peer or not name.startswith("peer")]
         bfloat16 = on_gpu or has_bfloat16()
         if not bfloat16:

@@ -70,6 +70,11 @@ class Benchmark:
         return model_sizes(self.model)["denoiser"]
 
     @property
+    def models_and_batches(self):
+        """The model with the first batch asked for (8), and one image of 1024 x 1024."""
+        return (self.model, (self.batches or (8,))[0]), (large_model(self.model), 1)
+
+    @property
     def is_conditional(self):
         """Whether the model has classes."""
         return self.denoiser.get("num_classes") is not None
@@ -82,9 +87,8 @@ def denoise(benchmark):
     rows = []
     with benchmark.team("limit") as team:
         for batch in benchmark.batches or (1, 8, 32):
-            chain = min(_STEPS_FOR_ONE_STEP, max(1, 32 // batch))
-            if has_gpu():
-                chain = _STEPS_ON_A_GPU
+            few = min(_STEPS_FOR_ONE_STEP, max(1, 32 // batch))
+            chain = _STEPS_ON_A_GPU if has_gpu() else few
             products = _prepare_products(team, benchmark.precisions, batch * length, width)
             row, answers = measured_row(
                 team,
@@ -151,8 +155,7 @@ def end_to_end(benchmark):
     The peer has no such parts: its time is that of 16 steps in both rows.
     """
     rows = []
-    plans = [(benchmark.model, (benchmark.batches or (8,))[0]), (large_model(benchmark.model), 1)]
-    for model, batch in plans:
+    for model, batch in benchmark.models_and_batches:
         size = _autoencoder_sizes(model).image_shape[0]
         settings = {"model": model, "batch": batch}
         few = f"{size}, batch {batch}: 4 steps, small decoder"

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 
-from keras_bld.benchmark.models import large_model, model_sizes
+from keras_bld.benchmark.models import model_sizes
 
 BACKENDS = ("tensorflow", "jax", "torch")
 LARGE = ("tensorflow", "jax", "torch", "keras_cv", "tensorflow_datasets", "sklearn", "grain",
@@ -35,8 +35,7 @@ def start(benchmark):
     """
     rows = imports(benchmark.num_repeats)
     ours = [path for path in benchmark.paths if path in ("keras", "openvino")]
-    plans = [(benchmark.model, (benchmark.batches or (8,))[0]), (large_model(benchmark.model), 1)]
-    for model, batch in plans:
+    for model, batch in benchmark.models_and_batches:
         for path in benchmark.paths:
             case = "generate_in_one_call" if path in ours else "generate"
             row = _first_and_later(benchmark, path, case, model, batch)

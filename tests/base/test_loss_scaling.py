@@ -50,9 +50,8 @@ def test_a_scaled_loss_trains_as_one_that_is_not(build, x):
     """In float32, where scaling costs a rounding and does nothing else."""
     trained = []
     for optimizer in (
-        # Small steps: a rounding that turns one drawn bit would be another training.
-        keras.optimizers.SGD(0.01),
-        LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=2.0**15),
+        keras.optimizers.SGD(0.05),
+        LossScaleOptimizer(keras.optimizers.SGD(0.05), initial_scale=2.0**15),
     ):
         model = build(optimizer)
         losses = [float(np.ravel(model.train_on_batch(x))[0]) for _ in range(3)]

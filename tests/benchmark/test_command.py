@@ -72,6 +72,21 @@ def test_a_gpu_is_measured_in_both_precisions(capsys, monkeypatch, tmp_path):
     assert set(row["gemm_gflops"]) == {"float32", "bfloat16"}
 
 
+def test_only_the_columns_that_were_asked_for(capsys):
+    words = "--model tiny --only denoise --batch 1 --num-repeats 1 --path peer keras --json -"
+    main(["benchmark", *words.split()])
+    [row] = json.loads(capsys.readouterr().out)["sections"]["denoise"]
+    assert set(row["seconds"]) == {"peer", "keras"}
+
+
+def test_a_column_that_does_not_run_on_a_gpu_is_refused(capsys, monkeypatch, tmp_path):
+    (tmp_path / "device").touch()
+    monkeypatch.setattr("keras_bld.base.processor._NVIDIA", tmp_path / "device")
+    with pytest.raises(SystemExit) as refused:
+        main("benchmark --model tiny --only denoise --path openvino".split())
+    assert "`path`: received 'openvino'" in str(refused.value)
+
+
 @pytest.mark.parametrize("words", ["--batch 0", "--num-repeats 0"])
 def test_bad_numbers_are_refused_before_any_work(words):
     with pytest.raises(SystemExit) as caught:

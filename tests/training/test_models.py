@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from keras_bld.training import Recipe
-from keras_bld.training.models import build_autoencoder
+from keras_bld.training.models import build_autoencoder, build_diffusion
 
 pytestmark = pytest.mark.once
 
@@ -15,3 +15,9 @@ def test_the_perceptual_distance_is_the_one_named():
     recipe = dataclasses.replace(recipe, perceptual="efficientnet_lite")
     assert build_autoencoder(recipe).perceptual.name == "efficientnet_lite"
     assert build_autoencoder(recipe, perceptual=False).perceptual is None
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_the_denoiser_has_the_dropout_of_the_recipe(dropout):
+    recipe = dataclasses.replace(Recipe().shrunk(), dropout=dropout)
+    assert build_diffusion(recipe).denoiser.dropout == dropout

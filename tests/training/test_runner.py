@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import keras_bld
-from keras_bld.data import ArraySource
+from keras_bld.data import ArraySource, ImageSource
 from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe, Runner, main, models, runner
 from keras_bld.training.work_folder import has_results
@@ -235,6 +235,28 @@ def test_large_images_are_encoded_few_at_a_time(image_size, batch_size, monkeypa
 
 
 @pytest.mark.once
+@pytest.mark.once
+@pytest.mark.parametrize("codes", ["store", "on_the_fly"])
+def test_stage_2_learns_every_shift_and_stage_1_the_images(codes, tmp_path, monkeypatch):
+    asked = []
+
+    def seen(*arguments, **options):
+        asked.extend(len(part) for part in arguments if isinstance(part, ImageSource))
+        raise InterruptedError
+
+    for name in ("image_batches", "write_code_store"):
+        monkeypatch.setattr(runner, name, seen)
+    shifted = Runner(Squares(work_dir=str(tmp_path), shift=1, codes=codes))
+    autoencoder = models.build_autoencoder(shifted.recipe)
+    for read in (
+        lambda: shifted._image_batches("autoencoder", False, 0),
+        lambda: shifted._code_batches(autoencoder)(0),
+    ):
+        with pytest.raises(InterruptedError):
+            read()
+    assert asked == [40, 9 * 40]
+
+
 def test_unknown_fields_are_errors(capsys):
     with pytest.raises(SystemExit):
         main(Squares, ["--number-of-layers", "3"])

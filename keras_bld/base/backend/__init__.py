@@ -77,13 +77,9 @@ def attention(query, key, value, mask=None):
     Returns:
         As `query`.
     """
-    if backend_name() == "torch":
-        return _chosen_backend().attention(query, key, value, mask)
-    if mask is not None and backend_name() == "jax":
-        # Its fused attention on a GPU, which bfloat16 takes, has no mask for all queries at once
-        # ("Bias must have same seq length as QKV", seen on an H100).
-        mask = ops.broadcast_to(mask, (*mask.shape[:2], query.shape[1], mask.shape[3]))
-    return ops.dot_product_attention(query, key, value, mask=mask)
+    if backend_name() == "tensorflow":
+        return ops.dot_product_attention(query, key, value, mask=mask)
+    return _chosen_backend().attention(query, key, value, mask)
 
 
 def runs_on_cpu():

@@ -35,6 +35,17 @@ def _as_tensor(argument):
     return ops.convert_to_tensor(argument if ops.is_tensor(argument) else np.asarray(argument))
 
 
+def attention(query, key, value, mask=None):
+    """See `keras_bld.base.backend.attention`.
+
+    The fused attention of a GPU, which bfloat16 takes, has no mask for all queries at once ("Bias
+    must have same seq length as QKV", seen on an H100): each query gets its own.
+    """
+    if mask is not None:
+        mask = ops.broadcast_to(mask, (*mask.shape[:2], query.shape[1], mask.shape[3]))
+    return ops.dot_product_attention(query, key, value, mask=mask)
+
+
 def has_accelerator():
     """Whether there is a device beside the processor."""
     import jax
