@@ -16,6 +16,7 @@ COMMANDS = {
     "encode": "keras_bld.commands.encode:encode_command",
     "evaluate": "keras_bld.commands.evaluate:evaluate_command",
     "export": "keras_bld.commands.export:export_command",
+    "finetune-decoder": "keras_bld.commands.finetune_decoder:finetune_decoder_command",
     "fit-time-grid": "keras_bld.commands.fit_time_grid:fit_time_grid_command",
     "generate": "keras_bld.commands.generate:generate_command",
     "inpaint": "keras_bld.commands.inpaint:inpaint_command",

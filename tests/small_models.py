@@ -5,11 +5,13 @@ import numpy as np
 from harness import to_numpy
 from keras import ops
 
-from keras_bld.autoencoder import BinaryAutoencoder
+from keras_bld.autoencoder import BinaryAutoencoder, small_decoder_options
+from keras_bld.autoencoder.decoders import rebuilt
 from keras_bld.base import random as bld_random
 from keras_bld.base.backend import compile_function
 from keras_bld.baselines import BottleneckAutoencoder
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
+from keras_bld.presets.training_parts import with_parts
 
 
 def small_autoencoder(image_shape=(8, 8, 3), code_channels=4, bottleneck=None, **options):
@@ -50,6 +52,13 @@ def shapes_model():
     )
     denoiser = BernoulliDenoiser((8, 8, 4), 1, 16, 2, num_training_steps=4, num_classes=NUM_CLASSES)
     return BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4), autoencoder)
+
+
+def with_small_decoder(model):
+    """A diffusion like another, whose autoencoder has an untrained small decoder as well."""
+    full = model.autoencoder
+    small = small_decoder_options(full, 0.9)
+    return with_parts(model, autoencoder=rebuilt(full, full.decoder_options or None, small))
 
 
 # Models so small that a test takes milliseconds, and stand-ins -----------------------------------

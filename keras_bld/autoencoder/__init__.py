@@ -7,6 +7,7 @@ from keras_bld.autoencoder.bottleneck import Bottleneck
 from keras_bld.autoencoder.code_autoencoder import CodeAutoencoder
 from keras_bld.autoencoder.critic import PatchCritic
 from keras_bld.autoencoder.decoder import Decoder
+from keras_bld.autoencoder.decoder_finetuning import finetune_decoder
 from keras_bld.autoencoder.decoders import with_decoder
 from keras_bld.autoencoder.encoder import Encoder
 from keras_bld.autoencoder.perceptual import PerceptualDistance
@@ -29,6 +30,7 @@ __all__ = [
     "PatchCritic",
     "PerceptualDistance",
     "distill_decoder",
+    "finetune_decoder",
     "small_decoder_agreement",
     "small_decoder_options",
     "straight_through",

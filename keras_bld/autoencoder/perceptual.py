@@ -181,6 +181,24 @@ class PerceptualDistance(keras.layers.Layer):
         return cls(**config)
 
 
+def perceptual_distance(name):
+    """The `PerceptualDistance` with a name.
+
+    Args:
+        name: "lpips", "efficientnet_lite", or "none" for None.
+
+    Raises:
+        ValueError: another name; OSError, ImportError: its weights are not there.
+    """
+    kinds = {
+        "lpips": PerceptualDistance.lpips,
+        "efficientnet_lite": PerceptualDistance.efficientnet_lite,
+        "none": lambda: None,
+    }
+    checks.check_choice("perceptual", name, tuple(kinds))
+    return kinds[name]()
+
+
 def _to_unit_length(features):
     """Channels scaled to length one; the gradient stays finite where all of them are zero."""
     features = ops.cast(features, "float32")

@@ -8,10 +8,10 @@ from keras_bld.autoencoder.decoder import Decoder
 from keras_bld.autoencoder.decoders import count_operations, decoder_named, rebuilt
 from keras_bld.autoencoder.metrics import mean_psnr
 from keras_bld.base import checks
-from keras_bld.base.backend import own_buffers
 from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.base.batching import comfortable_batch_size, shuffled_rows
+from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.images import to_uint8
+from keras_bld.base.row_training import fit_on_rows
 from keras_bld.presets.training_parts import with_parts
 
 _EMA_MOMENTUM = 0.99
@@ -71,6 +71,7 @@ def distill_decoder(
     flipped=0.02,
     seed=0,
     verbose=0,
+    work_dir=None,
 ):
     """Return the model with a small decoder beside its own, trained to make the same images.
 
@@ -92,9 +93,12 @@ def distill_decoder(
             flipped in codes that are none.
         seed: of the first weights, the flips and the order.
         verbose: as in `keras.Model.fit`.
+        work_dir: None, or a folder for checkpoints and the history of the training. The same call
+            goes on there after an interruption, and ends bit for bit as without one.
 
     Raises:
-        ValueError: codes of another shape, or an argument outside its range.
+        ValueError: codes of another shape, an argument outside its range, or a `work_dir` of
+            another training.
 
     Example:
 
@@ -110,11 +114,20 @@ def distill_decoder(
     codes = np.asarray(codes)
     checks.check_batch_shape("codes", codes, full.code_shape)
     keras.utils.set_random_seed(seed)
+    settings = {
+        "num_steps": num_steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "share": share,
+        "flipped": flipped,
+        "seed": seed,
+        "decoder": full.decoder.get_weights(),
+        "codes": codes,
+    }
     options = small_decoder_options(full, share)
     autoencoder = rebuilt(full, full.decoder_options or None, options)
-    random = np.random.default_rng(seed)
     if full.has_binary_codes:
-        codes = _with_flips(codes, flipped, random)
+        codes = with_flips(codes, flipped, np.random.default_rng(seed))
     images = to_uint8(full.decode(codes, batch_size=comfortable_batch_size(full.image_shape)))
     autoencoder.small_decoder.trainable = True
     student = _Student(autoencoder.small_decoder)
@@ -126,9 +139,14 @@ def distill_decoder(
         ),
         loss=_squared_error,
     )
-    rows = shuffled_rows(len(codes), num_steps, min(batch_size, len(codes)), random)
-    student.fit(_Batches(full.bottleneck, codes, images, rows), shuffle=False, verbose=verbose)
-    own_buffers(autoencoder.small_decoder.variables)
+
+    def pair(rows):
+        some = ops.convert_to_tensor(codes[rows].astype("float32"))
+        return ops.convert_to_numpy(full.bottleneck.from_codes(some)), images[rows]
+
+    fit_on_rows(
+        student, pair, len(codes), num_steps, batch_size, seed, verbose, work_dir, settings
+    )
     autoencoder.small_decoder.trainable = False
     return autoencoder if full is model else with_parts(model, autoencoder=autoencoder)
 
@@ -155,6 +173,19 @@ def small_decoder_agreement(autoencoder, codes):
     }
 
 
+def with_flips(codes, share, random):
+    """The codes with a share of their bits flipped in every second one.
+
+    Args:
+        codes: (number, *code_shape), bits.
+        share: of the bits, in [0, 0.5].
+        random: `numpy.random.Generator`.
+    """
+    flips = random.random(codes.shape, dtype="float32") < share
+    flips[::2] = False
+    return np.where(flips, 1 - codes, codes).astype(codes.dtype)
+
+
 def _options(base_width, levels):
     return {
         "base_width": base_width,
@@ -173,13 +204,6 @@ def _operations(options, autoencoder):
     return count_operations(decoder, autoencoder.latent_shape)
 
 
-def _with_flips(codes, share, random):
-    """The codes with a share of their bits flipped in every second one."""
-    flips = random.random(codes.shape, dtype="float32") < share
-    flips[::2] = False
-    return np.where(flips, 1 - codes, codes).astype(codes.dtype)
-
-
 class _Student(RepairedTraining, keras.Model):
     """The small decoder, trained from latents."""
 
@@ -195,19 +219,3 @@ class _Student(RepairedTraining, keras.Model):
 def _squared_error(images, made):
     difference = ops.cast(images, "float32") / 255.0 - ops.cast(made, "float32")
     return ops.mean(ops.square(difference), axis=(1, 2, 3))
-
-
-class _Batches(keras.utils.PyDataset):
-    """Pairs (latents, images) of rows."""
-
-    def __init__(self, bottleneck, codes, images, rows):
-        super().__init__()
-        self._bottleneck, self._codes, self._images, self._rows = bottleneck, codes, images, rows
-
-    def __len__(self):
-        return len(self._rows)
-
-    def __getitem__(self, number):
-        rows = self._rows[number]
-        codes = ops.convert_to_tensor(self._codes[rows].astype("float32"))
-        return ops.convert_to_numpy(self._bottleneck.from_codes(codes)), self._images[rows]

@@ -1,5 +1,7 @@
 """`keras-bld demo`."""
 
+from typing import Literal
+
 from keras_bld.base.runs import say, short_errors
 
 
@@ -8,6 +10,7 @@ def demo_command(
     /,
     *,
     store: str | None = None,
+    decoder: Literal["full", "small"] = "full",
     host: str = "127.0.0.1",
     port: int | None = None,
 ):
@@ -20,6 +23,7 @@ def demo_command(
         preset: name or directory of a BinaryLatentDiffusion with its autoencoder.
         store: codes of the training images, as `encode` writes them; the page then shows the
             nearest ones beside generated images.
+        decoder: small makes images of codes quicker, for presets that have one (distill-decoder).
         host: address to listen on; only this machine's own by default, 0.0.0.0 for all.
         port: by default the first free one from 7860.
     """
@@ -38,5 +42,5 @@ def demo_command(
         if store is not None:
             codes = CodeStore(store, autoencoder_fingerprint(model.autoencoder))
         say("Making the first picture ...")
-        page = build_page(Page(model, preset, read_metadata(preset), codes))
+        page = build_page(Page(model, preset, read_metadata(preset), codes, decoder))
         open_page(page, host, port)

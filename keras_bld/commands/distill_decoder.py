@@ -18,12 +18,13 @@ def distill_decoder_command(
     learning_rate: float = 3e-3,
     share: float = 0.1,
     seed: int = 0,
+    work_dir: str | None = None,
 ):
     """Give a preset a small decoder that makes nearly the same images in a fraction of the time.
 
     `generate --decoder small`, `export --decoder small` and `decode(codes, decoder="small")` take
     it then; everything else of the preset stays as it is. Prints how near its images of held-out
-    codes are to the full decoder's.
+    codes are to the full decoder's. The same command goes on after an interruption.
 
     Args:
         preset: name or directory of an autoencoder, or of a model with one.
@@ -36,15 +37,16 @@ def distill_decoder_command(
         learning_rate: at the beginning; it falls as a cosine.
         share: of the full decoder's operations, at most.
         seed: of the first weights and of the order.
+        work_dir: where checkpoints and the history go; runs/NAME by default, NAME that of `out`.
     """
     from keras_bld.autoencoder import distill_decoder, small_decoder_agreement
-    from keras_bld.commands.tools import autoencoder_of, save_again
+    from keras_bld.commands.tools import autoencoder_of, save_again, training_folder
     from keras_bld.commands.trained_on import data_set_of, open_splits
     from keras_bld.data import load_arrays, random_subset
     from keras_bld.presets.reading import read_metadata
     from keras_bld.zoo import load_preset
 
-    with short_errors():
+    with short_errors(resumable=True):
         metadata = read_metadata(preset)
         model = load_preset(preset)
         autoencoder = autoencoder_of(model, preset)
@@ -63,6 +65,7 @@ def distill_decoder_command(
             share=share,
             seed=seed,
             verbose="auto",
+            work_dir=training_folder(work_dir, out),
         )
         found = small_decoder_agreement(getattr(model, "autoencoder", model), unseen)
         trained = {

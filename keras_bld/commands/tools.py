@@ -1,5 +1,7 @@
 """Tools that the commands around trained models share."""
 
+import pathlib
+
 from keras_bld.autoencoder import CodeAutoencoder
 from keras_bld.base import checks
 from keras_bld.data.code_store import shard_name, shard_starts
@@ -42,6 +44,11 @@ def load_image_model(preset):
     model = load_preset(preset, expected_class="BinaryLatentDiffusion")
     checks.check_makes_images(model, preset)
     return model
+
+
+def training_folder(work_dir, out):
+    """Where a command keeps checkpoints: its option, or runs/NAME with the name of what it makes."""
+    return pathlib.Path(work_dir) if work_dir else pathlib.Path("runs") / pathlib.Path(out).name
 
 
 def save_again(model, directory, metadata, **added):

@@ -5,9 +5,8 @@ import numpy as np
 from keras import ops
 
 from keras_bld.base import checks, replicas
-from keras_bld.base.backend import own_buffers
 from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.base.batching import shuffled_rows
+from keras_bld.base.row_training import fit_on_rows
 from keras_bld.diffusion.objective import bce_with_logits
 from keras_bld.diffusion.reverse_step import flip_predictor, probability_of_one
 from keras_bld.diffusion.sampler import guided_logits
@@ -33,6 +32,7 @@ def distill(
     seed=0,
     text_embeddings=None,
     verbose=0,
+    work_dir=None,
 ):
     """Return a student of the model: the same networks, which sample in `num_steps` steps.
 
@@ -64,12 +64,15 @@ def distill(
         text_embeddings: condition of a text-conditional model, one for each of `data`.
         verbose: as in `keras.Model.fit`; the bar shows `gap`, the mean absolute difference of
             the two networks' probabilities, and `auxiliary`, the BCE of the auxiliary one.
+        work_dir: None, or a folder for checkpoints and the history of the training. The same call
+            goes on there after an interruption, and ends bit for bit as without one.
 
     Returns:
         A `BinaryLatentDiffusion` whose `sampling` has these steps, ready to sample and save.
 
     Raises:
-        ValueError: a model that can skip no steps; bad data or labels, a number out of range.
+        ValueError: a model that can skip no steps; bad data or labels, a number out of range; a
+            `work_dir` of another training.
 
     Example:
 
@@ -99,10 +102,29 @@ def distill(
             ema_momentum=_EMA_MOMENTUM,
         )
     )
-    batches = _Batches(codes, condition, training_steps, min(batch_size, len(codes)), seed)
-    with pair.errors_as_raised():
-        pair.fit(batches, shuffle=False, verbose=verbose)
-    own_buffers(pair.student.variables)
+    arrays = {"codes": codes} | ({} if condition is None else {"condition": condition})
+    fit_on_rows(
+        pair,
+        lambda rows: ({name: array[rows] for name, array in arrays.items()},),
+        len(codes),
+        training_steps,
+        batch_size,
+        seed,
+        verbose,
+        work_dir,
+        {
+            "num_steps": num_steps,
+            "training_steps": training_steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "guidance_scale": sampling.guidance_scale,
+            "temperature": sampling.temperature,
+            "tempering": sampling.tempering,
+            "teacher": model.denoiser.get_weights(),
+            **arrays,
+        },
+    )
     student = with_parts(model, denoiser=pair.student)
     student.sampling = sampling.replace(
         num_steps=num_steps,
@@ -198,25 +220,6 @@ class _Pair(RepairedTraining, keras.Model):
             self._sampling.tempering,
         )
         return probability_of_one(codes, predict(codes, time_steps))
-
-
-class _Batches(keras.utils.PyDataset):
-    """Rows of codes and their conditions, in an order that is drawn anew for each pass."""
-
-    def __init__(self, codes, condition, num_batches, batch_size, seed):
-        super().__init__()
-        self._codes, self._condition = codes, condition
-        self._rows = shuffled_rows(len(codes), num_batches, batch_size, np.random.default_rng(seed))
-
-    def __len__(self):
-        return len(self._rows)
-
-    def __getitem__(self, number):
-        rows = self._rows[number]
-        batch = {"codes": self._codes[rows]}
-        if self._condition is not None:
-            batch["condition"] = self._condition[rows]
-        return (batch,)
 
 
 def _copy(denoiser, name):

@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 
+from keras_bld.autoencoder import with_decoder
 from keras_bld.base import checks
 from keras_bld.base.images import to_uint8
 from keras_bld.base.packing import pack_codes, unpack_codes
@@ -80,6 +81,7 @@ class Page:
         metadata: of the preset: class names, text encoder, wordings.
         store: None, or the `CodeStore` of training images of this autoencoder, in which `nearest`
             looks.
+        decoder: "full", or "small" for a model that has a small one.
 
     Attributes:
         defaults: `PageSettings`: the model's own sampling, and as many images as are quick.
@@ -88,12 +90,13 @@ class Page:
         image_shape: (height, width, channels).
 
     Raises:
-        ValueError: a model that makes no images.
+        ValueError: a model that makes no images, or has no such decoder.
     """
 
-    def __init__(self, model, preset, metadata=None, store=None):
+    def __init__(self, model, preset, metadata=None, store=None, decoder="full"):
         checks.check_makes_images(model, preset)
-        self.model, self.preset, self.store = model, str(preset), store
+        self.model, self.preset, self.store = with_decoder(model, decoder), str(preset), store
+        self._decoder = decoder
         self._metadata = metadata or {}
         kind, num_classes = model.denoiser.condition_kind, model.denoiser.num_classes
         self.takes_text = kind in ("token", "cross_attention")
@@ -394,10 +397,14 @@ class Page:
             words += [f"--{name}", *values] if values else []
         for name, value in self._sampler(settings).items():
             words += [f"--{name.replace('_', '-')}", value]
+        words += ["--decoder", self._decoder] if self._decoder != "full" else []
         words += ["--seed", settings.seed, "--out", "images.png"]
         return shlex.join(map(str, words))
 
     def _python(self, *lines):
+        if self._decoder != "full":
+            chosen = f"model = keras_bld.autoencoder.with_decoder(model, {self._decoder!r})"
+            lines = (chosen, *lines)
         return "\n".join(
             (
                 "import keras_bld",

@@ -1,6 +1,6 @@
 """The models of a recipe, before training."""
 
-from keras_bld.autoencoder import PerceptualDistance
+from keras_bld.autoencoder.perceptual import perceptual_distance
 from keras_bld.base import checks
 from keras_bld.base.runs import say
 from keras_bld.baselines import autoencoder_with
@@ -18,12 +18,7 @@ def build_autoencoder(recipe, perceptual=True):
         recipe: a `Recipe`.
         perceptual: False leaves the perceptual loss out, and its weights unfetched.
     """
-    distances = {
-        "lpips": PerceptualDistance.lpips,
-        "efficientnet_lite": PerceptualDistance.efficientnet_lite,
-        "none": lambda: None,
-    }
-    perceptual = distances[recipe.perceptual]() if perceptual else None
+    perceptual = perceptual_distance(recipe.perceptual) if perceptual else None
     adaptive_weight = None if recipe.adaptive_weight == "none" else recipe.adaptive_weight
     return autoencoder_with(
         recipe.bottleneck,

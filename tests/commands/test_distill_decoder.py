@@ -24,7 +24,8 @@ def pictures(tmp_path):
     return str(tmp_path / "data")
 
 
-def test_a_preset_gets_a_small_decoder(pictures, numpy_initial_weights, tmp_path, capsys):
+def test_a_preset_gets_a_small_decoder(pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     before = small_diffusion(small_autoencoder())
     save_preset(before, tmp_path / "before", {"licence": "CC0-1.0"})
     out = tmp_path / "after"

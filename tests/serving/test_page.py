@@ -12,6 +12,7 @@ from small_models import (
     small_diffusion,
     tiny_denoiser,
     tiny_model,
+    with_small_decoder,
 )
 
 import keras_bld
@@ -85,6 +86,21 @@ def test_the_command_makes_the_picture(shapes_page, tmp_path, monkeypatch):
             made = file[top : top + 48 : 3, left : left + 48 : 3]
             top, left = 20 + 340 * row, 20 + 340 * column
             np.testing.assert_array_equal(shown[top : top + 320 : 20, left : left + 320 : 20], made)
+
+
+def test_a_page_with_the_small_decoder_says_so(tmp_path, monkeypatch):
+    model = with_small_decoder(shapes_model())
+    save_preset(model, tmp_path / "shapes")
+    preset = str(tmp_path / "shapes")
+    page = Page(keras_bld.load_preset(preset), preset, decoder="small")
+    asked = settings(page, classes=("1",))
+    image, lines = page.sample(asked)
+    made = keras_bld.load_preset(preset).generate(1, [1], num_steps=3, seed=5, decoder="small")
+    np.testing.assert_array_equal(image, made[0])
+    variables = {}
+    exec(page._python(lines), variables)
+    np.testing.assert_array_equal(variables["images"], made)
+    assert "--decoder small" in page.generate(asked)[1]
 
 
 def test_only_what_differs_from_the_model_is_said(page):

@@ -101,11 +101,13 @@ def is_program(directory):
     return (pathlib.Path(directory) / MARKER).is_file()
 
 
-def program_of(preset, say=None):
+def program_of(preset, say=None, decoder="full"):
     """Return the `Program` of a preset; the first call for a preset writes it to the cache.
 
     Args:
         preset: name or directory of a preset, or the directory of a program.
+        decoder: "full", or "small" for presets that have a small one; a program has the one that it
+            was written with.
         say: callable of a line, called before something that takes seconds.
 
     Raises:
@@ -116,7 +118,7 @@ def program_of(preset, say=None):
     directory = find_preset(preset)
     metadata = read_metadata(directory)
     check_files(directory, metadata, contents=False)
-    cached = _cached(directory, metadata)
+    cached = _cached(directory, metadata, decoder)
     if is_program(cached):
         try:
             return read_program(cached)
@@ -125,23 +127,24 @@ def program_of(preset, say=None):
                 say(str(damage))
     if say is not None:
         say(f"writing the program of {preset} to {cached} (once)")
-    write_program(directory, cached)
+    write_program(directory, cached, decoder)
     return read_program(cached)
 
 
-def write_program(preset, directory):
+def write_program(preset, directory, decoder="full"):
     """Write the program of a preset, in a process that imports Keras.
 
     Args:
         preset: name or directory.
         directory: of the program; an older one there is replaced.
+        decoder: "full", or "small" for presets that have a small one.
 
     Raises:
         ValueError: the preset cannot be served; the message is the writer's.
     """
     writer = "keras_bld.serving.service.program_writer"
     finished = subprocess.run(
-        [sys.executable, "-m", writer, str(preset), str(directory)],
+        [sys.executable, "-m", writer, str(preset), str(directory), decoder],
         env=environment(),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -160,12 +163,13 @@ def environment():
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def _cached(directory, metadata):
-    """Where the cache has the program of a preset: the name says which files it was made from."""
+def _cached(directory, metadata, decoder):
+    """Where the cache has the program of a preset: the name says what it was made from."""
     fingerprints = sorted(each["sha256"][:12] for each in metadata["files"].values())
     folder = os.environ.get(ENVIRONMENT_VARIABLE)
     if not folder:
         home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         folder = pathlib.Path(home) / "keras_bld" / "programs"
-    name = "-".join([directory.name, *fingerprints, str(FORMAT)])
+    made_with = [] if decoder == "full" else [decoder]
+    name = "-".join([directory.name, *fingerprints, *made_with, str(FORMAT)])
     return user_path(folder, ENVIRONMENT_VARIABLE) / name

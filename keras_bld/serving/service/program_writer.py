@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from keras_bld.autoencoder import BinaryAutoencoder, Decoder, Encoder
+from keras_bld.autoencoder import BinaryAutoencoder, Decoder, Encoder, with_decoder
 from keras_bld.base import checks
 from keras_bld.base.files import replace_directory
 from keras_bld.base.runs import short_errors
@@ -104,10 +104,12 @@ def _cannot(received, expected):
     return checks.error("preset", received, expected, "call it in Python: model.generate(...)")
 
 
-def main(preset, directory):
-    """Write the program of a preset; an error is one line."""
+def main(preset, directory, decoder="full"):
+    """Write the program of a preset with one of its decoders; an error is one line."""
     with short_errors():
         model = load_preset(preset, expected_class="BinaryLatentDiffusion")
+        checks.check_makes_images(model, preset)
+        model = with_decoder(model, decoder)
         metadata = read_metadata(preset)
         write_program_of(model, directory, str(preset).rstrip("/").rpartition("/")[2], metadata)
 

@@ -40,7 +40,7 @@ def test_the_cache_is_written_once_and_mended(copy, tmp_path, monkeypatch):
     monkeypatch.setenv(programs.ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
     written, said = [], []
 
-    def write(preset, directory):
+    def write(preset, directory, decoder):
         written.append(directory)
         shutil.copytree(copy, directory, dirs_exist_ok=True)
 
@@ -58,6 +58,8 @@ def test_the_cache_is_written_once_and_mended(copy, tmp_path, monkeypatch):
     (tmp_path / "bld_digits_16/metadata.json").write_text(json.dumps(metadata))
     program_of(tmp_path / "bld_digits_16")
     assert written[2] != written[0]
+    program_of(preset, decoder="small")
+    assert written[3] != written[0]
 
 
 def test_what_cannot_be_served_is_one_message(tmp_path):
