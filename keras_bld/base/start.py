@@ -40,7 +40,8 @@ def prepare():
     stays; where TensorFlow was imported first, nothing changes.
     """
     processor.turn_on_onednn()
-    silence_tensorflow()
+    if silence_tensorflow() and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _QuietTensorflow())
     if "keras" in sys.modules:
         load_rooms()
     else:
@@ -79,21 +80,42 @@ class _Watch:
 
     def find_spec(self, name, path=None, target=None):
         if name == "keras":
-            return self._with_rooms(name, path, target)
+            return _changed(_with_rooms_after, self, name, path, target)
         if name.startswith(_PACKAGE) and needs_keras(name):
             load_rooms()
             if name in sys.modules:  # it is in one of the rooms
                 return _there_already(sys.modules[name].__spec__)
         return None
 
-    def _with_rooms(self, name, path, target):
-        """Keras as others find it, which imports the rooms when it is there."""
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(name, path, target)
-            if spec is not None:
-                spec.loader.exec_module = _with_rooms_after(spec.loader.exec_module)
-                return spec
+
+class _QuietTensorflow:
+    """An import hook that leaves TensorFlow's log lines out, whoever imports it, and when.
+
+    On other backends Keras does, where it first meets certain data.
+    """
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "tensorflow":
+            return _changed(_without_log_lines, self, name, path, target)
         return None
+
+
+def _changed(change, own, name, path, target):
+    """A module as other finders find it, whose execution is changed; None where none does."""
+    for finder in sys.meta_path:
+        spec = None if finder is own else finder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader.exec_module = change(spec.loader.exec_module)
+            return spec
+    return None
+
+
+def _without_log_lines(execute):
+    def execute_quietly(module):
+        with without_log_lines():
+            execute(module)
+
+    return execute_quietly
 
 
 def _with_rooms_after(execute):

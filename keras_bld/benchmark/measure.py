@@ -73,11 +73,13 @@ class Team:
         """
         answers = {job: [] for job in jobs}
         for repeat in range(num_repeats):
-            names = ", ".join(dict.fromkeys(name for _, name in answers))
-            self._say(f"{names}: {repeat + 1} of {num_repeats}")
             for path, name in list(answers):
                 with self._failing(path, name):
-                    answers[path, name].append(self._workers[path].ask(run=name))
+                    answer = self._workers[path].ask(run=name)
+                    answers[path, name].append(answer)
+                    # Numbers at once: what is stopped later has not been measured for nothing.
+                    took = f"{answer['seconds']:.3g} s" if "seconds" in answer else "done"
+                    self._say(f"{name}: {path} {took}, {repeat + 1} of {num_repeats}")
                     continue
                 del answers[path, name]
         return answers

@@ -46,6 +46,17 @@ print("numpy" in sys.modules, "tensorflow" in sys.modules)
     assert run_in_new_process(code).split() == ["True", "False"]
 
 
+def test_an_import_of_tensorflow_behind_keras_says_nothing():
+    """As on torch, where Keras imports it when it meets a generator."""
+    code = "import keras_bld, keras; keras_bld.BinaryAutoencoder; import tensorflow"
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(PROJECT_ROOT)}
+    environment.pop(quiet.LOG_LEVEL, None)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stderr == "" and run.stdout == ""
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -49,6 +49,16 @@ def test_paths_run_in_turn_and_medians_count(log):
     assert row["peer_ratio"] >= 0
 
 
+def test_each_run_is_told_when_it_is_over(log):
+    said = []
+    with Team(("keras", "peer"), said.append) as team:
+        measured_row(team, "w", "work", {"size": 1}, 2)
+    told = [line.split(" ")[:2] + line.split(", ")[1:] for line in said if " of 2" in line]
+    assert told == [
+        ["w:", path, f"{number} of 2"] for number in (1, 2) for path in ("keras", "peer")
+    ]
+
+
 def test_a_path_that_fails_is_left_out_and_named(log):
     with Team(("keras", "openvino"), quiet) as team:
         row, _ = measured_row(team, "w", "work", {"size": 13}, 2)
