@@ -58,6 +58,8 @@ def _cells(row):
     metric = row.metric or "-"
     if row.guidance_scale:
         metric += f", w = {row.guidance_scale:g}"
+    if row.shares_autoencoder_with is not None:
+        metric += f"; shares the autoencoder of {row.shares_autoencoder_with}"
     return (
         (row.name, metric),
         (f"{row.resolution} / {row.downsampling}", "x".join(map(str, row.code_shape))),

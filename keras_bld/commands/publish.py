@@ -8,6 +8,7 @@ from keras_bld.base import checks
 from keras_bld.base.files import user_path
 from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
+from keras_bld.presets.fields import NAME
 
 # What training leaves in metadata and a reader of the published preset can check.
 _KEPT = (
@@ -45,6 +46,7 @@ def publish_command(
     data: str | None = None,
     data_name: str | None = None,
     metric: str | None = None,
+    shares_autoencoder_with: str | None = None,
     sampler: SamplerArguments = SamplerOptions(),  # noqa: B008 (frozen)
 ):
     """Copy a trained preset to where it loads by its name: half the size, nothing for training.
@@ -64,16 +66,20 @@ def publish_command(
         data_name: where others have the data set, such as tfds:fashion_mnist; `evaluate` opens it
             where no data is given. The folder of the training is not kept.
         metric: the line that `keras-bld presets` shows.
+        shares_autoencoder_with: name of a preset in the same folder. The autoencoder stays in its
+            files alone, half the size or less here. Its encoder must be that of this preset; where
+            its decoder was trained on, this preset has that decoder from now on.
         sampler: the fields of `Sampling` that the published model samples with.
     """
     with short_errors():
-        if not re.fullmatch(r"\w[\w.-]*", name):
+        if not NAME.fullmatch(name):
             raise checks.error(
                 "name",
                 repr(name),
                 "letters, digits, _, - and . alone",
                 "the directory is given by --folder",
             )
+        from keras_bld.presets.sharing import digest_to_share
         from keras_bld.zoo import load_preset, read_metadata, save_preset
         from keras_bld.zoo.shipped import SHIPPED
 
@@ -96,15 +102,21 @@ def publish_command(
         metadata["trained_with"] = trained.get("trained_with") or trained["versions"]
         given = {"licence": licence, "data": data, "metric": metric}
         metadata |= {key: value for key, value in given.items() if value is not None}
+        directory = (user_path(folder, "folder") if folder else SHIPPED) / name
+        if shares_autoencoder_with is not None:
+            digest_to_share(directory, shares_autoencoder_with)
+            model = _around(model, directory.with_name(shares_autoencoder_with))
         path = save_preset(
             model,
-            (user_path(folder, "folder") if folder else SHIPPED) / name,
+            directory,
             metadata,
             dtype="float16",
             training_parts=False,
+            shares_autoencoder_with=shares_autoencoder_with,
         )
     size = sum(file.stat().st_size for file in path.iterdir())
-    print(f"{path}: {size / 2**20:.2f} MiB")
+    shared = f", and the autoencoder of {shares_autoencoder_with}"
+    print(f"{path}: {size / 2**20:.2f} MiB{shared if shares_autoencoder_with else ''}")
 
 
 def without_places(metadata):
@@ -183,6 +195,33 @@ def _at(record, data_name):
         )
     counts = {key: record[key] for key in ("num_images",) if key in record}
     return {**moved.as_dictionary(), **counts}
+
+
+def _around(model, sibling):
+    """A diffusion with the autoencoder of the preset that it will share, which makes its codes."""
+    from keras_bld.autoencoder import CodeAutoencoder
+    from keras_bld.commands.tools import autoencoder_of
+    from keras_bld.presets.fingerprint import encoder_fingerprint
+    from keras_bld.presets.training_parts import with_parts
+    from keras_bld.zoo import load_preset
+
+    if not isinstance(getattr(model, "autoencoder", None), CodeAutoencoder):
+        raise checks.error(
+            "shares_autoencoder_with",
+            f"{sibling.name!r} for a {type(model).__name__} without an autoencoder beside it",
+            "a BinaryLatentDiffusion with an autoencoder",
+            "leave it out",
+        )
+    theirs = autoencoder_of(load_preset(sibling, dtype="float32"), sibling.name)
+    # To the precision in which presets are published.
+    if len({encoder_fingerprint(each, "float16") for each in (model.autoencoder, theirs)}) > 1:
+        raise checks.error(
+            "shares_autoencoder_with",
+            f"{sibling.name!r}, whose encoder makes other codes",
+            "a preset with the encoder that this one was trained with",
+            "leave it out: the preset then has its own autoencoder",
+        )
+    return with_parts(model, autoencoder=theirs)
 
 
 def _refuse(options, class_name):

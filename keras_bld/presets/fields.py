@@ -1,5 +1,7 @@
 """What stands in the JSON files of a preset: every field and its kind."""
 
+import re
+
 from keras_bld.base.json_files import (
     RECORD,
     TEXT,
@@ -15,6 +17,11 @@ from keras_bld.base.json_files import (
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 FILES = (CONFIG, WEIGHTS, METADATA)
 FORMAT = 1
+# Of a preset in a folder of presets: no path.
+NAME = re.compile(r"\w[\w.-]*")
+# What a preset may have from another one in its folder: a group of that one's weights.
+SHARED_PART = "autoencoder"
+SHARED = {"part": exactly(SHARED_PART), "sha256": TEXT}
 # What a reader of a preset wants to know; None where `metadata` does not say.
 DESCRIPTION = ("licence", "data", "metric", "command")
 _TEXTS = list_of(list_of(TEXT))

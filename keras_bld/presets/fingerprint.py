@@ -44,6 +44,25 @@ def autoencoder_fingerprint(autoencoder):
     return _digest(sizes, networks, [weight for part in weighed for weight in part.weights])
 
 
+def encoder_fingerprint(autoencoder, dtype="float32"):
+    """Return a hash of what turns images into codes: `autoencoder_fingerprint`, less the decoder.
+
+    Args:
+        autoencoder: a `CodeAutoencoder`.
+        dtype: the precision to which weights count, "float32" or "float16".
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    sizes = [list(autoencoder.image_shape), list(autoencoder.code_shape)]
+    described, weighed = (
+        [part for part in parts if part is not autoencoder.decoder]
+        for parts in autoencoder.coding_parts()
+    )
+    weights = [weight for part in weighed for weight in part.weights]
+    return _digest(sizes, [_network(layer) for layer in described], weights, dtype)
+
+
 def generator_fingerprint(model):
     """Return a hash of what generates codes: networks, schedule and target, no autoencoder.
 
@@ -68,10 +87,10 @@ def _network(layer):
     }
 
 
-def _digest(sizes, networks, weights):
+def _digest(sizes, networks, weights, dtype="float32"):
     shapes = [list(weight.shape) for weight in weights]
     digest = hashlib.sha256(json.dumps([sizes, networks, shapes], sort_keys=True).encode())
     for weight in weights:
-        values = ops.convert_to_numpy(ops.cast(weight, "float32"))
+        values = ops.convert_to_numpy(ops.cast(weight, "float32")).astype(dtype)
         digest.update(np.ascontiguousarray(values, "<f4"))
     return digest.hexdigest()

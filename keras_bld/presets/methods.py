@@ -18,9 +18,18 @@ class PresetMethods:
         dtype: str | None = None,
         training_parts: bool = True,
         trusted_modules: Sequence[str] = (),
+        shares_autoencoder_with: str | None = None,
     ) -> pathlib.Path:
         """Write config and weights as a preset; see `keras_bld.presets.save_preset`."""
-        return save_preset(self, directory, metadata, dtype, training_parts, trusted_modules)
+        return save_preset(
+            self,
+            directory,
+            metadata,
+            dtype,
+            training_parts,
+            trusted_modules,
+            shares_autoencoder_with,
+        )
 
     @classmethod
     def from_preset(

@@ -3,14 +3,16 @@
 import hashlib
 
 from keras_bld.base import checks
-from keras_bld.base.json_files import read_json
+from keras_bld.base.json_files import check_fields, read_json
 from keras_bld.presets.fields import (
     CONFIG,
     FILES,
     FREE_FIELDS,
     METADATA,
+    NAME,
     OWN_FIELDS,
     SERIALISED,
+    SHARED,
     WEIGHTS,
 )
 from keras_bld.presets.locate import MissingFileError, find_preset
@@ -23,10 +25,12 @@ def read_metadata(preset):
         preset: as for `load_preset`.
 
     Raises:
-        ValueError: no such preset, or a damaged metadata.json.
+        ValueError: no such preset, a damaged metadata.json, or one that names files elsewhere.
     """
     path = find_preset(preset, METADATA) / METADATA
-    return _read_json(path, OWN_FIELDS, FREE_FIELDS)
+    metadata = _read_json(path, OWN_FIELDS, FREE_FIELDS)
+    _check_shared(path, metadata["files"])
+    return metadata
 
 
 def read_config(directory):
@@ -48,6 +52,57 @@ def check_files(directory, metadata, contents=True):
     """
     for name in (CONFIG, WEIGHTS):
         _verify(directory / name, metadata["files"][name], contents)
+    sibling = sibling_of(metadata)
+    if sibling is not None:
+        there = beside(directory, sibling)
+        if not (there / METADATA).is_file():
+            raise checks.error(
+                "preset",
+                f"{directory.name}, whose autoencoder is that of {sibling}, which is not there",
+                f"the preset {sibling} in the same folder, {there.parent}",
+                "copy the two presets together; where both are, `keras-bld publish` makes a copy"
+                " with an autoencoder of its own",
+                kind=MissingFileError,
+            )
+        _verify(there / WEIGHTS, read_metadata(there)["files"][WEIGHTS], contents)
+
+
+def sibling_of(metadata):
+    """The name of the preset whose autoencoder a preset has, or None.
+
+    Args:
+        metadata: of `read_metadata`.
+    """
+    others = [name for name in metadata["files"] if name not in (CONFIG, WEIGHTS)]
+    return others[0].split("/")[1] if others else None
+
+
+def file_of_sibling(name):
+    """How metadata.json calls the weights of the preset `name` in the same folder."""
+    return f"../{name}/{WEIGHTS}"
+
+
+def beside(directory, name):
+    """The directory of the preset `name` in the folder that a preset lies in."""
+    return directory.resolve().parent / name
+
+
+def _check_shared(path, files):
+    """Of another preset a metadata.json may name one file, and only one that lies beside it."""
+    others = {name: record for name, record in files.items() if name not in (CONFIG, WEIGHTS)}
+    for name, record in others.items():
+        of = name.removeprefix("../").removesuffix(f"/{WEIGHTS}")
+        is_beside = NAME.fullmatch(of) and name == file_of_sibling(of)
+        is_record = isinstance(record, dict) and check_fields(record, SHARED) is None
+        if not (is_beside and is_record and len(others) == 1):
+            raise checks.error(
+                METADATA,
+                f"`{path}`: in `files` {checks.short(name)}",
+                f"{CONFIG}, {WEIGHTS}, and at most one {file_of_sibling('NAME')} with the sha256"
+                " of the autoencoder there",
+                "use a preset from a source that you trust; a preset that shares has the other one"
+                " in the same folder",
+            )
 
 
 def _verify(path, wanted, contents):

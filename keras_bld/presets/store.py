@@ -32,6 +32,7 @@ from keras_bld.presets.reading import (
     read_metadata,
 )
 from keras_bld.presets.safe_config import check_safe, class_of, import_trusted
+from keras_bld.presets.sharing import all_weights, digest_to_share, take_out_shared
 from keras_bld.presets.training_parts import without_training_parts
 from keras_bld.presets.weights_file import inspect_weights, read_weights, write_weights
 
@@ -43,6 +44,7 @@ def save_preset(
     dtype: str | None = None,
     training_parts: bool = True,
     trusted_modules: Sequence[str] = (),
+    shares_autoencoder_with: str | None = None,
 ) -> pathlib.Path:
     """Write a model as a preset: its config and its weights, and what they are.
 
@@ -61,6 +63,9 @@ def save_preset(
         trusted_modules: names of modules with classes of your own that are parts of the model,
             registered with `keras.saving.register_keras_serializable`. Only programs that have
             these modules, and name them in turn, can load the preset.
+        shares_autoencoder_with: None, or the name of a preset in the same folder whose autoencoder
+            has the same weights as the model's: they stay there alone. The two must be kept
+            together; a change of the other's autoencoder is refused by `load_preset`.
 
     Returns:
         The directory as a `pathlib.Path`.
@@ -68,7 +73,8 @@ def save_preset(
     Raises:
         ValueError: `directory` holds other files than a preset; metadata that JSON cannot hold or
             that names a key of the store; a weight that is not finite, or too large for float16;
-            a part of the model of a class that `load_preset` would refuse.
+            a part of the model of a class that `load_preset` would refuse; no such preset to
+            share with, or one with another autoencoder.
         TypeError: `model` is not such a model.
 
     Example:
@@ -101,9 +107,15 @@ def save_preset(
     }
     check_safe(config["model"], "model", import_trusted(trusted_modules))
     denoiser = getattr(model, "denoiser", None)
+    digest = None
+    if shares_autoencoder_with is not None:
+        digest = digest_to_share(user_path(directory), shares_autoencoder_with)
     with replace_directory(directory, METADATA, FILES) as folder:
         (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
         write_weights(model, folder / WEIGHTS, dtype)
+        shared = {}
+        if digest is not None:
+            shared = take_out_shared(folder / WEIGHTS, shares_autoencoder_with, digest)
         record = {
             "format": FORMAT,
             "class_name": type(model).__name__,
@@ -117,7 +129,10 @@ def save_preset(
                 "keras": keras.__version__,
                 "backend": keras.config.backend(),
             },
-            "files": {name: fingerprint_of(folder / name) for name in (CONFIG, WEIGHTS)},
+            "files": {
+                **{name: fingerprint_of(folder / name) for name in (CONFIG, WEIGHTS)},
+                **shared,
+            },
         }
         (folder / METADATA).write_text(json.dumps(record, indent=2) + "\n")
     return user_path(directory).resolve()
@@ -146,8 +161,9 @@ def load_preset(
     Raises:
         ValueError: unknown name, missing file (also a FileNotFoundError), a truncated or altered
             file, a config that names a class which is neither Keras's nor this library's, config
-            and weights that do not fit together, weights that are not finite, or a preset of
-            another class. A model is not built where the weights file could not fill it.
+            and weights that do not fit together, weights that are not finite, a preset of another
+            class, or one that shares the autoencoder of a preset that is not beside it, or has
+            another one by now. A model is not built where the weights file could not fill it.
     """
     directory = find_preset(preset, METADATA)
     metadata = read_metadata(directory)
@@ -159,8 +175,9 @@ def load_preset(
         _check_class(directory, config, expected_class)
     if dtype is not None:
         _set_dtype(config, keras.dtype_policies.get(dtype).name, trusted_modules)
-    model = _build(directory, config)
-    read_weights(model, directory / WEIGHTS)
+    with all_weights(directory, metadata) as weights:
+        model = _build(directory, config, weights)
+        read_weights(model, weights, directory / WEIGHTS)
     if hasattr(model, "use_metadata"):
         path = directory / METADATA
         with checks.as_error(lambda reason: damaged(path, f"what no model takes ({reason})")):
@@ -168,9 +185,9 @@ def load_preset(
     return model
 
 
-def _build(directory, config):
-    """The model of a config, no larger than the weights that lie beside it."""
-    contents = inspect_weights(directory / WEIGHTS)
+def _build(directory, config, weights):
+    """The model of a config, no larger than the file of its weights."""
+    contents = inspect_weights(weights)
     path = directory / CONFIG
     with checks.as_error(lambda reason: damaged(path, f"a config that no model takes ({reason})")):
         with build_at_most(contents.num_values, contents.num_weights):

@@ -1,8 +1,12 @@
 """The `.weights.h5` file of a preset: Keras's layout, weights alone, optionally in float16."""
 
+import contextlib
 import functools
+import hashlib
+import json
 import math
 import pathlib
+import tempfile
 from dataclasses import dataclass
 
 import h5py
@@ -81,23 +85,84 @@ def inspect_weights(file, damaged=None):
     return Contents(sum(count for count, _ in sizes), len(sizes))
 
 
-def read_weights(model, path):
+def part_digest(path, part):
+    """Return a hash of the arrays in one group of a file: their names, shapes and values.
+
+    The same values in float16 and in float32 have one hash.
+
+    Args:
+        path: of a file that `inspect_weights` has seen.
+        part: name of the group.
+
+    Returns:
+        sha256 as 64 hexadecimal digits; None where there are no such arrays.
+    """
+    with h5py.File(path, "r") as file:
+        names: list[str] = []
+        file.visit(names.append)
+        arrays = [
+            name
+            for name in sorted(names)
+            if name.split("/")[0] == part and isinstance(file[name], h5py.Dataset)
+        ]
+        if not arrays:
+            return None
+        digest = hashlib.sha256()
+        for name in arrays:
+            values = file[name][()]
+            values = np.asarray(values, "<f4" if values.dtype.kind == "f" else None, "C")
+            digest.update(json.dumps([name, str(values.dtype), list(values.shape)]).encode())
+            digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def leave_out(path, part):
+    """Write a file of weights anew, without one of its groups."""
+    path = pathlib.Path(path)
+    whole = path.rename(path.with_name(f"whole.{path.name}"))
+    with h5py.File(path, "w") as target:
+        _copy_groups(whole, target, lambda name: name != part)
+    whole.unlink()
+
+
+@contextlib.contextmanager
+def with_part_of(path, part, other):
+    """Yield the path of a file for this block: that of `path`, with one group of `other`.
+
+    Args:
+        path, other: of files that `inspect_weights` has seen; what `path` has there is left out.
+        part: name of the group.
+    """
+    with tempfile.TemporaryDirectory(prefix="keras_bld_") as folder:
+        whole = pathlib.Path(folder) / pathlib.Path(path).name
+        with h5py.File(whole, "w") as target:
+            _copy_groups(path, target, lambda name: name != part)
+            _copy_groups(other, target, lambda name: name == part)
+        yield whole
+
+
+def read_weights(model, path, called=None):
     """Load a file of `write_weights` into `model`.
+
+    Args:
+        model: a built Keras model.
+        path: of the file.
+        called: path that messages name; None: `path`.
 
     Raises:
         ValueError: the file is damaged, its weights are not those of the model, or not finite.
     """
-    path = pathlib.Path(path)
+    path, called = pathlib.Path(path), pathlib.Path(called or path)
     in_file, in_model = inspect_weights(path).num_values, model.count_params()
     if in_file != in_model:
-        raise _mismatch(path, f"{in_file:,} weights for a model of {in_model:,}")
-    with checks.as_error(lambda reason: _mismatch(path, _other_names(reason))):
+        raise _mismatch(called, f"{in_file:,} weights for a model of {in_model:,}")
+    with checks.as_error(lambda reason: _mismatch(called, _other_names(reason))):
         model.load_weights(path)
     weight = first_not_finite(model.weights)
     if weight is not None:
         raise checks.error(
-            path.name,
-            f"NaN or infinity in the weight `{weight}` of {path.parent}",
+            called.name,
+            f"NaN or infinity in the weight `{weight}` of {called.parent}",
             "finite weights",
             "the training diverged or the file was altered: use an earlier preset",
         )
@@ -159,6 +224,13 @@ def _copy(source, target, dtype):
             target.create_dataset(name, data=_as_float16(item))
         else:
             source.copy(item, target, name)
+
+
+def _copy_groups(path, target, chosen):
+    """Copy the groups of a file whose names are chosen, as they are, to an open one."""
+    with h5py.File(path, "r") as source:
+        for name in filter(chosen, source):
+            source.copy(name, target, name)
 
 
 def _as_float16(dataset):

@@ -32,6 +32,8 @@ class Preset:
         has_weights: whether `load_preset(name)` works here and now.
         damage: what is wrong with the files that are here under this name; None where nothing is.
             Sizes that a damaged preset does not tell are None.
+        shares_autoencoder_with: name of the preset in whose files the weights of its autoencoder
+            are; None where they are in its own.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Preset:
     metric: str | None
     has_weights: bool = False
     damage: str | None = None
+    shares_autoencoder_with: str | None = None
 
     @property
     def num_weights(self):

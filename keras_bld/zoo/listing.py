@@ -6,7 +6,13 @@ from keras_bld.base import checks
 from keras_bld.base.json_files import TEXT, check_fields, none_or, whole
 from keras_bld.presets.fields import CONFIG
 from keras_bld.presets.locate import named_presets
-from keras_bld.presets.reading import check_files, damaged, read_config, read_metadata
+from keras_bld.presets.reading import (
+    check_files,
+    damaged,
+    read_config,
+    read_metadata,
+    sibling_of,
+)
 from keras_bld.zoo.catalogue import CATALOGUE, Preset
 
 # Other models have no such sizes; they load, but stand in no row.
@@ -40,7 +46,8 @@ def list_presets() -> list[Preset]:
         if found is not None and found.damage:
             row = replace(row, damage=found.damage)
         elif found is not None:
-            row = replace(row, has_weights=True, licence=found.licence, metric=found.metric)
+            seen = ("licence", "metric", "shares_autoencoder_with")
+            row = replace(row, has_weights=True, **{name: getattr(found, name) for name in seen})
         rows.append(row)
     return rows + list(trained.values())
 
@@ -111,6 +118,7 @@ def _row(name, metadata, config):
         origin="keras_bld",
         licence=metadata.get("licence"),
         has_weights=True,
+        shares_autoencoder_with=sibling_of(metadata),
     )
 
 

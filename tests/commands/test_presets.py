@@ -41,6 +41,11 @@ def test_a_damaged_one_says_why():
     assert "damaged: no `format`" in text_of([row], 200)
 
 
+def test_whose_autoencoder_it_has():
+    row = dataclasses.replace(CATALOGUE[0], metric="FID 1", shares_autoencoder_with="bld_older")
+    assert "FID 1; shares the autoencoder of bld_older" in text_of([row], 200)
+
+
 def test_an_empty_table_prints():
     assert "preset" in text_of([])
 

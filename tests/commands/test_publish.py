@@ -8,6 +8,7 @@ from keras_bld.__main__ import main
 from keras_bld.commands.publish import without_places
 from keras_bld.diffusion import Sampling
 from keras_bld.presets import locate
+from keras_bld.presets.training_parts import with_parts
 from keras_bld.zoo import list_presets, load_preset, read_metadata, save_preset
 from keras_bld.zoo import shipped as shipped_weights
 
@@ -150,3 +151,76 @@ def test_a_name_is_no_path(trained):
     with pytest.raises(SystemExit) as caught:
         main(["publish", str(trained), "--name", "../elsewhere"])
     assert "`name`: received '../elsewhere'" in str(caught.value.code)
+
+
+def with_other_weights(model, part):
+    """A diffusion whose autoencoder has other weights in one part, as after more training."""
+    autoencoder = type(model.autoencoder).from_config(model.autoencoder.get_config())
+    autoencoder.set_weights(model.autoencoder.get_weights())
+    layer = getattr(autoencoder, part)
+    layer.set_weights([values + 0.5 for values in layer.get_weights()])
+    return with_parts(model, autoencoder=autoencoder)
+
+
+def assert_float16_of(loaded, layer):
+    for ours, theirs in zip(loaded.get_weights(), layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs.astype("float16").astype("float32"))
+
+
+def test_a_student_shares_the_autoencoder(model, trained, tmp_path, capsys):
+    folder = tmp_path / "presets"
+    main(["publish", str(trained), "--name", "teacher", "--folder", str(folder)])
+    student = load_preset(trained)
+    student.denoiser.set_weights([values + 0.5 for values in student.denoiser.get_weights()])
+    student.sampling = Sampling(2)
+    save_preset(student, tmp_path / "student")
+    words = ["publish", str(tmp_path / "student"), "--name", "few", "--folder", str(folder)]
+    main([*words, "--shares-autoencoder-with", "teacher"])
+    assert "MiB, and the autoencoder of teacher" in capsys.readouterr().out
+    assert "../teacher/model.weights.h5" in read_metadata(folder / "few")["files"]
+    loaded = load_preset(folder / "few")
+    assert loaded.sampling == Sampling(2)
+    assert_float16_of(loaded, student)
+    # In place, twice; and back again to one of its own.
+    words = ["publish", str(folder / "few"), "--name", "few", "--folder", str(folder)]
+    main([*words, "--shares-autoencoder-with", "teacher"])
+    main(words)
+    assert len(read_metadata(folder / "few")["files"]) == 2
+    assert_float16_of(load_preset(folder / "few"), student)
+
+
+def test_it_takes_a_decoder_that_was_trained_on(model, trained, tmp_path):
+    folder = tmp_path / "presets"
+    tuned = with_other_weights(model, "decoder")
+    save_preset(tuned, tmp_path / "tuned")
+    main(["publish", str(tmp_path / "tuned"), "--name", "tuned", "--folder", str(folder)])
+    words = ["publish", str(trained), "--name", "other", "--folder", str(folder)]
+    main([*words, "--shares-autoencoder-with", "tuned"])
+    loaded = load_preset(folder / "other")
+    assert_float16_of(loaded.autoencoder.decoder, tuned.autoencoder.decoder)
+    assert_float16_of(loaded.denoiser, model.denoiser)
+    assert loaded.sampling == Sampling(3, guidance_scale=2.0)
+
+
+@pytest.mark.parametrize("part", ["encoder", "code_logits"])
+def test_it_takes_no_encoder_that_makes_other_codes(model, trained, tmp_path, part):
+    folder = tmp_path / "presets"
+    save_preset(with_other_weights(model, part), folder / "other", dtype="float16")
+    words = ["publish", str(trained), "--name", "mine", "--folder", str(folder)]
+    for name, message in (
+        ("other", "'other', whose encoder makes other codes"),
+        ("nothing", "'nothing', and no preset at"),
+        ("../presets/other", "'../presets/other'; expected the name"),
+        ("mine", "'mine', the preset itself"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main([*words, "--shares-autoencoder-with", name])
+        assert f"`shares_autoencoder_with`: received {message}" in str(caught.value.code)
+    alone = save_preset(model.autoencoder, tmp_path / "alone")
+    with pytest.raises(SystemExit) as caught:
+        main(
+            ["publish", str(alone), "--name", "mine", "--folder", str(folder)]
+            + ["--shares-autoencoder-with", "other"]
+        )
+    assert "without an autoencoder beside it" in str(caught.value.code)
+    assert [path.name for path in folder.iterdir()] == ["other"]

@@ -4,7 +4,11 @@ import pytest
 
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.diffusion import BernoulliNoiseSchedule, BinaryLatentDiffusion
-from keras_bld.presets.fingerprint import autoencoder_fingerprint, generator_fingerprint
+from keras_bld.presets.fingerprint import (
+    autoencoder_fingerprint,
+    encoder_fingerprint,
+    generator_fingerprint,
+)
 from keras_bld.zoo import load_preset, save_preset
 
 
@@ -30,6 +34,21 @@ def test_any_changed_weight_changes_it(part, make_autoencoder):
     values.flat[-1] += 1e-6
     kernel.assign(values)
     assert autoencoder_fingerprint(autoencoder) != before
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("part, same", [("encoder", 0), ("code_logits", 0), ("decoder", 1)])
+def test_of_the_encoder_it_is_what_makes_codes(part, same, make_autoencoder):
+    autoencoder = make_autoencoder()
+    precisions = ("float32", "float16")
+    before = [encoder_fingerprint(autoencoder, dtype) for dtype in precisions]
+    kernel = getattr(autoencoder, part).weights[-1]
+    values = keras.ops.convert_to_numpy(kernel).copy()
+    for change, differs in ((1e-9, (not same, False)), (0.5, (not same, not same))):
+        values.flat[-1] = change  # a bias, 0 before
+        kernel.assign(values)
+        after = [encoder_fingerprint(autoencoder, dtype) for dtype in precisions]
+        assert tuple(a != b for a, b in zip(after, before, strict=True)) == differs
 
 
 @pytest.mark.once

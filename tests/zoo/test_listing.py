@@ -82,6 +82,24 @@ def test_weights_for_a_name_of_the_catalogue(folder, make_diffusion):
     assert rows["bld_ffhq_256"] == expected
 
 
+def test_a_shared_autoencoder_is_named(folder, make_autoencoder, make_diffusion):
+    autoencoder = make_autoencoder()
+    zoo.save_preset(make_diffusion(autoencoder), folder / "first")
+    model = make_diffusion(autoencoder, num_classes=3)
+    for name in ("second", "bld_ffhq_256"):
+        zoo.save_preset(model, folder / name, shares_autoencoder_with="first")
+    rows = {row.name: row for row in zoo.list_presets()}
+    assert rows["first"].shares_autoencoder_with is None
+    for name in ("second", "bld_ffhq_256"):
+        assert rows[name].shares_autoencoder_with == "first" and rows[name].has_weights
+    assert rows["second"].num_autoencoder_weights == autoencoder.count_params()
+    (folder / "first").rename(folder / "gone")
+    rows = {row.name: row for row in zoo.list_presets()}
+    assert rows["second"].damage == (
+        "second, whose autoencoder is that of first, which is not there"
+    )
+
+
 def test_a_damaged_preset_is_a_row_that_says_so(folder, make_diffusion):
     for name in ("cut", "odd", "lost", "whole", "bld_ffhq_256"):
         zoo.save_preset(make_diffusion(), folder / name)

@@ -1,8 +1,10 @@
 """The presets that come with the package, as their user loads them."""
 
 import csv
+import fnmatch
 import pathlib
 import shlex
+import tomllib
 
 import numpy as np
 import pytest
@@ -19,6 +21,9 @@ from keras_bld.data import (
 )
 from keras_bld.diffusion import Sampling
 from keras_bld.metrics import psnr
+from keras_bld.presets.reading import check_files, sibling_of
+from keras_bld.presets.sharing import all_weights
+from keras_bld.presets.weights_file import inspect_weights
 from keras_bld.text import LabelConditions, sentence_encoder
 from keras_bld.text.label_conditions import stored_wordings
 from keras_bld.zoo import load_preset, read_metadata
@@ -50,6 +55,25 @@ def test_how_it_was_made_stands_in_its_metadata(name):
     results = PROJECT_ROOT / "docs" / "results" / name
     assert (results / "card.json").is_file() and (results / "loss_curves.png").is_file()
     assert (PROJECT_ROOT / "docs" / "images" / f"{name}.png").is_file()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_it_shares_comes_with_it(name):
+    """The autoencoder of another one is there, is the right one, and is in a wheel with it."""
+    metadata = read_metadata(name)
+    check_files(SHIPPED_FOLDER / name, metadata)
+    sibling = sibling_of(metadata)
+    if sibling is not None:
+        with all_weights(SHIPPED_FOLDER / name, metadata) as weights:
+            assert inspect_weights(weights).num_values == metadata["num_weights"]
+        settings = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())
+        left_out = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["exclude"]
+        ours, theirs = (
+            any(fnmatch.fnmatch(f"keras_bld/zoo/weights/{each}", path) for path in left_out)
+            for each in (name, sibling)
+        )
+        assert ours == theirs
 
 
 @pytest.mark.once

@@ -60,6 +60,12 @@ def test_the_cache_is_written_once_and_mended(copy, tmp_path, monkeypatch):
     assert written[2] != written[0]
     program_of(preset, decoder="small")
     assert written[3] != written[0]
+    shutil.copytree(preset, tmp_path / "other")
+    shared = {"part": "autoencoder", "sha256": "1" * 64}
+    metadata["files"]["../other/model.weights.h5"] = shared
+    (tmp_path / "bld_digits_16/metadata.json").write_text(json.dumps(metadata))
+    program_of(tmp_path / "bld_digits_16")
+    assert written[4] != written[2]
 
 
 def test_what_cannot_be_served_is_one_message(tmp_path):
