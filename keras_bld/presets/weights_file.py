@@ -98,7 +98,7 @@ def part_digest(path, part):
         sha256 as 64 hexadecimal digits; None where there are no such arrays.
     """
     with h5py.File(path, "r") as file:
-        names: list[str] = []
+        names = []
         file.visit(names.append)
         arrays = [
             name
