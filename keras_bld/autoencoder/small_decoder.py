@@ -144,9 +144,7 @@ def distill_decoder(
         some = ops.convert_to_tensor(codes[rows].astype("float32"))
         return ops.convert_to_numpy(full.bottleneck.from_codes(some)), images[rows]
 
-    fit_on_rows(
-        student, pair, len(codes), num_steps, batch_size, seed, verbose, work_dir, settings
-    )
+    fit_on_rows(student, pair, len(codes), num_steps, batch_size, seed, verbose, work_dir, settings)
     autoencoder.small_decoder.trainable = False
     return autoencoder if full is model else with_parts(model, autoencoder=autoencoder)
 

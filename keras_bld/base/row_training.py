@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_bld.base.backend import own_buffers
 from keras_bld.base.batching import shuffled_rows
+from keras_bld.base.finite import FiniteOrNothing
 from keras_bld.base.resuming import fit_resumably
 from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import claim_folder
@@ -47,7 +48,13 @@ def fit_on_rows(
 
     with model.errors_as_raised():
         if work_dir is None:
-            model.fit(batches(0), steps_per_epoch=num_steps, shuffle=False, verbose=verbose)
+            model.fit(
+                batches(0),
+                steps_per_epoch=num_steps,
+                shuffle=False,
+                callbacks=[FiniteOrNothing()],
+                verbose=verbose,
+            )
         else:
             folder = pathlib.Path(work_dir)
             options = {} if verbose == "auto" else {"verbose": verbose}

@@ -70,7 +70,7 @@ def distill_command(
             **conditions,
         )
         trained = {
-            "teacher": str(preset),
+            "teacher_preset": str(preset),
             "num_images": len(images),
             "training_steps": training_steps,
             "batch_size": batch_size,

@@ -96,7 +96,7 @@ def finetune_decoder_command(
             _nearness(autoencoder_of(each, preset), unseen, distance) for each in (model, tuned)
         )
         record = {
-            "from": str(preset),
+            "preset": str(preset),
             "files_there": metadata["files"],
             "num_images": len(images),
             "perceptual": perceptual,

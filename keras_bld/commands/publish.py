@@ -10,6 +10,8 @@ from keras_bld.base.runs import short_errors
 from keras_bld.commands.sampler_options import SamplerArguments, SamplerOptions
 from keras_bld.presets.fields import NAME
 
+# What later trainings of a part leave there.
+_LATER = ("finetuned_decoder", "small_decoder", "distilled")
 # What training leaves in metadata and a reader of the published preset can check.
 _KEPT = (
     "recipe",
@@ -24,6 +26,7 @@ _KEPT = (
     "text_encoder",
     "wordings",
     "origins",
+    *_LATER,
 )
 
 # Of the settings: where things lay, what was done, and how it samples, which the model knows.
@@ -126,7 +129,7 @@ def without_places(metadata):
         metadata: of a preset.
     """
     kept = {key: value for key, value in metadata.items() if not _is_place(value)}
-    for key in ("trained_on", "settings"):
+    for key in ("trained_on", "settings", *_LATER):
         if isinstance(kept.get(key), dict):
             kept[key] = {
                 name: value

@@ -47,7 +47,7 @@ def load_image_model(preset):
 
 
 def training_folder(work_dir, out):
-    """Where a command keeps checkpoints: its option, or runs/NAME with the name of what it makes."""
+    """Where a command keeps checkpoints: its option, or runs/NAME, NAME that of what it makes."""
     return pathlib.Path(work_dir) if work_dir else pathlib.Path("runs") / pathlib.Path(out).name
 
 

@@ -65,6 +65,13 @@ def test_a_folder_changes_nothing_of_the_result(tmp_path):
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("has_folder", [False, True])
+def test_a_loss_that_is_not_finite_ends_it(tmp_path, has_folder):
+    with pytest.raises(ValueError, match="loss.*nan at step 1"):
+        train(line(), tmp_path if has_folder else None, lambda rows: (X[rows] * np.nan, Y[rows]))
+
+
+@pytest.mark.once
 def test_a_folder_of_another_training_is_refused(tmp_path):
     train(line(), tmp_path, x=X, teacher=[X, Y], rate=0.1)
     train(line(), tmp_path, x=X.copy(), teacher=[X.copy(), Y.copy()], rate=0.1)

@@ -18,5 +18,5 @@ def test_a_preset_gets_a_student(preset_of_folder, tmp_path, monkeypatch, capsys
     assert student.sampling.num_steps == 2 and student.sampling.temperature == 1.0
     assert student.generate(2, labels=[0, 1], seed=0).shape == (2, 16, 16, 1)
     assert kept["licence"] == "CC0-1.0" and kept["trained_on"] == metadata["trained_on"]
-    assert kept["distilled"]["teacher"] == str(preset)
+    assert kept["distilled"]["teacher_preset"] == str(preset)
     assert kept["distilled"]["num_images"] == 30
