@@ -119,6 +119,8 @@ def test_no_path_of_the_machine_that_trained_is_published():
             "captions": "/home/me/c.csv",
         },
         "settings": {"denoiser_preset": "../secret", "codes": "store", "captions": "C:\\me\\c.csv"},
+        "distilled": {"teacher_preset": "runs/secret/preset", "seed": 1},
+        "finetuned_decoder": {"preset": "bld_older", "seed": 2},
     }
     origin = {"preset": "/home/me/runs/secret/preset", "training_steps": 5, **told}
     published = without_places({**told, "origins": {"autoencoder_preset": origin}})
@@ -130,6 +132,8 @@ def test_no_path_of_the_machine_that_trained_is_published():
         "class_names": ["a/b"],
         "trained_on": {"name": "tfds:lsun/bedroom"},
         "settings": {"codes": "store"},
+        "distilled": {"seed": 1},
+        "finetuned_decoder": {"preset": "bld_older", "seed": 2},
     }
     assert published["origins"] == {"autoencoder_preset": {"training_steps": 5, **told}}
 
