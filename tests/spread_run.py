@@ -80,7 +80,7 @@ def main(work_dir, mode, *words):
 
     def diffusion():
         denoiser = BernoulliDenoiser((2, 2, 4), 1, 8, 2, num_training_steps=4, num_classes=2)
-        return BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4))
+        return BinaryLatentDiffusion(denoiser, BernoulliNoiseSchedule(4, "learned"))
 
     def batches(stage, start):
         while True:

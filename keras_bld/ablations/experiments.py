@@ -83,6 +83,7 @@ SCHEDULES = (
     Row("linear", same_as="binary_diffusion"),
     Row("cos", options={"schedule": "cos"}),
     Row("sigmoid", options={"schedule": "sigmoid"}),
+    Row("learned", options={"schedule": "learned"}),
 )
 
 FIGURE_7 = (Row("many_steps"),)

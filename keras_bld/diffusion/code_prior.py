@@ -74,7 +74,7 @@ class CodePrior(CodeGeneration, PresetMethods, Described, PriorTraining, keras.M
             name: keras.metrics.Mean(name=name)
             for name in ("bce", "bits_per_dimension", "accuracy")
         }
-        self._compiled_samplers = {}
+        self._compiled_samplers, self._compiled_with, self._traces_before = {}, None, 0
         # Set by `compile_for_inference`: has `sampler(...)` and `num_traces`.
         self._inference_engine = None
         # Which of `sampling` and `class_names` nobody gave: the metadata of a preset whose config
@@ -156,6 +156,10 @@ class CodePrior(CodeGeneration, PresetMethods, Described, PriorTraining, keras.M
             known: None, or what `plan_sampling` was given.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `make_step`")
+
+    def sampler_constants(self):
+        """What is compiled into samplers and may change: they are compiled anew where it does."""
+        return None
 
     def time_grid(self, sampling):
         """The falling time steps, an int array, that a `Sampling` visits in this model.

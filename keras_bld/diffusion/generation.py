@@ -175,18 +175,34 @@ class CodeGeneration:
         if self._inference_engine is not None:
             return self._inference_engine.sampler(sampling, batch_size, return_trajectory)
         key = (tuple(sampling.split()[0].values()), batch_size, return_trajectory)
+        return self.compiled_once(
+            key, lambda: self.sampler_function(sampling, batch_size, return_trajectory)
+        )
+
+    def compiled_once(self, key, make):
+        """The compiled function `make()` under a name; made once for what `sampler_constants` are.
+
+        Args:
+            key: hashable.
+            make: callable that returns a function for `compile_function`; it reads the denoiser.
+        """
+        constants = self.sampler_constants()
+        if constants != self._compiled_with:
+            self._traces_before = self._traces_of_compiled()
+            self._compiled_samplers.clear()
+            self._compiled_with = constants
         if key not in self._compiled_samplers:
-            self._compiled_samplers[key] = compile_function(
-                self.sampler_function(sampling, batch_size, return_trajectory),
-                lambda: self.denoiser.variables,
-            )
+            self._compiled_samplers[key] = compile_function(make(), lambda: self.denoiser.variables)
         return self._compiled_samplers[key]
 
     @property
     def num_traces(self):
         """How many times sampling was traced (TensorFlow, JAX) since the model was made."""
-        traces = sum(sampler.num_traces for sampler in self._compiled_samplers.values())
-        return traces + getattr(self._inference_engine, "num_traces", 0)
+        return self._traces_of_compiled() + getattr(self._inference_engine, "num_traces", 0)
+
+    def _traces_of_compiled(self):
+        traces = sum(function.num_traces for function in self._compiled_samplers.values())
+        return self._traces_before + traces
 
     def code_batches(self, plan, start=0, stop=None):
         """Yield the codes of images start ... stop - 1 of a `SamplingPlan`, batch by batch.

@@ -6,7 +6,6 @@ import numpy as np
 from keras import ops
 
 from keras_bld.base import random as bld_random
-from keras_bld.base.backend import compile_function
 from keras_bld.base.progress import progress_bar
 from keras_bld.diffusion.objective import NATS_PER_BIT, diffusion_losses
 from keras_bld.diffusion.posterior import transition_tables
@@ -22,12 +21,7 @@ class Likelihood:
 
     def __call__(self, codes, condition, num_samples, seed, batch_size, progress=False):
         model = self.model
-        key = ("likelihood", condition is not None)
-        if key not in model._compiled_samplers:
-            model._compiled_samplers[key] = compile_function(
-                self._term, lambda: model.denoiser.variables
-            )
-        term = model._compiled_samplers[key]
+        term = model.compiled_once(("likelihood", condition is not None), lambda: self._term)
         total = np.zeros((model.num_training_steps, len(codes)))
         starts = range(0, len(codes), batch_size)
         num_terms = len(starts) * model.num_training_steps

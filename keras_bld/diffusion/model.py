@@ -14,7 +14,6 @@ from keras_bld.diffusion.interpolation import check_pairs, falling_from, interpo
 from keras_bld.diffusion.likelihood import Likelihood
 from keras_bld.diffusion.method_options import takes_sampling_options
 from keras_bld.diffusion.objective import NATS_PER_BIT, diffusion_losses
-from keras_bld.diffusion.posterior import transition_tables
 from keras_bld.diffusion.reverse_step import flip_predictor
 from keras_bld.diffusion.sampler import reverse_chain
 from keras_bld.diffusion.sampling import (
@@ -23,6 +22,7 @@ from keras_bld.diffusion.sampling import (
     plan_sampling,
     sampling_of,
 )
+from keras_bld.diffusion.signal_levels import LEARNED, FixedLevels
 from keras_bld.diffusion.targets import find_target
 
 LOSS_WEIGHTINGS = ("uniform", "time")
@@ -95,6 +95,13 @@ class BinaryLatentDiffusion(CodePrior):
                 "the same num_training_steps in both",
                 "build both with the same number (sampling may still use fewer)",
             )
+        if schedule.learned is not None and not find_target(target).predicts_code:
+            raise checks.error(
+                "schedule",
+                f"kind={LEARNED!r} with target {target!r}",
+                "a target that predicts z^0: what other steps would cost follows from that",
+                "take another target, or another kind of schedule",
+            )
         find_target(target)
         checks.check_choice("loss_weighting", loss_weighting, LOSS_WEIGHTINGS)
         self.schedule = schedule
@@ -128,18 +135,8 @@ class BinaryLatentDiffusion(CodePrior):
 
     def loss_terms(self, outputs):
         """BCE + vlb_weight * bound (Eq. 13) of each sample."""
-        steps = np.arange(1, self.num_training_steps + 1)
-        tables = ops.convert_to_tensor(transition_tables(self.schedule.k, steps, steps - 1))
         time_steps = outputs["time_steps"]
-        terms = diffusion_losses(
-            outputs["logits"],
-            outputs["codes"],
-            outputs["noisy_codes"],
-            time_steps,
-            ops.take(tables, time_steps - 1, axis=0),
-            self.target,
-            channel=self.schedule.channel_log_odds(time_steps),
-        )
+        terms = self._step_losses(outputs, outputs["logits"])
         loss = find_target(self.target).loss(terms["bce"], terms["vlb"], self.vlb_weight)
         if self.loss_weighting == "time":
             share = (ops.cast(time_steps, "float32") - 1.0) / self.num_training_steps
@@ -152,7 +149,34 @@ class BinaryLatentDiffusion(CodePrior):
             "accuracy": terms["accuracy"],
         }
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """As of every `CodePrior`; a learned schedule learns from the batch, too."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if training and self.schedule.learns:
+            learned, logits = self.schedule.learned, ops.stop_gradient(y_pred["logits"])
+            strides = (1, learned.stride)
+            costs = (self._step_losses(y_pred, logits, stride)["vlb"] for stride in strides)
+            learned.update(y_pred["time_steps"], *costs)
+        return loss
+
+    def _step_losses(self, outputs, logits, stride=1):
+        """`diffusion_losses` of the steps t -> max(t - stride, 0)."""
+        time_steps = outputs["time_steps"]
+        return diffusion_losses(
+            logits,
+            outputs["codes"],
+            outputs["noisy_codes"],
+            ops.maximum(time_steps - stride, 0) + 1,
+            self.schedule.transitions(time_steps, stride),
+            self.target,
+            channel=self.schedule.channel_log_odds(time_steps),
+        )
+
     # Sampling ------------------------------------------------------------------------------
+
+    def sampler_constants(self):
+        """The signal levels, which a learned schedule changes."""
+        return self.schedule.k.tobytes()
 
     def start(self, draw, batch_size):
         """z^T: coin flips."""
@@ -160,12 +184,13 @@ class BinaryLatentDiffusion(CodePrior):
 
     def make_step(self, sampling, logits_of, draw, known=None):
         """The reverse step (Eq. 8-9); `known` is a pair (codes, mask), see `reverse_step`."""
+        levels = FixedLevels(self.schedule.k)
         return reverse_chain(
             flip_predictor(
-                logits_of, self.target, self.schedule, sampling.temperature, sampling.tempering
+                logits_of, self.target, levels, sampling.temperature, sampling.tempering
             ),
             draw,
-            self.schedule,
+            levels,
             sampling.time_steps,
             self.target,
             sampling.posterior,

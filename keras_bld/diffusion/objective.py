@@ -30,8 +30,8 @@ def diffusion_losses(
         logits: the denoiser's output for `target`, shape (batch, height, width, channels).
         codes: z^0 in {0, 1}, same shape.
         noisy_codes: z^t in {0, 1}, same shape.
-        time_steps: t in 1 ... T, shape (batch,).
-        transition: shape (batch, 4), rows of `transition_tables` for t -> t - 1.
+        time_steps: t in 1 ... T, shape (batch,); of a longer step t -> s, s + 1.
+        transition: shape (batch, 4), rows of `transition_tables` for t -> t - 1, or t -> s.
         target: a name of `TARGETS`. Where it predicts z^{t-1}, BCE is 0.
         posterior: which posterior turns a prediction of z^0 into one of z^{t-1}.
         channel: `BernoulliNoiseSchedule.channel_log_odds` of the time steps, shape (batch,); None

@@ -35,15 +35,17 @@ def transition_tables(k, time_steps, previous_steps, kappa=1.0):
     """Coefficients of the reverse steps t -> s, computed in float64.
 
     Args:
-        k: signal levels k_0 ... k_T (`BernoulliNoiseSchedule.k`).
+        k: signal levels k_0 ... k_T (`BernoulliNoiseSchedule.k`); or, where they are learned, a
+            float32 tensor.
         time_steps, previous_steps: integer arrays of the same length n, 0 <= s < t <= T.
         kappa: in (0, 1]; below 1 the last two columns are those of a Psi-sampler.
 
     Returns:
-        float32 array of shape (n, 4), columns: keep = k_t / k_s, signal = k_s,
+        float32 array (or tensor) of shape (n, 4), columns: keep = k_t / k_s, signal = k_s,
         flip_if_same = P(z^s != z^t | z^0 = z^t), flip_if_different = P(z^s != z^t | z^0 != z^t).
     """
-    signal_t, signal_s = k[time_steps], k[previous_steps]
+    ops = operations_of(k)
+    signal_t, signal_s = ops.take(k, time_steps), ops.take(k, previous_steps)
     keep = signal_t / signal_s
     # Bayes (Eq. 9): q(z^t | z^s) q(z^s | z^0) / q(z^t | z^0), each a probability to be the same
     # (1 + k) / 2 or to differ (1 - k) / 2.
@@ -53,7 +55,8 @@ def transition_tables(k, time_steps, previous_steps, kappa=1.0):
         anew = (1 - kappa) * (1 - signal_s) / 2
         flip_if_same = kappa * flip_if_same + anew
         flip_if_different = kappa * flip_if_different + anew + (1 - kappa) * signal_s
-    return np.stack([keep, signal_s, flip_if_same, flip_if_different], axis=-1).astype("float32")
+    columns = [keep, signal_s, flip_if_same, flip_if_different]
+    return ops.cast(ops.stack(columns, axis=-1), "float32")
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,7 +63,7 @@ def flip_predictor(logits_of, target, schedule, temperature=1.0, tempering="logi
     Args:
         logits_of: callable (codes, time_steps) -> logits of the target.
         target: a name of `TARGETS`.
-        schedule: a `BernoulliNoiseSchedule`, for what z^t says by itself.
+        schedule: a `BernoulliNoiseSchedule`, or its `FixedLevels`, for what z^t says by itself.
         temperature: float32 scalar (may be traced), or one for each sample that broadcasts
             against the logits.
         tempering: what the temperature divides, see `Sampling`. A target that predicts no z^0 has

@@ -27,7 +27,7 @@ def reverse_chain(
             `reverse_step`; time_steps has shape (batch,).
         draw: callable number -> uniforms in [0, 1) of the codes' shape; number i + 1 draws the
             state after step i (number 0 draws z^T).
-        schedule: a `BernoulliNoiseSchedule`.
+        schedule: a `BernoulliNoiseSchedule`, or its `FixedLevels`.
         time_steps: falling integers; the last step goes from the last of them to z^0.
         target, posterior, known: see `reverse_step`.
         final: "threshold" (the published code: P(z^0 = 1) > 0.5) or "sample" (Algorithm 2).

@@ -6,7 +6,16 @@ from keras import ops
 
 from keras_bld.base import checks, replicas
 from keras_bld.base.plots import new_figure
-from keras_bld.diffusion.signal_levels import KINDS, SIGNAL_LEVELS, channel_log_odds
+from keras_bld.diffusion.learned_levels import MOST_STEPS as MOST_LEARNED_STEPS
+from keras_bld.diffusion.learned_levels import LearnedLevels
+from keras_bld.diffusion.posterior import transition_tables
+from keras_bld.diffusion.signal_levels import (
+    LEARNED,
+    SCHEDULES,
+    SIGNAL_LEVELS,
+    FixedLevels,
+    channel_log_odds,
+)
 
 _LARGEST_FINAL_SIGNAL = 0.01
 _MOST_STEPS = 1_000_000  # for there are tables of T + 1 numbers
@@ -23,15 +32,18 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
     Source: Wang et al., "Binary Latent Diffusion" (CVPR 2023), Eq. 4-5 and appendix A.
 
     Args:
-        num_training_steps: T, number of diffusion steps, in [1, 1000000].
-        kind: "linear" (k_t = 1 - t / T), "cos" (k_t = cos(pi t / 2 T)^2) or "sigmoid" (the
-            published one: the falling sigmoid between 0 and 3 with temperature 0.8). Ignored
-            where `k` or `beta` is given.
+        num_training_steps: T, number of diffusion steps, in [1, 1000000]; of a learned schedule in
+            [2, 1024].
+        kind: "linear" (k_t = 1 - t / T), "cos" (k_t = cos(pi t / 2 T)^2), "sigmoid" (the published
+            one: the falling sigmoid between 0 and 3 with temperature 0.8), or "learned": begins
+            with `k` or `beta` or linear, and follows the bound while a model with it trains (see
+            `LearnedLevels`). The others are ignored where `k` or `beta` is given.
         k: optional custom signal levels k_1 ... k_T, or k_0 ... k_T with k_0 = 1.
         beta: optional custom noise scales beta_1 ... beta_T; k_t is the product of 1 - beta_i.
 
     Attributes:
-        k, b: float64 arrays of length T + 1, index 0 ... T.
+        k, b: float64 arrays of length T + 1, index 0 ... T; of a learned schedule, what they are
+            now.
         beta: float64 array of length T + 1; beta[0] = 0, beta[t] = 1 - k_t / k_{t-1}.
 
     Call arguments:
@@ -60,17 +72,41 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         self.num_training_steps = checks.check_integer(
             "num_training_steps", num_training_steps, 1, _MOST_STEPS
         )
-        checks.check_choice("kind", kind, KINDS)
+        checks.check_choice("kind", kind, SCHEDULES)
         if k is not None and beta is not None:
             raise checks.error("k", "both k and beta", "one of them", "leave one out")
         self.kind = kind
         self._custom_k = None if k is None else [float(value) for value in np.ravel(k)]
         self._custom_beta = None if beta is None else [float(value) for value in np.ravel(beta)]
-        self.k = self._signal_levels()
-        self.b = (1.0 - self.k) / 2.0
-        self.beta = np.concatenate([[0.0], 1.0 - self.k[1:] / self.k[:-1]])
+        self._k = self._signal_levels()
+        self.learned = None
+        if kind == LEARNED:
+            checks.check_integer("num_training_steps", num_training_steps, 2, MOST_LEARNED_STEPS)
+            self._k = _check_signal(self._k.astype("float32").astype("float64"), "k")
+            self.learned = LearnedLevels(self._k, name="learned")
         self.seed_generator = keras.random.SeedGenerator()
         self.built = True
+
+    @property
+    def k(self):
+        """Signal levels k_0 ... k_T."""
+        return self._k if self.learned is None else self.learned.array()
+
+    @property
+    def b(self):
+        """(1 - k_t) / 2 of t = 0 ... T: how likely z^t differs from z^0 in a bit."""
+        return (1.0 - self.k) / 2.0
+
+    @property
+    def beta(self):
+        """Noise scales: beta_0 = 0, beta_t = 1 - k_t / k_{t-1}."""
+        k = self.k
+        return np.concatenate([[0.0], 1.0 - k[1:] / k[:-1]])
+
+    @property
+    def learns(self):
+        """Whether training moves the levels."""
+        return self.learned is not None and self.learned.trainable
 
     def _signal_levels(self):
         if self._custom_k is not None:
@@ -86,14 +122,18 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
                 )
             return _check_signal(np.concatenate([[1.0], np.cumprod(1.0 - beta)]), "beta")
         share = np.arange(self.num_training_steps + 1) / self.num_training_steps  # t / T
-        return SIGNAL_LEVELS[self.kind](share)
+        return SIGNAL_LEVELS["linear" if self.kind == LEARNED else self.kind](share)
 
     def call(self, codes, time_steps, noise=None):
         codes = ops.cast(codes, "float32")
         if noise is None:
             noise = replicas.uniform(ops.shape(codes), self.seed_generator)
-        k = ops.take(ops.convert_to_tensor(self.k, "float32"), time_steps)[:, None, None, None]
-        b = ops.take(ops.convert_to_tensor(self.b, "float32"), time_steps)[:, None, None, None]
+        if self.learned is None:
+            k, b = (ops.convert_to_tensor(values, "float32") for values in (self.k, self.b))
+        else:
+            k = self.learned.levels()
+            b = (1.0 - k) / 2.0
+        k, b = (ops.take(values, time_steps)[:, None, None, None] for values in (k, b))
         return ops.cast(noise < k * codes + b, "float32")
 
     def channel_log_odds(self, time_steps):
@@ -109,8 +149,24 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         Returns:
             float32 tensor of that shape, >= 0.
         """
-        odds = ops.convert_to_tensor(channel_log_odds(self.k), "float32")
-        return ops.take(odds, time_steps - 1)
+        if self.learned is None:
+            return FixedLevels(self.k).channel_log_odds(time_steps)
+        return ops.take(channel_log_odds(self.learned.levels()), time_steps - 1)
+
+    def transitions(self, time_steps, stride=1):
+        """The coefficients of the steps t -> max(t - stride, 0), see `transition_tables`.
+
+        Args:
+            time_steps: integers in 1 ... T, (batch,).
+            stride: int >= 1.
+
+        Returns:
+            float32 tensor (batch, 4).
+        """
+        steps = np.arange(1, self.num_training_steps + 1)
+        k = self.k if self.learned is None else self.learned.levels()
+        tables = transition_tables(k, steps, np.maximum(steps - stride, 0))
+        return ops.take(ops.convert_to_tensor(tables), time_steps - 1, axis=0)
 
     def plot(self):
         """Plot how the signal k_t falls, and how likely a bit is flipped: b_t, up to 1 / 2.
@@ -135,6 +191,8 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
         return figure
 
     def _kind_in_words(self):
+        if self.learned is not None:
+            return LEARNED
         if self._custom_k is not None:
             return "custom k"
         return self.kind if self._custom_beta is None else "custom beta"
@@ -148,8 +206,9 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
             **super().get_config(),
             "num_training_steps": self.num_training_steps,
             "kind": self.kind,
-            "k": self._custom_k,
-            "beta": self._custom_beta,
+            # What training made of it is where another begins.
+            "k": self._custom_k if self.learned is None else self.k.tolist(),
+            "beta": self._custom_beta if self.learned is None else None,
         }
 
     @classmethod

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_bld.base.array_operations import operations_of
+
 
 def _linear(share):
     return 1.0 - share
@@ -19,16 +21,36 @@ def _sigmoid(share):
 # Name -> function of t / T for t = 0 ... T.
 SIGNAL_LEVELS = {"linear": _linear, "cos": _cos, "sigmoid": _sigmoid}
 KINDS = tuple(SIGNAL_LEVELS)
+LEARNED = "learned"  # begins as the linear one
+SCHEDULES = (*KINDS, LEARNED)
 
 
 def channel_log_odds(k):
     """log((1 - b_t) / b_t) of t = 1 ... T, see `BernoulliNoiseSchedule.channel_log_odds`.
 
     Args:
-        k: signal levels k_0 ... k_T, float64.
+        k: signal levels k_0 ... k_T, a float64 array or a float32 tensor.
 
     Returns:
-        float64 array of length T.
+        The same of length T.
     """
+    ops = operations_of(k)
     b = (1.0 - k[1:]) / 2.0
-    return np.log1p(-b) - np.log(b)
+    return ops.log1p(-b) - ops.log(b)
+
+
+class FixedLevels:
+    """The signal levels that a sampler is compiled with: constants, on tensors or on arrays.
+
+    Args:
+        k: signal levels k_0 ... k_T, float64.
+    """
+
+    def __init__(self, k):
+        self.k = k
+        self._odds = channel_log_odds(k).astype("float32")
+
+    def channel_log_odds(self, time_steps):
+        """See `BernoulliNoiseSchedule.channel_log_odds`."""
+        ops = operations_of(time_steps)
+        return ops.take(ops.convert_to_tensor(self._odds), time_steps - 1)

@@ -12,7 +12,7 @@ from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
 from keras_bld.data import DataSet
 from keras_bld.data.splits import FOLDER, TFDS_PREFIX
 from keras_bld.diffusion.sampling import Sampling
-from keras_bld.diffusion.signal_levels import KINDS
+from keras_bld.diffusion.signal_levels import SCHEDULES
 from keras_bld.diffusion.targets import TARGETS
 
 DISTRIBUTIONS = ("none", "data_parallel", "model_parallel", "mirrored", "multi_worker")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # as in diffusion/sampling.py
     _Schedule = str
     _Target = str
 else:
-    _Bottleneck, _Schedule, _Target = Literal[*BOTTLENECKS], Literal[*KINDS], Literal[*TARGETS]
+    _Bottleneck, _Schedule, _Target = Literal[*BOTTLENECKS], Literal[*SCHEDULES], Literal[*TARGETS]
     _Distribution = Literal[*DISTRIBUTIONS]
 TRAINED = ("autoencoder", "diffusion")
 STAGES = (*TRAINED, "sample", "evaluate")
@@ -142,7 +142,7 @@ class Recipe:
     num_training_steps: int = 64
     """T, diffusion steps of training."""
     schedule: _Schedule = "linear"
-    """Noise schedule."""
+    """Noise schedule; learned begins as linear and follows the bound (docs/equations.md)."""
     target: _Target = "residual"
     """What the denoiser predicts; extrinsic learns faster (docs/equations.md)."""
     vlb_weight: float = 0.1

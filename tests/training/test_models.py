@@ -21,3 +21,9 @@ def test_the_perceptual_distance_is_the_one_named():
 def test_the_denoiser_has_the_dropout_of_the_recipe(dropout):
     recipe = dataclasses.replace(Recipe().shrunk(), dropout=dropout)
     assert build_diffusion(recipe).denoiser.dropout == dropout
+
+
+@pytest.mark.parametrize("kind", ["cos", "learned"])
+def test_the_schedule_is_that_of_the_recipe(kind):
+    schedule = build_diffusion(dataclasses.replace(Recipe().shrunk(), schedule=kind)).schedule
+    assert schedule.kind == kind and schedule.learns == (kind == "learned")

@@ -131,8 +131,14 @@ def whole_array(variable):
     """See `keras_bld.base.backend.whole_array`."""
     import tensorflow as tf
 
-    # By way of a tensor: a variable that replicas sum when it is read is no array.
-    return np.array(tf.convert_to_tensor(variable.value).numpy())
+    with tf.init_scope():  # its value also where a graph is made
+        value = variable.value
+        if hasattr(type(value), "values"):  # of several replicas
+            # By way of a tensor: one that replicas sum when it is read is no array.
+            return np.array(tf.convert_to_tensor(value).numpy())
+        # Not `read_value`: that makes it one of the graph's variables.
+        read = tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
+        return np.array(read.numpy())
 
 
 def device_bytes():

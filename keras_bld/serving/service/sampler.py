@@ -18,7 +18,7 @@ from keras_bld.diffusion.reverse_step import (
     shown_codes,
 )
 from keras_bld.diffusion.sampling import Sampling, uniform_grid
-from keras_bld.diffusion.signal_levels import channel_log_odds
+from keras_bld.diffusion.signal_levels import FixedLevels
 
 
 @dataclass(eq=False)
@@ -57,17 +57,6 @@ class Sample:
         return 2 if self.is_guided else 1
 
 
-class _Schedule:
-    """What `flip_predictor` asks of a `BernoulliNoiseSchedule`, without Keras."""
-
-    def __init__(self, k):
-        self.k = k
-        self._odds = channel_log_odds(k).astype("float32")
-
-    def channel_log_odds(self, time_steps):
-        return self._odds[time_steps - 1]
-
-
 class Sampler:
     """Steps all samples that it holds.
 
@@ -79,7 +68,7 @@ class Sampler:
     def __init__(self, program, networks):
         description = program.description
         self._networks = networks
-        self._schedule = _Schedule(np.array(description["signal_levels"]))
+        self._schedule = FixedLevels(np.array(description["signal_levels"]))
         self._target = description["target"]
         self._sampling = Sampling.of(description["sampling"])
         self._code_shape = networks.code_shape
