@@ -144,20 +144,18 @@ class BinaryLatentDiffusion(CodePrior):
         return {
             "loss": loss,
             "bce": terms["bce"],
+            "vlb": terms["vlb"],
             # The mean over random t of the bound's terms, times T, estimates the whole bound.
             "bits_per_dimension": terms["vlb"] * (self.num_training_steps / NATS_PER_BIT),
             "accuracy": terms["accuracy"],
         }
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """As of every `CodePrior`; a learned schedule learns from the batch, too."""
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if training and self.schedule.learns:
-            learned, logits = self.schedule.learned, ops.stop_gradient(y_pred["logits"])
-            strides = (1, learned.stride)
-            costs = (self._step_losses(y_pred, logits, stride)["vlb"] for stride in strides)
-            learned.update(y_pred["time_steps"], *costs)
-        return loss
+    def learn_from(self, outputs, found):
+        """Take the costs of a batch into a learned schedule."""
+        if self.schedule.learns:
+            learned, logits = self.schedule.learned, ops.stop_gradient(outputs["logits"])
+            longer = self._step_losses(outputs, logits, learned.stride)["vlb"]
+            learned.update(outputs["time_steps"], found["vlb"], longer)
 
     def _step_losses(self, outputs, logits, stride=1):
         """`diffusion_losses` of the steps t -> max(t - stride, 0)."""

@@ -86,12 +86,22 @@ class PriorTraining(Trainable):
             sample_weight = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         for name, tracker in self._trackers.items():
             tracker.update_state(found[name], sample_weight=sample_weight)
+        if training:
+            self.learn_from(y_pred, found)
         loss = found["loss"]
         if sample_weight is not None:
             loss = loss * sample_weight
         if isinstance(x, dict) and "is_class" in x:
             loss = ops.where(x["is_class"], loss, float("nan"))
         return replicas.part_of_loss(ops.mean(loss))
+
+    def learn_from(self, outputs, found):
+        """What a training step changes beside the weights of the networks; here nothing.
+
+        Args:
+            outputs: as of `loss_terms`.
+            found: what that returned.
+        """
 
     # Input ----------------------------------------------------------------------------------
 

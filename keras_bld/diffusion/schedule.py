@@ -150,7 +150,7 @@ class BernoulliNoiseSchedule(keras.layers.Layer):
             float32 tensor of that shape, >= 0.
         """
         if self.learned is None:
-            return FixedLevels(self.k).channel_log_odds(time_steps)
+            return FixedLevels(self.k).channel_log_odds(ops.convert_to_tensor(time_steps))
         return ops.take(channel_log_odds(self.learned.levels()), time_steps - 1)
 
     def transitions(self, time_steps, stride=1):
