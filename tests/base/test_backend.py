@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 from harness import QUICK_JIT, run_in_new_process, to_numpy
 from keras import ops
+from small_models import small_autoencoder
 
+from keras_bld.autoencoder import PatchCritic
 from keras_bld.base.backend import attention, backend_name, compile_function, fuse, runs_on_cpu
 
 TRACES = backend_name() != "torch"  # torch runs eagerly
@@ -171,3 +173,53 @@ def test_a_mask_for_all_queries_names_each_for_jax(monkeypatch):
     query = np.ones((2, 5, 3, 8), "float32")
     attention(query, query, query, mask=np.ones((2, 1, 1, 5), bool))
     assert seen == [(2, 1, 5, 5)]
+
+
+def graph_of_a_step(model, x):
+    """Nodes of TensorFlow's graph of a training step, as it runs, by their names."""
+    from tensorflow.python.eager import context
+
+    context.enable_graph_collection()
+    try:
+        model.train_on_batch(x)
+        graphs = context.context().export_run_metadata().function_graphs
+    finally:
+        context.disable_graph_collection()
+    largest = max((graph.post_optimization_graph for graph in graphs), key=lambda g: len(g.node))
+    return {node.name: node for node in largest.node}
+
+
+def reads_beside_updates(nodes):
+    """Reads of variables and updates of the same, neither of which waits for the other."""
+
+    def waits_for(name):
+        seen, todo = set(), [name]
+        while todo:
+            before = {i.lstrip("^").split(":")[0] for i in nodes[todo.pop()].input}
+            todo += before - seen
+            seen |= before
+        return seen
+
+    reads = [node for node in nodes.values() if node.op == "ReadVariableOp"]
+    updates = [node for node in nodes.values() if node.op.startswith("Assign")]
+    assert reads
+    assert updates
+    return [
+        (read.name, update.name)
+        for update in updates
+        for before_update in [waits_for(update.name)]
+        for read in reads
+        if read.input[0] == update.input[0]
+        and read.name not in before_update
+        and update.name not in waits_for(read.name)
+    ]
+
+
+@pytest.mark.skipif(backend_name() != "tensorflow", reason="TensorFlow's graphs")
+def test_no_update_of_a_critic_comes_before_the_reads_of_its_old_weights():
+    critic = {"critic": PatchCritic(2, 1), "critic_start_step": 0, "augment_policy": ("color",)}
+    sizes = {"width_multipliers": (1,), "num_groups": 2, "attention_resolutions": ()}
+    model = small_autoencoder((8, 8, 1), base_width=4, **sizes, **critic)
+    model.compile("adam", jit_compile=False)
+    nodes = graph_of_a_step(model, np.zeros((2, 8, 8, 1), "float32"))
+    assert reads_beside_updates(nodes) == []

@@ -181,6 +181,20 @@ def own_buffers(variables):
             variable.assign(ops.copy(variable))
 
 
+def keep_reads_before_updates(optimizer):
+    """Let a training step of `optimizer` update no variable before all reads of its old value.
+
+    On TensorFlow Keras sums the gradients over the replicas, also over one, by one node of all
+    (IdentityN). Through it every read leads to every update, so grappler's dependency optimizer
+    drops the edges that say so once more, and then it drops the node, too: where the gradient of a
+    variable does not depend on a read of it (a critic's weights with their gradient stopped), that
+    read now and then got the new value (seen with TensorFlow 2.21). Of one replica nothing has to
+    be summed; the graph of several keeps the order.
+    """
+    if backend_name() == "tensorflow":
+        _chosen_backend().keep_reads_before_updates(optimizer)
+
+
 def _chosen_backend():
     """The file of the backend in use; the others are never imported."""
     name = backend_name()

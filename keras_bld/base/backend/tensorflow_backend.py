@@ -127,6 +127,21 @@ def _gather_in(strategy):
     return tf.function(lambda number: strategy.run(gather, (number,)), autograph=False)
 
 
+def keep_reads_before_updates(optimizer):
+    """See `keras_bld.base.backend.keep_reads_before_updates`."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if "_all_reduce_sum_gradients" in vars(optimizer):
+        return
+    sum_gradients = optimizer._all_reduce_sum_gradients
+
+    def sum_of_several(gradients_and_variables):
+        if strategy_size() == 1:
+            return gradients_and_variables
+        return sum_gradients(gradients_and_variables)
+
+    optimizer._all_reduce_sum_gradients = sum_of_several
+
+
 def whole_array(variable):
     """See `keras_bld.base.backend.whole_array`."""
     import tensorflow as tf

@@ -6,7 +6,7 @@ from keras import ops
 from keras.config import backend as backend_name
 
 from keras_bld.base import checks
-from keras_bld.base.backend import runs_on_cpu, several_workers
+from keras_bld.base.backend import keep_reads_before_updates, runs_on_cpu, several_workers
 
 
 class RepairedTraining:
@@ -20,7 +20,8 @@ class RepairedTraining:
     user's own may not.
 
     On TensorFlow a step is traced once. Keras creates the optimizer's variables in the first trace
-    of the step, which TensorFlow then throws away and makes again.
+    of the step, which TensorFlow then throws away and makes again. And its graph keeps reads of a
+    variable before its update (see `keep_reads_before_updates`).
 
     On JAX a failure leaves the model as it was. Keras takes the values out of the variables before
     a step; where the first one fails, they stay empty, and what is raised then may be the complaint
@@ -69,6 +70,8 @@ class RepairedTraining:
     def make_train_function(self, force=False):
         """Build the optimizer, then what `fit` and `train_on_batch` call for each step."""
         self.build_optimizer()
+        if self.optimizer is not None:
+            keep_reads_before_updates(self.optimizer)
         self._make_watched("train_function", super().make_train_function, force)
 
     def make_test_function(self, force=False):
