@@ -26,12 +26,13 @@ def test_the_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
 def test_options_reach_the_service(monkeypatch):
     served = []
     monkeypatch.delenv("KERAS_BLD_API_KEY", raising=False)
-    monkeypatch.setattr(programs, "program_of", lambda preset, say: preset)
+    monkeypatch.setattr(programs, "program_of", lambda preset, say, decoder: (preset, decoder))
     monkeypatch.setattr(server, "listen", lambda host, port: (host, port))
     monkeypatch.setattr(server, "serve", lambda *arguments: served.append(arguments))
-    main("serve bld_digits_16 --port 0 --max-count 4 --max-queue 9 --precision float32".split())
-    ((preset, settings, address, key),) = served
-    assert (preset, address, key) == ("bld_digits_16", ("127.0.0.1", 0), None)
+    words = "serve bld_digits_16 --port 0 --max-count 4 --max-queue 9 --precision float32"
+    main([*words.split(), "--decoder", "small"])
+    ((program, settings, address, key),) = served
+    assert (program, address, key) == (("bld_digits_16", "small"), ("127.0.0.1", 0), None)
     assert (settings.max_count, settings.max_queue, settings.precision) == (4, 9, "float32")
 
 
