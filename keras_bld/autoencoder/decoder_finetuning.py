@@ -10,7 +10,7 @@ from keras_bld.autoencoder.small_decoder import with_flips
 from keras_bld.base import checks
 from keras_bld.base.batch_forms import unpack_batch
 from keras_bld.base.images import to_uint8
-from keras_bld.base.row_training import fit_on_rows
+from keras_bld.base.row_training import averaging_adam, fit_on_rows
 from keras_bld.presets.training_parts import with_parts
 
 _EMA_MOMENTUM = 0.99
@@ -95,20 +95,6 @@ def finetune_decoder(
     codes = full.encode(images)
     if full.has_binary_codes:
         codes = with_flips(codes, flipped, np.random.default_rng(seed)).astype("uint8")
-    settings = {
-        "perceptual": None if perceptual is None else perceptual.get_weights(),
-        "perceptual_weight": perceptual_weight,
-        "critic": critic is not None and critic is not False,
-        "adversarial_weight": adversarial_weight,
-        "critic_start_step": critic_start_step,
-        "num_steps": num_steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "decoder": full.decoder.get_weights(),
-        "codes": codes,
-        "images": images,
-    }
     autoencoder = rebuilt(full, full.decoder_options or None)
     autoencoder.decoder.trainable = True
     training = _DecoderTraining(
@@ -119,24 +105,29 @@ def finetune_decoder(
         adversarial_weight=adversarial_weight,
         critic_start_step=critic_start_step,
     )
-    training.compile(
-        keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(learning_rate, num_steps),
-            beta_2=_BETA_2,
-            use_ema=True,
-            ema_momentum=_EMA_MOMENTUM,
-        )
-    )
+    training.compile(averaging_adam(learning_rate, num_steps, _EMA_MOMENTUM, beta_2=_BETA_2))
+    settings = {
+        **{name: getattr(training, name) for name in _TERMS},
+        "perceptual": None if perceptual is None else perceptual.get_weights(),
+        "critic": training.critic is not None,
+        "num_steps": num_steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "decoder": full.decoder.get_weights(),
+        "codes": codes,
+        "images": images,
+    }
     fit_on_rows(
         training,
         lambda rows: (images[rows], codes[rows]),
         len(codes),
-        num_steps,
-        batch_size,
-        seed,
-        verbose,
-        work_dir,
-        settings,
+        num_steps=num_steps,
+        batch_size=batch_size,
+        seed=seed,
+        verbose=verbose,
+        work_dir=work_dir,
+        settings=settings,
     )
     autoencoder.decoder.trainable = full.decoder.trainable
     return autoencoder if full is model else with_parts(model, autoencoder=autoencoder)

@@ -11,7 +11,7 @@ from keras_bld.base import checks
 from keras_bld.base.backend.trainer import RepairedTraining
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.images import to_uint8
-from keras_bld.base.row_training import fit_on_rows
+from keras_bld.base.row_training import averaging_adam, fit_on_rows
 from keras_bld.presets.training_parts import with_parts
 
 _EMA_MOMENTUM = 0.99
@@ -131,20 +131,23 @@ def distill_decoder(
     images = to_uint8(full.decode(codes, batch_size=comfortable_batch_size(full.image_shape)))
     autoencoder.small_decoder.trainable = True
     student = _Student(autoencoder.small_decoder)
-    student.compile(
-        keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(learning_rate, num_steps),
-            use_ema=True,
-            ema_momentum=_EMA_MOMENTUM,
-        ),
-        loss=_squared_error,
-    )
+    student.compile(averaging_adam(learning_rate, num_steps, _EMA_MOMENTUM), loss=_squared_error)
 
     def pair(rows):
         some = ops.convert_to_tensor(codes[rows].astype("float32"))
         return ops.convert_to_numpy(full.bottleneck.from_codes(some)), images[rows]
 
-    fit_on_rows(student, pair, len(codes), num_steps, batch_size, seed, verbose, work_dir, settings)
+    fit_on_rows(
+        student,
+        pair,
+        len(codes),
+        num_steps=num_steps,
+        batch_size=batch_size,
+        seed=seed,
+        verbose=verbose,
+        work_dir=work_dir,
+        settings=settings,
+    )
     autoencoder.small_decoder.trainable = False
     return autoencoder if full is model else with_parts(model, autoencoder=autoencoder)
 

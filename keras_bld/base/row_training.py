@@ -3,6 +3,7 @@
 import hashlib
 import pathlib
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -17,8 +18,25 @@ SETTINGS_FILE = "training.json"
 _STEPS_PER_EPOCH = 250  # where there is a folder; else all are one epoch
 
 
+def averaging_adam(learning_rate, num_steps, ema_momentum, **options):
+    """Adam whose learning rate falls as a cosine, with an average of the weights.
+
+    Args:
+        learning_rate: at the beginning.
+        num_steps: training steps, at the end of which it is 0.
+        ema_momentum: of the average.
+        **options: of `keras.optimizers.Adam`.
+    """
+    return keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(learning_rate, num_steps),
+        use_ema=True,
+        ema_momentum=ema_momentum,
+        **options,
+    )
+
+
 def fit_on_rows(
-    model, batch_of, num_rows, num_steps, batch_size, seed, verbose, work_dir=None, settings=None
+    model, batch_of, num_rows, *, num_steps, batch_size, seed, verbose, work_dir, settings
 ):
     """Train a compiled model on batches of rows, in an order that is drawn anew for each pass.
 
@@ -59,7 +77,7 @@ def fit_on_rows(
             folder = pathlib.Path(work_dir)
             options = {} if verbose == "auto" else {"verbose": verbose}
             with only_run_in(folder):
-                claim_folder(folder / SETTINGS_FILE, _plain(settings or {}))
+                claim_folder(folder / SETTINGS_FILE, _plain(settings))
                 fit_resumably(model, batches, folder, num_steps, _STEPS_PER_EPOCH, **options)
     own_buffers(model.trainable_variables)
 
@@ -80,4 +98,4 @@ def _hash(value):
         array = np.ascontiguousarray(ops.convert_to_numpy(array))
         digest.update(f"{array.dtype.name}{array.shape}".encode())
         digest.update(array.tobytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]

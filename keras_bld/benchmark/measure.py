@@ -78,7 +78,7 @@ class Team:
                     answer = self._workers[path].ask(run=name)
                     answers[path, name].append(answer)
                     # Numbers at once: what is stopped later has not been measured for nothing.
-                    took = f"{answer['seconds']:.3g} s" if "seconds" in answer else "done"
+                    took = f"{answer['seconds']:.3g} s"
                     self._say(f"{name}: {path} {took}, {repeat + 1} of {num_repeats}")
                     continue
                 del answers[path, name]

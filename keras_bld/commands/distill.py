@@ -100,8 +100,7 @@ def compare(model, student, images, conditions, num_codes, seed):
     from keras_bld.evaluation.code_distances import CodeDistances
 
     distances = CodeDistances(model.autoencoder.encode(images))
-    few, own = student.sampling.num_steps, model.sampling
-    many = len(own.time_steps or ()) or own.num_steps or model.num_training_steps
+    few, many = (len(each.time_grid(each.sampling)) for each in (student, model))
     num_codes = min(num_codes, len(images))
     asked = {name: values[:num_codes] for name, values in conditions.items()}
     found = {}

@@ -2,8 +2,6 @@
 
 from keras_bld.base.runs import short_errors
 
-_MOST_HELD_OUT = 500
-
 
 def distill_decoder_command(
     preset: str,
@@ -41,21 +39,12 @@ def distill_decoder_command(
     """
     from keras_bld.autoencoder import distill_decoder, small_decoder_agreement
     from keras_bld.commands.tools import autoencoder_of, save_again, training_folder
-    from keras_bld.commands.trained_on import data_set_of, open_splits
-    from keras_bld.data import load_arrays, random_subset
-    from keras_bld.presets.reading import read_metadata
-    from keras_bld.zoo import load_preset
+    from keras_bld.commands.trained_on import open_autoencoder_with_images
 
     with short_errors(resumable=True):
-        metadata = read_metadata(preset)
-        model = load_preset(preset)
-        autoencoder = autoencoder_of(model, preset)
-        data_set = data_set_of(metadata, data, data_dir)
-        train, held_out = open_splits(data_set, metadata, autoencoder.image_shape).values()
-        codes, unseen = (
-            autoencoder.encode(load_arrays(random_subset(source, size, seed))[0])
-            for source, size in ((train, num_images), (held_out, _MOST_HELD_OUT))
-        )
+        opened = open_autoencoder_with_images(preset, data, data_dir, num_images, seed)
+        metadata, model, *images = opened
+        codes, unseen = map(autoencoder_of(model, preset).encode, images)
         model = distill_decoder(
             model,
             codes,

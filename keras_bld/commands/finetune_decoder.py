@@ -4,8 +4,6 @@ from typing import Literal
 
 from keras_bld.base.runs import short_errors
 
-_MOST_HELD_OUT = 500
-
 
 def finetune_decoder_command(
     preset: str,
@@ -57,20 +55,10 @@ def finetune_decoder_command(
         from keras_bld.autoencoder.perceptual import perceptual_distance
         from keras_bld.base.runs import say
         from keras_bld.commands.tools import autoencoder_of, save_again, training_folder
-        from keras_bld.commands.trained_on import data_set_of, open_splits
-        from keras_bld.data import load_arrays, random_subset
-        from keras_bld.presets.reading import read_metadata
-        from keras_bld.zoo import load_preset
+        from keras_bld.commands.trained_on import open_autoencoder_with_images
 
-        metadata = read_metadata(preset)
-        model = load_preset(preset)
-        autoencoder = autoencoder_of(model, preset)
-        data_set = data_set_of(metadata, data, data_dir)
-        train, held_out = open_splits(data_set, metadata, autoencoder.image_shape).values()
-        images, unseen = (
-            load_arrays(random_subset(source, min(most, len(source)), seed))[0]
-            for source, most in ((train, num_images), (held_out, _MOST_HELD_OUT))
-        )
+        opened = open_autoencoder_with_images(preset, data, data_dir, num_images, seed)
+        metadata, model, images, unseen = opened
         distance = perceptual_distance(perceptual)
         options = {
             "perceptual_weight": perceptual_weight,
@@ -111,20 +99,12 @@ def finetune_decoder_command(
 
 def _nearness(autoencoder, images, distance):
     """PSNR in dB and the perceptual distance of reconstructions, means over the images."""
-    import numpy as np
-    from keras import ops
-
-    from keras_bld.autoencoder.metrics import mean_psnr
     from keras_bld.base.batching import comfortable_batch_size
+    from keras_bld.metrics import lpips, psnr
 
     made = autoencoder.reconstruct(images)
-    real = np.asarray(images, "float32") / 255.0
-    found = {"PSNR": float(ops.convert_to_numpy(mean_psnr(real, made)))}
+    found = {"PSNR": psnr(images, made)}
     if distance is not None:
         size = comfortable_batch_size(autoencoder.image_shape)
-        parts = [
-            ops.convert_to_numpy(distance(real[start : start + size], made[start : start + size]))
-            for start in range(0, len(real), size)
-        ]
-        found["perceptual distance"] = float(np.mean(np.concatenate(parts)))
+        found["perceptual distance"] = lpips(images, made, distance, size)
     return found

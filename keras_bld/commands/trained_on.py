@@ -4,7 +4,7 @@ import pathlib
 
 from keras_bld.base import checks
 from keras_bld.base.runs import say
-from keras_bld.commands.tools import load_image_model
+from keras_bld.commands.tools import autoencoder_of, load_image_model
 from keras_bld.data import (
     CaptionedFolder,
     DataSet,
@@ -16,6 +16,9 @@ from keras_bld.data.splits import SPLITS
 from keras_bld.presets.reading import read_metadata
 from keras_bld.text import LabelConditions
 from keras_bld.text.label_conditions import stored_wordings
+from keras_bld.zoo import load_preset
+
+_MOST_HELD_OUT = 500  # to measure a part of an autoencoder on
 
 
 def open_with_images(preset, data, data_dir, num_images, seed):
@@ -38,6 +41,28 @@ def open_with_images(preset, data, data_dir, num_images, seed):
     asked = conditions_for(model, metadata, train, seed)
     images, labels = load_arrays(random_subset(train, num_images, seed))
     return metadata, model, images, asked.asked(labels)
+
+
+def open_autoencoder_with_images(preset, data, data_dir, num_images, seed):
+    """A preset's model with images for what trains a part of its autoencoder.
+
+    Args:
+        preset: name or directory of an autoencoder, or of a model with one.
+        data, data_dir, num_images, seed: as of `open_with_images`.
+
+    Returns:
+        (metadata, model, images, unseen): of the preset; uint8 images of the training, and held-out
+        ones, 500 at most.
+    """
+    metadata = read_metadata(preset)
+    model = load_preset(preset)
+    data_set = data_set_of(metadata, data, data_dir)
+    sources = open_splits(data_set, metadata, autoencoder_of(model, preset).image_shape)
+    images, unseen = (
+        load_arrays(random_subset(sources[split], most, seed))[0]
+        for split, most in (("train", num_images), ("held_out", _MOST_HELD_OUT))
+    )
+    return metadata, model, images, unseen
 
 
 def data_set_of(metadata, data=None, data_dir=None):

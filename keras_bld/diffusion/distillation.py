@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_bld.base import checks, replicas
 from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.base.row_training import fit_on_rows
+from keras_bld.base.row_training import averaging_adam, fit_on_rows
 from keras_bld.diffusion.objective import bce_with_logits
 from keras_bld.diffusion.reverse_step import flip_predictor, probability_of_one
 from keras_bld.diffusion.sampler import guided_logits
@@ -94,25 +94,19 @@ def distill(
     codes = model.codes_from(data)
     pair = _Pair(model, sampling, uniform_grid(model.num_training_steps, num_steps))
     pair.compile(
-        keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(learning_rate, training_steps),
-            beta_1=_BETA_1,
-            beta_2=_BETA_2,
-            use_ema=True,
-            ema_momentum=_EMA_MOMENTUM,
-        )
+        averaging_adam(learning_rate, training_steps, _EMA_MOMENTUM, beta_1=_BETA_1, beta_2=_BETA_2)
     )
     arrays = {"codes": codes} | ({} if condition is None else {"condition": condition})
     fit_on_rows(
         pair,
         lambda rows: ({name: array[rows] for name, array in arrays.items()},),
         len(codes),
-        training_steps,
-        batch_size,
-        seed,
-        verbose,
-        work_dir,
-        {
+        num_steps=training_steps,
+        batch_size=batch_size,
+        seed=seed,
+        verbose=verbose,
+        work_dir=work_dir,
+        settings={
             "num_steps": num_steps,
             "training_steps": training_steps,
             "batch_size": batch_size,
@@ -121,6 +115,9 @@ def distill(
             "guidance_scale": sampling.guidance_scale,
             "temperature": sampling.temperature,
             "tempering": sampling.tempering,
+            "target": model.target,
+            "label_dropout": model.label_dropout,
+            "signal_levels": model.schedule.k,
             "teacher": model.denoiser.get_weights(),
             **arrays,
         },

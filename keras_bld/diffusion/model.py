@@ -173,8 +173,8 @@ class BinaryLatentDiffusion(CodePrior):
     # Sampling ------------------------------------------------------------------------------
 
     def sampler_constants(self):
-        """The signal levels, which a learned schedule changes."""
-        return self.schedule.k.tobytes()
+        """The signal levels, where training moves them."""
+        return None if self.schedule.learned is None else self.schedule.k.tobytes()
 
     def start(self, draw, batch_size):
         """z^T: coin flips."""

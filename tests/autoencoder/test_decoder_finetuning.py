@@ -105,8 +105,9 @@ def test_the_same_call_goes_on(autoencoder, tmp_path):
     options = {"num_steps": 3, "batch_size": 4, "work_dir": tmp_path}
     first, again = (finetune_decoder(autoencoder, images, **options) for _ in range(2))
     assert_same(weights(first), weights(again))
-    with pytest.raises(ValueError, match="work_dir"):
-        finetune_decoder(autoencoder, images[:4], **options)
+    for changed in ({"images": images[:4]}, {"adversarial_weight": 0.1}, {"critic": True}):
+        with pytest.raises(ValueError, match="work_dir"):
+            finetune_decoder(autoencoder, **{"images": images, **options, **changed})
 
 
 @pytest.mark.once

@@ -13,6 +13,7 @@ from small_models import (
 from keras_bld.base.backend import backend_name
 from keras_bld.diffusion.distillation import _Pair, distill
 from keras_bld.diffusion.sampling import Sampling
+from keras_bld.diffusion.schedule import BernoulliNoiseSchedule
 
 CLASSES = 2
 
@@ -69,6 +70,22 @@ def test_a_student_is_an_ordinary_model_of_few_steps(numpy_initial_weights, tmp_
     made = student.generate_codes(3, labels=1, seed=0)
     assert made.shape == (3, *CODE_SHAPE) and set(np.unique(made)) <= {0.0, 1.0}
     assert student.generate_codes(3, drop_condition=True, seed=0).shape == made.shape
+
+
+@pytest.mark.once
+def test_a_folder_of_another_teacher_is_refused(tmp_path):
+    denoiser = tiny_denoiser()
+
+    def train(schedule="linear", **options):
+        model = tiny_model(denoiser, **options)
+        model.schedule = BernoulliNoiseSchedule(model.num_training_steps, schedule)
+        distill(model, random_codes(6), 2, training_steps=1, work_dir=tmp_path)
+
+    train(target="extrinsic", label_dropout=0.1)
+    train(target="extrinsic", label_dropout=0.1)
+    for changed in ({"label_dropout": 0.2}, {"target": "z0"}, {"schedule": "cos"}):
+        with pytest.raises(ValueError, match="work_dir.*other settings"):
+            train(**{"target": "extrinsic", "label_dropout": 0.1, **changed})
 
 
 @pytest.mark.once

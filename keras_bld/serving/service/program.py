@@ -106,9 +106,9 @@ def program_of(preset, say=None, decoder="full"):
 
     Args:
         preset: name or directory of a preset, or the directory of a program.
+        say: callable of a line, called before something that takes seconds.
         decoder: "full", or "small" for presets that have a small one; a program has the one that it
             was written with.
-        say: callable of a line, called before something that takes seconds.
 
     Raises:
         ValueError: no such preset, one that cannot be served, or a damaged program.
