@@ -15,7 +15,9 @@ Fluent) with their names and keywords, in a folder with `manifest.csv`. Stage 1 
 
 from dataclasses import dataclass
 
-from keras_bld.data import DataSet
+import numpy as np
+
+from keras_bld.data import DataSet, Subset
 from keras_bld.diffusion import Sampling
 from keras_bld.text import Wordings, sentence_encoder
 from keras_bld.training import Recipe, main
@@ -37,6 +39,28 @@ SEEN = (
     "{keywords}, {style} style",
     "{keywords}: {style} emoji",
     "{name}, {keywords}, made by {style}",
+    "{name} by {style}",
+    "{name} - {style}",
+    "{style}, {name}",
+    "{style}: {name}",
+    "{name}, as {style} draws it",
+    "{name}, in the {style} manner",
+    "{name}, the {style} version",
+    "the {style} emoji for {name}",
+    "the {style} emoji that shows {name}",
+    "how does {style} draw {name}?",
+    "what would {name} look like in {style}?",
+    "a drawing of {name}, {style} emoji set",
+    "{name} from the {style} emoji set",
+    "generate {name} using {style}",
+    "create an image: {name}, {style} look",
+    "could I have {name}, {style} style, please",
+    "{style} style illustration of {name}",
+    "a small {style} image showing {name}",
+    "{name}, {keywords}. {style}",
+    "{style}. {keywords}",
+    "an emoji with {keywords}, {style} style",
+    "I am looking for {keywords} in {style} style",
 )
 UNSEEN = (
     "please show me a {style} picture of {name}",
@@ -83,6 +107,8 @@ class Emoji64Text(Recipe):
     diffusion_learning_rate: float = 7e-4
     diffusion_warmup_steps: int = 500
     diffusion_ema_momentum: float = 0.999
+    things_repeated: int = 3
+    """How often a pass of stage 2 takes an emoji without a skin tone; a person comes in six tones."""
 
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
@@ -93,6 +119,13 @@ class Emoji64Text(Recipe):
         columns = {"captions": "manifest.csv", "caption_column": "{name}, {style} style"}
         columns["caption_groups"] = "kind"  # "new_style", "unseen"
         return DataSet("folder", self.data_dir, on_error=self.on_error, **columns)
+
+    def diffusion_source(self, source):
+        """Things as often as people: half of all emoji are skin tones of others."""
+        toneless = np.array([row["skin_tone"] == "" for row in source.rows])[source.labels]
+        repeats = np.where(toneless, self.things_repeated, 1)
+        indices = np.repeat(np.arange(len(source)), repeats)
+        return super().diffusion_source(Subset(source, indices))
 
     def wordings(self):
         """Names, keywords and styles in several forms; others are for the evaluation."""

@@ -10,6 +10,7 @@ import tempfile
 _STANDARD_ERROR = 2  # the descriptor that C++ writes to
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _QUIET = "3"
+_OF_JAX = "1"  # what JAX sets where nothing is; Keras imports it on every backend
 # "I0000 00:00:1764.5  42 port.cc:153] ..." of Abseil, and the form of TensorFlow before it.
 _LOG_LINE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog"
@@ -24,6 +25,8 @@ def silence_tensorflow():
     Returns:
         Whether they are off.
     """
+    if "jax" in sys.modules and os.environ.get(LOG_LEVEL) == _OF_JAX:
+        del os.environ[LOG_LEVEL]
     return os.environ.setdefault(LOG_LEVEL, _QUIET) == _QUIET
 
 

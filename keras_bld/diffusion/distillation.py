@@ -33,6 +33,7 @@ def distill(
     text_embeddings=None,
     verbose=0,
     work_dir=None,
+    mixed_precision=False,
 ):
     """Return a student of the model: the same networks, which sample in `num_steps` steps.
 
@@ -66,6 +67,8 @@ def distill(
             the two networks' probabilities, and `auxiliary`, the BCE of the auxiliary one.
         work_dir: None, or a folder for checkpoints and the history of the training. The same call
             goes on there after an interruption, and ends bit for bit as without one.
+        mixed_precision: train with networks that run in bfloat16; probabilities, losses and weights
+            are float32. The student then runs as the teacher does.
 
     Returns:
         A `BinaryLatentDiffusion` whose `sampling` has these steps, ready to sample and save.
@@ -92,7 +95,8 @@ def distill(
     condition = condition_of(model, len(data), labels, text_embeddings, False)
     keras.utils.set_random_seed(seed)
     codes = model.codes_from(data)
-    pair = _Pair(model, sampling, uniform_grid(model.num_training_steps, num_steps))
+    dtype = "mixed_bfloat16" if mixed_precision else model.denoiser.dtype_policy.name
+    pair = _Pair(model, sampling, uniform_grid(model.num_training_steps, num_steps), dtype)
     pair.compile(
         averaging_adam(learning_rate, training_steps, _EMA_MOMENTUM, beta_1=_BETA_1, beta_2=_BETA_2)
     )
@@ -112,6 +116,7 @@ def distill(
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "seed": seed,
+            "dtype": dtype,
             "guidance_scale": sampling.guidance_scale,
             "temperature": sampling.temperature,
             "tempering": sampling.tempering,
@@ -122,7 +127,10 @@ def distill(
             **arrays,
         },
     )
-    student = with_parts(model, denoiser=pair.student)
+    denoiser = pair.student
+    if mixed_precision:
+        denoiser = _copy(denoiser, denoiser.name, model.denoiser.dtype_policy.name)
+    student = with_parts(model, denoiser=denoiser)
     student.sampling = sampling.replace(
         num_steps=num_steps,
         time_steps=None,
@@ -142,12 +150,12 @@ class _Pair(RepairedTraining, keras.Model):
     The two share no weights, so one loss, the sum of theirs, and one Adam train each by its own.
     """
 
-    def __init__(self, model, sampling, grid):
+    def __init__(self, model, sampling, grid, dtype):
         super().__init__(name="distillation")
-        self.teacher = _copy(model.denoiser, "teacher")
+        self.teacher = _copy(model.denoiser, "teacher", dtype)
         self.teacher.trainable = False
-        self.student = _copy(model.denoiser, model.denoiser.name)
-        self.auxiliary = _copy(model.denoiser, "auxiliary")
+        self.student = _copy(model.denoiser, model.denoiser.name, dtype)
+        self.auxiliary = _copy(model.denoiser, "auxiliary", dtype)
         self.schedule, self.target = model.schedule, model.target
         self.label_dropout = model.label_dropout if model.is_conditional else 0.0
         self.seed_generator = keras.random.SeedGenerator()
@@ -219,8 +227,9 @@ class _Pair(RepairedTraining, keras.Model):
         return probability_of_one(codes, predict(codes, time_steps))
 
 
-def _copy(denoiser, name):
+def _copy(denoiser, name, dtype):
     """A denoiser with the same weights; without dropout, for its probabilities are what counts."""
-    copy = type(denoiser).from_config({**denoiser.get_config(), "name": name, "dropout": 0.0})
+    changes = {"name": name, "dtype": dtype, "dropout": 0.0}
+    copy = type(denoiser).from_config({**denoiser.get_config(), **changes})
     copy.set_weights(denoiser.get_weights())
     return copy

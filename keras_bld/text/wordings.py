@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.templates import fill_templates
+from keras_bld.text.embedding_cache import EmbeddingCache
 
 
 class Wordings:
@@ -53,7 +54,7 @@ class Wordings:
                     f"entries for the {len(self.texts)} classes of `texts`",
                     "give every class its own, in the same order",
                 )
-        self._encode, self._embeddings, self._templates = encode, {}, None
+        self._encoded, self._templates = EmbeddingCache(encode), None
         (example,) = self._encoded([self.texts[0][0]])
         self.width = example.shape[-1]
         self.text_conditioning = "token" if example.ndim == 1 else "cross_attention"
@@ -173,6 +174,10 @@ class Wordings:
         wordings.joins_classes = any(len(labels) > 1 for labels in members)
         return wordings
 
+    def keep_embeddings_in(self, folder):
+        """Keep the embeddings in a folder, from which a later run takes them (`EmbeddingCache`)."""
+        self._encoded.keep_in(folder)
+
     @property
     def num_classes(self):
         """Number of classes that have texts."""
@@ -212,21 +217,6 @@ class Wordings:
                 "pass classes of the data set that the texts were written for",
             )
         return self._encoded([groups[label][choose(groups[label])] for label in labels.tolist()])
-
-    def _encoded(self, texts):
-        """Embeddings of texts, float32; those that were asked for before are remembered."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._embeddings]
-        if new:
-            embeddings = np.asarray(self._encode(new), "float32")
-            if embeddings.ndim not in (2, 3) or len(embeddings) != len(new):
-                raise checks.error(
-                    "encode",
-                    f"an array of shape {embeddings.shape} for {len(new)} texts",
-                    f"({len(new)}, width) or ({len(new)}, length, width)",
-                    "return one embedding for each text",
-                )
-            self._embeddings.update(zip(new, embeddings, strict=True))
-        return np.stack([self._embeddings[text] for text in texts])
 
 
 def first_texts(config):

@@ -5,15 +5,16 @@ import pathlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from keras_bld.base import checks
 from keras_bld.base.checkpoints import CheckpointPolicy
 from keras_bld.base.runs import command_line, recipe_program
-from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
+from keras_bld.baselines import BOTTLENECKS
 from keras_bld.data import DataSet
+from keras_bld.data.shifts import Shifts
 from keras_bld.data.splits import FOLDER, TFDS_PREFIX
 from keras_bld.diffusion.sampling import Sampling
 from keras_bld.diffusion.signal_levels import SCHEDULES
 from keras_bld.diffusion.targets import TARGETS
+from keras_bld.training.recipe_checks import check_recipe
 
 DISTRIBUTIONS = ("none", "data_parallel", "model_parallel", "mirrored", "multi_worker")
 if TYPE_CHECKING:  # as in diffusion/sampling.py
@@ -290,6 +291,13 @@ class Recipe:
             return None
         return self.data_set().record(train, held_out)
 
+    def diffusion_source(self, source):
+        """Return what stage 2 trains on, from the source of the training images.
+
+        By default their shifts (`shift`); a subclass may repeat some images, or leave some out.
+        """
+        return Shifts(source, self.shift) if self.shift else source
+
     def wordings(self):
         """Return the `Wordings` (`keras_bld.text`) of the data set's classes.
 
@@ -298,57 +306,7 @@ class Recipe:
         return None
 
     def __post_init__(self):
-        for field in (
-            "autoencoder_steps", "diffusion_steps", "steps_per_epoch", "num_training_steps",
-        ):  # fmt: skip
-            checks.check_integer(field, getattr(self, field), 1)
-        for field in ("autoencoder_steps", "diffusion_steps"):
-            checks.check_steps(field, getattr(self, field), self.steps_per_epoch)
-        self._check_bottleneck()
-        self.checkpoint_policy  # noqa: B018, it checks the fields
-        parts = checks.check_integer(
-            "gradient_accumulation_steps", self.gradient_accumulation_steps, 1
-        )
-        for field in ("autoencoder_batch_size", "diffusion_batch_size"):
-            if getattr(self, field) % parts:
-                raise checks.error(
-                    field,
-                    f"{getattr(self, field)}, with gradient_accumulation_steps {parts}",
-                    f"a multiple of {parts}",
-                    f"change {field} or gradient_accumulation_steps",
-                )
-        checks.check_integer("num_evaluation_images", self.num_evaluation_images, 20)
-        checks.check_integer("evaluation_epochs", self.evaluation_epochs, 1)
-        if self.sampling.num_steps is not None:
-            most = self.num_training_steps
-            checks.check_integer("num_steps", self.sampling.num_steps, 1, most)
-        factor = self.downsampling_factor
-        if self.image_size % factor:
-            raise checks.error(
-                "image_size",
-                f"{self.image_size}",
-                f"a multiple of {factor}, the downsampling of {self.width_multipliers}",
-                "change image_size, or give fewer width_multipliers",
-            )
-        crop = checks.check_integer("autoencoder_crop_size", self.autoencoder_crop_size, 0)
-        if crop % factor or crop > self.image_size:
-            raise checks.error(
-                "autoencoder_crop_size",
-                f"{crop}",
-                f"0, or a multiple of {factor} and at most {self.image_size}, the image_size",
-                "change autoencoder_crop_size",
-            )
-
-    def _check_bottleneck(self):
-        checks.check_choice("bottleneck", self.bottleneck, tuple(BOTTLENECKS))
-        if self.bottleneck in WITHOUT_BITS and self.stage != "autoencoder":
-            with_bits = [repr(name) for name in BOTTLENECKS if name not in WITHOUT_BITS]
-            raise checks.error(
-                "bottleneck",
-                f"{self.bottleneck!r}, whose codes are real numbers, with stage {self.stage!r}",
-                f"a bottleneck whose codes are bits: {', '.join(with_bits)}",
-                "choose one of these, or train stage 1 alone with --stage autoencoder",
-            )
+        check_recipe(self)
 
     @property
     def checkpoint_policy(self):

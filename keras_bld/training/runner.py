@@ -22,7 +22,6 @@ from keras_bld.data import (
     random_subset,
     write_code_store,
 )
-from keras_bld.data.shifts import Shifts
 from keras_bld.evaluation import CardSettings, evaluate_model, open_network, write_card
 from keras_bld.evaluation.card_files import TRAINING_FOLDER, say_metrics
 from keras_bld.evaluation.networks import DOMAIN, NONE, default_network
@@ -382,8 +381,7 @@ class Runner:
 
     def _training_source(self, stage):
         source = self._source("train")
-        shift = self.recipe.shift if stage == "diffusion" else 0
-        return Shifts(source, shift) if shift else source
+        return self.recipe.diffusion_source(source) if stage == "diffusion" else source
 
     def _own_rows(self, stage):
         """Which rows of a batch this process reads; None for all."""
@@ -421,6 +419,8 @@ class Runner:
             )
         self.distribution.wait_for(lambda: codes_are_written(folder, fingerprint))
         store = CodeStore(folder, fingerprint)
+        if condition is not None and self.distribution.is_chief:
+            self._wordings.keep_embeddings_in(self.folder / "text_embeddings")
         return lambda start: store.batches(
             recipe.diffusion_batch_size,
             seed=recipe.seed,

@@ -18,8 +18,8 @@ from keras_bld.diffusion.schedule import BernoulliNoiseSchedule
 CLASSES = 2
 
 
-def pair_step(model, sampling, inputs, grid=(8, 4)):
-    return to_numpy(_Pair(model, sampling, np.array(grid))({"codes": inputs[0], **inputs[1]}))
+def pair_step(model, sampling, inputs, grid=(8, 4), dtype="float32"):
+    return to_numpy(_Pair(model, sampling, np.array(grid), dtype)({"codes": inputs[0], **inputs[1]}))
 
 
 @pytest.mark.skipif(backend_name() != "torch", reason="the others compile for longer than it takes")
@@ -91,8 +91,27 @@ def test_a_folder_of_another_teacher_is_refused(tmp_path):
 @pytest.mark.once
 def test_no_network_of_a_pair_drops_channels():
     model = tiny_model(tiny_denoiser(dropout=0.5))
-    pair = _Pair(model, model.sampling, np.array([8, 4]))
+    pair = _Pair(model, model.sampling, np.array([8, 4]), "float32")
     assert {pair.teacher.dropout, pair.student.dropout, pair.auxiliary.dropout} == {0.0}
+
+
+@pytest.mark.once
+def test_bfloat16_is_for_the_training_alone():
+    model = tiny_model(tiny_denoiser(), target="extrinsic")
+    pair = _Pair(model, model.sampling, np.array([8, 4]), "mixed_bfloat16")
+    for network in (pair.teacher, pair.student, pair.auxiliary):
+        assert network.blocks[0].compute_dtype == "bfloat16"
+    options = {"training_steps": 2, "learning_rate": 0.01, "batch_size": 4}
+    students = [
+        distill(model, random_codes(6), 2, mixed_precision=mixed, **options)
+        for mixed in (False, True)
+    ]
+    assert {student.denoiser.blocks[0].compute_dtype for student in students} == {"float32"}
+    plain, mixed = (
+        np.concatenate([to_numpy(weight).ravel() for weight in student.denoiser.weights])
+        for student in students
+    )
+    assert 0 < np.abs(plain - mixed).max() < 0.05  # rounded, and the same training
 
 
 @pytest.mark.parametrize(

@@ -122,12 +122,23 @@ def test_captions(tmp_path):
 def test_names_in_styles(tmp_path):
     paths = write_photos(tmp_path, LAYOUTS["splits and classes"])
     parts = [(path, *path.split("/")) for path in paths]
-    rows = [f"{path},{name[0]} of {split},{style},,{split}" for path, split, style, name in parts]
-    (tmp_path / "manifest.csv").write_text("\n".join(["file,name,style,tags,kind", *rows]))
+    tones = {path: index % 2 or "" for index, path in enumerate(paths)}
+    rows = [
+        f"{path},{name[:-4]} of {split},{style},,{split},{tones[path]}"
+        for path, split, style, name in parts
+    ]
+    columns = "file,name,style,tags,kind,skin_tone"
+    (tmp_path / "manifest.csv").write_text("\n".join([columns, *rows]))
     recipe = recipe_class("emoji_64_text")(data_dir=str(tmp_path))
     sources = check(recipe, tmp_path)
     assert sources["train"].class_names[0] == "0 of train, cat style"
     assert set(sources["held_out"].class_groups) == {"train", "val"}
+    train = sources["train"]
+    toneless = [path for path in train.folder.paths if not tones[path]]
+    assert 0 < len(toneless) < len(train)
+    learned = recipe.diffusion_source(train)  # things three times, a person once for each tone
+    assert len(learned) == len(train) + 2 * len(toneless)
+    assert all(image["image"].shape == (64, 64, 3) for image in learned)
 
 
 @pytest.mark.parametrize("name", OF_TFDS)
