@@ -108,7 +108,7 @@ class Emoji64Text(Recipe):
     diffusion_warmup_steps: int = 500
     diffusion_ema_momentum: float = 0.999
     things_repeated: int = 3
-    """How often a pass of stage 2 takes an emoji without a skin tone; a person comes in six tones."""
+    """How often a pass of stage 2 takes an emoji without a skin tone; people come in six tones."""
 
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250

@@ -19,7 +19,9 @@ CLASSES = 2
 
 
 def pair_step(model, sampling, inputs, grid=(8, 4), dtype="float32"):
-    return to_numpy(_Pair(model, sampling, np.array(grid), dtype)({"codes": inputs[0], **inputs[1]}))
+    return to_numpy(
+        _Pair(model, sampling, np.array(grid), dtype)({"codes": inputs[0], **inputs[1]})
+    )
 
 
 @pytest.mark.skipif(backend_name() != "torch", reason="the others compile for longer than it takes")
