@@ -107,8 +107,12 @@ class Emoji64Text(Recipe):
     diffusion_learning_rate: float = 7e-4
     diffusion_warmup_steps: int = 500
     diffusion_ema_momentum: float = 0.999
+    most_texts: int = 12
+    """How many of the wordings each emoji has, another choice for each."""
     things_repeated: int = 3
     """How often a pass of stage 2 takes an emoji without a skin tone; people come in six tones."""
+
+    diffusion_fields = (*Recipe.diffusion_fields, "most_texts", "things_repeated")
 
     learning_rate_decay: str = "cosine"
     steps_per_epoch: int = 250
@@ -136,7 +140,10 @@ class Emoji64Text(Recipe):
             "keywords": [", ".join(row["tags"].split(";")[:4]) or row["name"] for row in rows],
         }
         encode = sentence_encoder(self.text_encoder)
-        return Wordings.from_templates(SEEN, fields, encode, UNSEEN, fields["style"])
+        # On a processor the encoder takes longer for a text than the denoiser for its step.
+        return Wordings.from_templates(
+            SEEN, fields, encode, UNSEEN, fields["style"], self.most_texts
+        )
 
 
 if __name__ == "__main__":

@@ -60,13 +60,18 @@ class Wordings:
         self.text_conditioning = "token" if example.ndim == 1 else "cross_attention"
 
     @classmethod
-    def from_templates(cls, templates, fields, encode, unseen=None, class_names=None):
+    def from_templates(
+        cls, templates, fields, encode, unseen=None, class_names=None, most_texts=None
+    ):
         """The same from templates, which is also what `get_config` then keeps.
 
         Args:
             templates, fields: as for `fill_templates`.
             encode, class_names: as for the class.
             unseen: templates that are kept apart for evaluation. None where there are none.
+            most_texts: how many texts a class has at most: that of the first template, and others
+                at random, the same each time. What a wording means is learned from all classes,
+                and fewer texts are sooner encoded. None for all templates.
 
         Example:
             >>> fields = {"name": ["cat", "cat"], "style": ["flat", "round"]}
@@ -78,11 +83,16 @@ class Wordings:
         """
         fields = {name: [str(value) for value in values] for name, values in fields.items()}
         kept_apart = None if unseen is None else fill_templates(unseen, fields)
-        wordings = cls(fill_templates(templates, fields), encode, kept_apart, class_names)
+        texts = fill_templates(templates, fields)
+        if most_texts is not None:
+            checks.check_integer("most_texts", most_texts, 1)
+            texts = [_some(group, most_texts, label) for label, group in enumerate(texts)]
+        wordings = cls(texts, encode, kept_apart, class_names)
         wordings._templates = {
             "templates": list(templates),
             "unseen_templates": None if unseen is None else list(unseen),
             "fields": fields,
+            "most_texts": most_texts,
         }
         return wordings
 
@@ -93,7 +103,10 @@ class Wordings:
         if "templates" not in config:
             return cls(config["texts"], encode, config["unseen"], class_names)
         templates, unseen = config["templates"], config["unseen_templates"]
-        return cls.from_templates(templates, config["fields"], encode, unseen, class_names)
+        most_texts = config.get("most_texts")  # not in presets of before
+        return cls.from_templates(
+            templates, config["fields"], encode, unseen, class_names, most_texts
+        )
 
     def get_config(self):
         """The texts, or templates with their fields, and names, ready for JSON; no encoder."""
@@ -224,6 +237,12 @@ def first_texts(config):
     if "templates" in config:
         return [group[0] for group in fill_templates(config["templates"][:1], config["fields"])]
     return [group[0] for group in config["texts"]]
+
+
+def _some(texts, number, seed):
+    """The first text, and others at random; `number` texts in all, where there are so many."""
+    others = np.random.default_rng(seed).permutation(len(texts) - 1)[: number - 1]
+    return (texts[0], *(texts[1 + index] for index in sorted(others)))
 
 
 def _as_tuples(argument, groups):

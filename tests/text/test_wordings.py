@@ -116,6 +116,20 @@ def test_templates_are_kept_instead_of_texts():
     assert again.for_classes(("round", "flat")).texts[0] == ("cat, round", "cat")
 
 
+def test_each_class_gets_some_of_many_templates():
+    fields = {"name": [f"thing {number}" for number in range(40)]}
+    templates = ["{name}", *(f"{{name}}, wording {number}" for number in range(6))]
+    wordings = Wordings.from_templates(templates, fields, encode, most_texts=3)
+    assert {len(group) for group in wordings.texts} == {3}
+    assert [group[0] for group in wordings.texts] == fields["name"]
+    found = {text.split(", ")[-1] for group in wordings.texts for text in group[1:]}
+    assert len(found) == 6  # each wording with some class
+    config = json.loads(json.dumps(wordings.get_config()))
+    assert Wordings.from_config(config, encode).texts == wordings.texts
+    with pytest.raises(ValueError, match="most_texts"):
+        Wordings.from_templates(templates, fields, encode, most_texts=0)
+
+
 @pytest.mark.parametrize(
     ("texts", "unseen", "message"),
     [
