@@ -81,7 +81,7 @@ def fit_resumably(
     # Before its state is compared with a checkpoint's.
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    state = _State(model)
+    state = TrainingState(model)
     step, rows, arrays, random_states = 0, [], None, None
     found = _newest(checkpoints, state.expected())
     if found is not None:
@@ -150,7 +150,7 @@ def _verbosity():
     return 1 if sys.stdout.isatty() else 2
 
 
-class _State:
+class TrainingState:
     """All values that the rest of a training depends on."""
 
     def __init__(self, model):

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_bld.autoencoder import BinaryAutoencoder
 from keras_bld.base.checkpoints import CheckpointPolicy, Checkpoints
-from keras_bld.base.resuming import _State
+from keras_bld.base.resuming import TrainingState
 from keras_bld.base.run_lock import only_run_in
 from keras_bld.benchmark.measure import rounded
 from keras_bld.benchmark.models import model_sizes
@@ -50,7 +50,7 @@ def _measured(model, data, num_repeats):
     averages = {"use_ema": True, "ema_momentum": _EMA_MOMENTUM}
     model.compile(keras.optimizers.Adam(1e-4, **averages))
     model.train_on_batch(*data)  # compiles
-    state = _State(model)
+    state = TrainingState(model)
     step = _median(lambda: float(np.ravel(model.train_on_batch(*data))[0]), num_repeats)
     copy = _median(state.snapshot, num_repeats)
     arrays = state.snapshot()

@@ -5,7 +5,8 @@ import numpy as np
 from keras_bld.base import checks
 from keras_bld.base.checks import quoted
 from keras_bld.data import ImagePreprocessing
-from keras_bld.data.images import open_image
+from keras_bld.data.images import open_image, to_array
+from keras_bld.data.masks import light_pixels
 
 
 def read_pictures(files, image_shape):
@@ -40,24 +41,8 @@ def read_mask(file, picture, image_shape):
         FileNotFoundError, ValueError: a file that is not there, no picture, of another size than
             `picture`, or black everywhere.
     """
-    sizes = [open_image(path, 1).size for path in (file, picture)]
-    if sizes[0] != sizes[1]:
-        mask_size, size = (" x ".join(map(str, pixels)) for pixels in sizes)
-        raise checks.error(
-            "mask",
-            f"{quoted(file)}, {mask_size} pixels",
-            f"the size of the picture, {size}",
-            "paint it over a copy of the picture",
-        )
-    mask = _preprocessing(image_shape, 1)(file)[..., 0] > 127
-    if not mask.any():
-        raise checks.error(
-            "mask",
-            f"{quoted(file)}, which is black where the model looks",
-            "white where new content goes",
-            "paint white within the largest centred square",
-        )
-    return mask
+    painted, size = to_array(open_image(file, 1)), open_image(picture, 1).size
+    return light_pixels(painted, size, _preprocessing(image_shape, 1), f"{quoted(file)}, ")
 
 
 def _preprocessing(image_shape, num_channels):

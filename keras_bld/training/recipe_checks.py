@@ -62,3 +62,10 @@ def _check_bottleneck(recipe):
             f"a bottleneck whose codes are bits: {', '.join(with_bits)}",
             "choose one of these, or train stage 1 alone with --stage autoencoder",
         )
+    if recipe.bottleneck != "bernoulli" and recipe.sharpness != 1.0:
+        raise checks.error(
+            "sharpness",
+            f"{recipe.sharpness} with the bottleneck {recipe.bottleneck!r}, which has none",
+            "1, or the bottleneck 'bernoulli'",
+            "pass --sharpness 1",
+        )

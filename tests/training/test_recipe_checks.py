@@ -14,6 +14,7 @@ pytestmark = pytest.mark.once
         ({"diffusion_steps": 0}, ">= 1"),
         ({"bottleneck": "ternary"}, "'ternary'.*'bernoulli', 'vector_quantized'"),
         ({"bottleneck": "real_valued"}, "real numbers.*'all'.*'bernoulli'.*--stage autoencoder"),
+        ({"bottleneck": "lookup_free", "sharpness": 5.0}, "sharpness.*'lookup_free'.*has none"),
         ({"autoencoder_crop_size": 120}, "multiple of 16 and at most 256"),
         ({"autoencoder_crop_size": 272}, "at most 256"),
         (

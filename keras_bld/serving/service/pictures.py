@@ -8,6 +8,7 @@ from PIL import Image
 from keras_bld.base import checks
 from keras_bld.base.pictures import image_grid
 from keras_bld.data.images import open_image, to_array
+from keras_bld.data.masks import light_pixels
 from keras_bld.data.preprocessing import ImagePreprocessing
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -40,21 +41,7 @@ class PictureReader:
         """
         picture = self._open(content, "image", self._num_channels)
         painted = self._open(mask, "mask", 1)
-        if picture.shape[:2] != painted.shape[:2]:
-            raise checks.error(
-                "mask",
-                f"{painted.shape[1]} x {painted.shape[0]} pixels",
-                f"the size of the image, {picture.shape[1]} x {picture.shape[0]}",
-                "paint it over a copy of the image",
-            )
-        light = self._cut_mask(painted)[..., 0] > 127
-        if not light.any():
-            raise checks.error(
-                "mask",
-                "a picture that is black where the model looks",
-                "white where new content goes",
-                "paint white within the largest centred square",
-            )
+        light = light_pixels(painted, picture.shape[1::-1], self._cut_mask)
         return self._cut(picture).astype("float32") / np.float32(255.0), light
 
     def _open(self, content, field, num_channels):
