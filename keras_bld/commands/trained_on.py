@@ -32,15 +32,15 @@ def open_with_images(preset, data, data_dir, num_images, seed):
 
     Returns:
         (metadata, model, images, conditions): of the preset; uint8; keywords such as `labels`,
-        one condition for each image.
+        one condition for each image, texts in all wordings of the training.
     """
     metadata = read_metadata(preset)
     data_set = data_set_of(metadata, data, data_dir)
     model = load_image_model(preset)
     train = open_splits(data_set, metadata, model.autoencoder.image_shape)["train"]
-    asked = conditions_for(model, metadata, train, seed)
+    conditions = conditions_for(model, metadata, train, seed)
     images, labels = load_arrays(random_subset(train, num_images, seed))
-    return metadata, model, images, asked.asked(labels)
+    return metadata, model, images, conditions.learned(labels)
 
 
 def open_autoencoder_with_images(preset, data, data_dir, num_images, seed):

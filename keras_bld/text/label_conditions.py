@@ -71,6 +71,19 @@ class LabelConditions:
             return self._wordings.draw(labels, self._generator())
         return None if self.num_classes is None else labels
 
+    def learned(self, labels):
+        """Keyword arguments, one condition for each real image, for what learns from both.
+
+        They are those of `trained`, and of a text-conditional model where wordings join classes the
+        first wording of an image's class.
+
+        Args:
+            labels: integers (num_images,).
+        """
+        if self.takes_text and not self.knows_texts:
+            return self.asked(labels)
+        return self.as_arguments(self.trained(labels))
+
     def asked(self, labels, unseen=False):
         """Keyword arguments of the sampling methods that ask for images of these classes.
 

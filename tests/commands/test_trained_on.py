@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_bld.commands import trained_on
 from keras_bld.commands.trained_on import conditions_for, data_set_of, open_splits
 from keras_bld.text import Wordings
 
@@ -74,3 +75,19 @@ def test_without_the_captions_no_image_gets_one(photos, metadata, capsys):
     assert sources["held_out"].class_names == ("fruit", "milk")
     conditions = conditions_for(text_model(), metadata, sources["train"], seed=0)
     assert conditions.trained([0, 1]) is None and conditions.num_classes == 2
+
+
+def test_what_learns_from_a_preset_gets_all_its_wordings(photos, metadata, monkeypatch):
+    model = text_model()
+    model.autoencoder = types.SimpleNamespace(image_shape=(4, 4, 3))
+    monkeypatch.setattr(trained_on, "read_metadata", lambda preset: metadata)
+    monkeypatch.setattr(trained_on, "load_image_model", lambda preset: model)
+    lengths = set()
+    for seed in range(8):
+        _, _, images, conditions = trained_on.open_with_images("preset", None, None, 3, seed)
+        assert images.shape == (3, 4, 4, 3) and set(conditions) == {"text_embeddings"}
+        lengths |= set(conditions["text_embeddings"][:, 0].tolist())
+    captions = {text for path, text in CAPTIONS.items() if path.startswith("train")}
+    assert lengths == {len(f"{text} in a shop") for text in captions} | {
+        len(f"one more time: {text}") for text in captions
+    }

@@ -62,6 +62,7 @@ def test_no_text_is_better_than_that_of_another_class():
     assert conditions.trained([0, 0]) is None
     assert conditions.as_arguments(None) == {"drop_condition": True}
     assert conditions.asked([0])["text_embeddings"].tolist() == rows(["apple"])
+    assert conditions.learned([0])["text_embeddings"].tolist() == rows(["apple"])
 
 
 def test_without_unseen_wordings_the_seen_ones_are_asked():
