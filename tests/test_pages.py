@@ -43,7 +43,7 @@ EXTRAS = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]
 ]
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_every_block_is_of_a_kind_that_is_tested():
     assert documents.unknown_languages() == []
     assert sum(map(len, PYTHON.values())) > 15
@@ -62,21 +62,21 @@ def pages():
     return module
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_generated_parts_are_as_new(pages):
     assert {page.name for page in pages.pages()} >= {"results.md", "presets.md", "commands.md"}
     for page in pages.pages():
         assert page.read_text() == pages.renewed(page.read_text()), f"{page}: run `make pages`"
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_a_generated_part_follows_its_source(pages):
     old = "a\n<!-- generated: sizes -->\nolder\n<!-- end -->\nb"
     new = pages.renewed(old)
     assert "older" not in new and "| `bld_digits_16` |" in new and new.endswith("<!-- end -->\nb")
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_help_becomes_rows(pages):
     usage, description, rows = pages._help("generate")
     assert usage.startswith("keras-bld generate") and "new images" in description
@@ -104,7 +104,7 @@ def pages_with_python():
         if page == WITH_A_SERVICE:
             continue
         backend = "tensorflow" if page in WITH_GRAPHS else "torch"
-        marks = [pytest.mark.once] * (page in WITH_GRAPHS) + [pytest.mark.slow] * (page in SLOW)
+        marks = [pytest.mark.on_tensorflow] * (page in WITH_GRAPHS) + [pytest.mark.slow] * (page in SLOW)
         if keras.config.backend() == backend:
             yield pytest.param(page, marks=marks)
 
@@ -174,7 +174,7 @@ def run_words(words, names):
         raise AssertionError(f"{program} is not known here: mark the block `<!-- not run: ... -->`")
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 @pytest.mark.parametrize("page", SHELL)
 def test_command_lines_are_understood(page, called, capsys):
     for block in SHELL[page]:
@@ -189,7 +189,7 @@ def test_command_lines_are_understood(page, called, capsys):
                 assert len(called) == before + 1, f"{page}:{block.line}: {words}"
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_an_option_that_does_not_exist_is_noticed(called):
     with pytest.raises(SystemExit):
         run_words("python -m keras_bld generate bld_digits_16 --number 3".split(), called)
@@ -202,7 +202,7 @@ def test_an_option_that_does_not_exist_is_noticed(called):
 # Links ------------------------------------------------------------------------------------
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 @pytest.mark.parametrize("page", documents.PAGES)
 def test_files_that_a_page_names_exist(page):
     """Links of pages outside the site, and paths in words; mkdocs checks the other links."""
@@ -214,14 +214,14 @@ def test_files_that_a_page_names_exist(page):
         assert (PROJECT_ROOT / path).exists() or "NAME" in path, path
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_pages_that_the_code_names_exist():
     for file in [*PROJECT_ROOT.glob("keras_bld/**/*.py"), *PROJECT_ROOT.glob("recipes/*.py")]:
         for page in re.findall(r"docs/\w+\.md", file.read_text()):
             assert (PROJECT_ROOT / page).is_file(), f"{file}: {page}"
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_every_room_has_a_page_of_its_api():
     pages = {path.stem for path in (PROJECT_ROOT / "docs/api").glob("*.md")}
     rooms = {

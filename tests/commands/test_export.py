@@ -8,7 +8,7 @@ from keras_bld.serving import verify_export
 from keras_bld.zoo import load_preset, save_preset
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_a_preset_becomes_an_export(tmp_path, capsys):
     save_preset(small_autoencoder(), tmp_path / "preset", {"licence": "CC0-1.0"})
     main(["export", str(tmp_path / "preset"), str(tmp_path / "served"), "--format", "litert",

@@ -8,7 +8,7 @@ from keras_bld.commands.serve import _api_key
 from keras_bld.serving.service import program as programs
 from keras_bld.serving.service import server
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 def test_the_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ def client(tmp_path, monkeypatch):
     return made
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_batches_are_filled_up_and_cut(client):
     answer = client.generate(5, seed=3, first_index=10, labels=[0, 1, 2, 0, 1])
     np.testing.assert_array_equal(answer[:, 0], [10, 11, 12, 13, 14])
@@ -66,7 +66,7 @@ def test_batches_are_filled_up_and_cut(client):
     np.testing.assert_array_equal(client.calls[-1]["labels"], [-1, -1])
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -89,7 +89,7 @@ def test_a_bad_request_is_refused(client, options, message):
     assert client.calls == []
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_images_of_another_size_are_refused(client):
     with pytest.raises(ValueError, match=r"received shape \(1, 5, 4, 1\); expected \(1, 4, 4, 1\)"):
         client.encode(np.zeros((1, 5, 4, 1), "uint8"))

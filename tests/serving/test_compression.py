@@ -3,7 +3,7 @@ import pytest
 
 from keras_bld.serving.compression import compress, is_compressible, output_axis
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 @pytest.mark.parametrize("shape", [(40, 30), (16, 8, 3, 3)])

@@ -44,7 +44,7 @@ def test_another_backend_hands_the_model_over(tmp_path):
     assert manifest["versions"]["backend"] == keras.config.backend()
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_the_manifest_says_what_lies_there(monkeypatch, tmp_path, capsys):
     seen = {}
     stub_of_graphs(monkeypatch, seen)
@@ -68,7 +68,7 @@ def test_the_manifest_says_what_lies_there(monkeypatch, tmp_path, capsys):
     assert "onnx, int8 weights: " in capsys.readouterr().out
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_the_small_decoder_is_the_only_one_of_its_export(monkeypatch, tmp_path):
     seen = {}
     stub_of_graphs(monkeypatch, seen)
@@ -83,7 +83,7 @@ def test_the_small_decoder_is_the_only_one_of_its_export(monkeypatch, tmp_path):
     assert names(tmp_path) == ["served"]
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 @pytest.mark.parametrize(
     "options, argument",
     [
@@ -103,7 +103,7 @@ def test_bad_arguments_are_refused_and_nothing_is_written(tmp_path, options, arg
     assert names(tmp_path) == []
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_a_failed_export_leaves_the_old_one_and_a_new_one_replaces_it(monkeypatch, tmp_path):
     stub_of_graphs(monkeypatch)
     model = small_autoencoder()
@@ -123,7 +123,7 @@ def test_a_failed_export_leaves_the_old_one_and_a_new_one_replaces_it(monkeypatc
     assert (path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_a_directory_of_other_files_is_not_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(ValueError, match="Invalid `path`: received .*holds other files"):
@@ -131,7 +131,7 @@ def test_a_directory_of_other_files_is_not_replaced(tmp_path):
     assert names(tmp_path) == ["thesis.tex"]
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_an_export_that_differs_is_told(monkeypatch, tmp_path):
     stub_of_graphs(monkeypatch)
     result = ({"generate": 0.0, "decode": 0.25}, {"load": 1.0})
@@ -141,7 +141,7 @@ def test_an_export_that_differs_is_told(monkeypatch, tmp_path):
     export_model(small_autoencoder(), tmp_path / "served", "onnx", weights="int8")
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_a_process_that_cannot_load_the_model_says_which_backend_can(monkeypatch, tmp_path):
     from keras_bld.serving import graph_writer
 

@@ -48,7 +48,7 @@ def test_each_format_makes_the_library_s_pictures(format, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(
     "options, text_length",
@@ -68,7 +68,7 @@ def test_texts(format, options, text_length, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 @pytest.mark.parametrize(
     "format, weights",
     [(name, weights) for name, row in FORMATS.items() for weights in row.weights[1:]],

@@ -19,7 +19,7 @@ def test_the_autoencoder_of_a_model_becomes_fast_with_it(make_model):
     assert model.autoencoder._batched_decode["full"].substitute is None
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_refuses_unknown_names(make_model, make_autoencoder):
     for model in (make_model(), make_autoencoder()):
         with pytest.raises(ValueError, match="`target`: received 'tensorrt'; expected one of 'op"):

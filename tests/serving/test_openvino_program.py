@@ -29,7 +29,7 @@ def test_changed_weights_are_noticed(make_model, change):
     np.testing.assert_allclose(after, call(), atol=1e-5)
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_without_bfloat16_it_runs_in_float32(make_autoencoder, monkeypatch):
     from keras_bld.serving import inference, openvino_program
 

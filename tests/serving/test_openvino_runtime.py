@@ -3,7 +3,7 @@ import inspect
 import pytest
 from harness import PROJECT_ROOT, run_in_new_process
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 def test_ctrl_c_is_no_crash_after_two_models_came_and_went():

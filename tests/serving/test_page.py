@@ -22,7 +22,7 @@ from keras_bld.serving.page import Page, PageSettings
 from keras_bld.serving.page_pictures import ORANGE
 from keras_bld.zoo import save_preset
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 NAMES = ["dark", "gray", "light"]
 
 

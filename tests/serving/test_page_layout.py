@@ -17,7 +17,7 @@ from keras_bld.serving.page import Page
 from keras_bld.serving.page_layout import build_page, open_page
 
 pytestmark = [
-    pytest.mark.once,
+    pytest.mark.on_tensorflow,
     pytest.mark.slow,
     # Of gradio and what it stands on.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -3,7 +3,7 @@ import pytest
 
 from keras_bld.serving.page_pictures import ORANGE, bit_planes, enlarged, painted_pixels
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 def test_bit_planes_stand_side_by_side():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_models import small_autoencoder, small_diffusion
 
-pytestmark = pytest.mark.once  # written by TensorFlow on every backend
+pytestmark = pytest.mark.on_tensorflow  # written by TensorFlow on every backend
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from small_models import small_autoencoder, small_diffusion
 
 from keras_bld.serving import verify_export
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 MANIFEST = "manifest.json"
 
 

@@ -26,7 +26,7 @@ def test_a_mode_of_another_backend_is_refused():
     assert expected in str(error.value)
 
 
-@pytest.mark.once
+@pytest.mark.on_tensorflow
 def test_what_is_missing_or_wrong_is_said(monkeypatch, capsys):
     with pytest.raises(ValueError, match="one of .*'multi_worker'"):
         open_distribution("many")

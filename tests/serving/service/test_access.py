@@ -7,7 +7,7 @@ pytest.importorskip("fastapi")
 from keras_bld.serving.service import access
 from keras_bld.serving.service.access import Access
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 KEY = "a long key"
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from serving.service.sent_pictures import mask_of, picture, pixels_of
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 def test_images_depend_on_the_seed_alone(service):

@@ -5,7 +5,7 @@ import pytest
 
 from keras_bld.serving.service.messages import pack, receive, receive_from
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 MESSAGES = [({"number": 1, "words": "ä"}, [b"", b"abc"]), ({}, [])]
 
 

@@ -4,7 +4,7 @@ import pytest
 from keras_bld.serving.openvino_runtime import openvino_core
 from keras_bld.serving.service.networks import Network, Networks
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 MOST = 8
 
 

@@ -10,7 +10,7 @@ from serving.service.running import RunningService
 
 from keras_bld.serving.service.page import api_page
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 PAGE, ADDRESS = "docs/service.md", "http://127.0.0.1:8000/"
 
 

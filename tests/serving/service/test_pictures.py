@@ -10,7 +10,7 @@ from serving.service.sent_pictures import mask_of, picture
 
 from keras_bld.serving.service.pictures import PictureReader, png, sheet
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from keras_bld.serving.service import program as programs
 from keras_bld.serving.service.program import is_program, program_of, read_program, write_program
 from keras_bld.zoo import SHIPPED
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 @pytest.fixture

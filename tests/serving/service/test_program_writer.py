@@ -15,7 +15,7 @@ from keras_bld.serving.service.program import MARKER, read_program
 from keras_bld.serving.service.program_writer import main, write_program_of
 from keras_bld.zoo import save_preset
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ pytest.importorskip("fastapi")
 from keras_bld.base.packing import pack_codes
 from keras_bld.serving.service.requests import _code_pattern
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 @pytest.mark.parametrize("num_channels", [3, 4, 7, 8, 13, 16])

@@ -4,7 +4,7 @@ import pytest
 from keras_bld.diffusion.sampling import plan_sampling
 from keras_bld.serving.service.sampler import Sample, Sampler
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 SETTINGS = [  # (steps, temperature, guidance scale, label)
     (4, 0.9, 0.0, 0),
     (3, 1.1, 2.0, 1),

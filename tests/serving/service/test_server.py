@@ -13,7 +13,7 @@ from serving.service.running import RunningService, load, memory_of
 
 from keras_bld.serving.service.server import listen
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 NUM_CLIENTS = 64
 HEAVY = [f"site-packages/{name}/" for name in ("tensorflow", "torch", "jaxlib", "h5py")]
 GROWTH = 20 * 2**20  # of a process in bytes

@@ -2,7 +2,7 @@ import pytest
 
 from keras_bld.serving.service.settings import ServiceSettings
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 
 
 def test_limits_that_make_no_sense_are_refused():

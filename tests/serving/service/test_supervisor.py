@@ -15,7 +15,7 @@ from keras_bld.serving.service.program import environment
 from keras_bld.serving.service.settings import ServiceSettings
 from keras_bld.serving.service.supervisor import BusyError, LostError, RefusedError, Supervisor
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.on_tensorflow
 SETTINGS = ServiceSettings(max_count=2, max_queue=4, timeout=30.0)
 WORKER = """
 import os, signal, socket, sys
