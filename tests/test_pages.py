@@ -104,7 +104,9 @@ def pages_with_python():
         if page == WITH_A_SERVICE:
             continue
         backend = "tensorflow" if page in WITH_GRAPHS else "torch"
-        marks = [pytest.mark.on_tensorflow] * (page in WITH_GRAPHS) + [pytest.mark.slow] * (page in SLOW)
+        marks = [pytest.mark.on_tensorflow] * (page in WITH_GRAPHS) + [pytest.mark.slow] * (
+            page in SLOW
+        )
         if keras.config.backend() == backend:
             yield pytest.param(page, marks=marks)
 

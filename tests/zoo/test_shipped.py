@@ -192,7 +192,11 @@ def test_images_come_back_from_their_bits(name):
 
 # The photographs take half a minute; that all backends make one image of a seed is seen above.
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.once if "64" in name else ()) for name in SHIPPED]
+    "name",
+    [
+        pytest.param(name, marks=(pytest.mark.once, pytest.mark.slow) if "64" in name else ())
+        for name in SHIPPED
+    ],
 )
 def test_images_are_those_asked_for(name):
     load, _, least_share = SHIPPED[name]
