@@ -30,9 +30,14 @@ class Shifts(Subset):
         self.most_pixels = checks.check_integer("most_pixels", most_pixels, 0, min(height, width))
         self._num_shifts = (2 * self.most_pixels + 1) ** 2
         super().__init__(source, np.repeat(np.arange(len(source)), self._num_shifts))
+        self._last = None, None  # (number of an image, what the source read): one reads in order
 
     def _read(self, index):
-        image, label = super()._read(index)
+        number, read = self._last
+        if number != index // self._num_shifts:
+            number, read = index // self._num_shifts, super()._read(index)
+            self._last = number, read
+        image, label = read
         most = self.most_pixels
         down, right = divmod(index % self._num_shifts, 2 * most + 1)
         padded = np.pad(image, ((most, most), (most, most), (0, 0)), mode="edge")

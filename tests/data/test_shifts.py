@@ -29,6 +29,16 @@ def test_every_shift_of_every_image_is_there_once(source):
         assert len({shifted.tobytes() for shifted in own}) == 9
 
 
+def test_an_image_is_read_once_for_all_its_shifts(source, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        source, "_read", lambda index: read.append(index) or (source.images[index], 0)
+    )
+    for item in Shifts(source, 1):
+        assert item["image"].shape == (6, 6, 3)
+    assert read == [0, 1, 2]
+
+
 def test_it_is_the_source_with_other_images(source):
     shifts = Shifts(source, 2)
     assert len(shifts) == 75
