@@ -140,7 +140,7 @@ class Emoji64Text(Recipe):
             "keywords": [", ".join(row["tags"].split(";")[:4]) or row["name"] for row in rows],
         }
         encode = sentence_encoder(self.text_encoder)
-        # On a processor the encoder takes longer for a text than the denoiser for its step.
+        # On a processor the encoder takes about as long for a text as the denoiser for its code.
         return Wordings.from_templates(
             SEEN, fields, encode, UNSEEN, fields["style"], self.most_texts
         )

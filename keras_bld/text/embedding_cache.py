@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_bld.base import checks
 from keras_bld.base.files import replacing, writing_to
+from keras_bld.base.zip_files import open_archive
 
 _TEXTS_PER_FILE = 4096
 _TOLERANCE = 1e-3  # of what an encoder makes of one text beside others, or on another machine
@@ -55,7 +56,7 @@ class EmbeddingCache:
             folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(folder.glob("*.npz")):
             texts, rows = _read(file)
-            if not texts or not self._made(texts[0], rows[0]):
+            if not texts or not self._makes(texts[0], rows[0]):
                 continue
             self._rows.update(zip(texts, rows, strict=True))
         self._folder = folder
@@ -80,7 +81,7 @@ class EmbeddingCache:
             )
         return embeddings
 
-    def _made(self, text, row):
+    def _makes(self, text, row):
         """Whether the encoder makes this of the text."""
         (own,) = self._made_of([text])
         return own.shape == row.shape and np.allclose(own, row, atol=_TOLERANCE)
@@ -100,9 +101,12 @@ class EmbeddingCache:
 def _read(file):
     """The texts of a file and their embeddings; none where it cannot be read."""
     try:
-        with np.load(file, allow_pickle=False) as content:
-            texts = json.loads(content["texts"].tobytes())
-            rows = content["embeddings"]
+        with open(file, "rb") as opened:
+            with open_archive(opened):  # claims no more than it holds
+                opened.seek(0)
+                with np.load(opened, allow_pickle=False) as content:
+                    texts = json.loads(content["texts"].tobytes())
+                    rows = content["embeddings"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return [], None
     return (texts, rows) if len(texts) == len(rows) else ([], None)

@@ -58,6 +58,15 @@ def test_another_encoder_takes_nothing(kept):
     assert cache(TEXTS)[:, 1].tolist() == [1, 1, 1]
 
 
+def test_a_compressed_file_could_be_of_any_size_and_is_not_read(kept):
+    (file,) = kept.glob("*.npz")
+    with np.load(file) as content:
+        np.savez_compressed(file, **content)
+    encoder = Encoder()
+    EmbeddingCache(encoder).keep_in(kept)
+    assert encoder.asked == []
+
+
 @pytest.mark.parametrize("content", [b"", b"PK no archive", b"\x93NUMPY"])
 def test_a_damaged_file_is_made_anew(kept, content):
     (file,) = kept.glob("*.npz")
