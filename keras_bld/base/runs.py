@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 
-from keras_bld.base import checks
+from keras_bld.base import checks, processor
 from keras_bld.base.files import write_json
 from keras_bld.base.json_files import read_json
 from keras_bld.base.stopping import stops_raise
@@ -104,6 +104,18 @@ def claim_folder(path, settings, free=(), defaults=None):
 def say(message):
     """One line of the run's log."""
     print(message, flush=True)
+
+
+def warn_of_imitated_bfloat16():
+    """Say it where networks in bfloat16 would run on a processor that only imitates it."""
+    from keras_bld.base.backend import runs_on_cpu  # imports Keras; a command says --help without
+
+    if runs_on_cpu() and processor.lacks_bfloat16():
+        say(
+            "WARNING: this processor has no bfloat16. TensorFlow and JAX imitate it, many times "
+            "slower than float32; torch cannot train stage 1 in it. "
+            f"Fix: leave {option('mixed_precision', True)} out, and begin in a new work directory."
+        )
 
 
 @contextlib.contextmanager

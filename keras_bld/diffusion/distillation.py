@@ -7,6 +7,7 @@ from keras import ops
 from keras_bld.base import checks, replicas
 from keras_bld.base.backend.trainer import RepairedTraining
 from keras_bld.base.row_training import averaging_adam, fit_on_rows
+from keras_bld.base.runs import warn_of_imitated_bfloat16
 from keras_bld.diffusion.objective import bce_with_logits
 from keras_bld.diffusion.reverse_step import flip_predictor, probability_of_one
 from keras_bld.diffusion.sampler import guided_logits
@@ -94,6 +95,8 @@ def distill(
     data = np.asarray(data)
     condition = condition_of(model, len(data), labels, text_embeddings, False)
     keras.utils.set_random_seed(seed)
+    if mixed_precision:
+        warn_of_imitated_bfloat16()
     codes = model.codes_from(data)
     dtype = "mixed_bfloat16" if mixed_precision else model.denoiser.dtype_policy.name
     pair = _Pair(model, sampling, uniform_grid(model.num_training_steps, num_steps), dtype)

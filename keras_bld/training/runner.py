@@ -8,12 +8,11 @@ import time
 import keras
 
 from keras_bld.base import checks
-from keras_bld.base.backend import prefers_xla, runs_on_cpu
+from keras_bld.base.backend import prefers_xla
 from keras_bld.base.batching import comfortable_batch_size
-from keras_bld.base.processor import lacks_bfloat16
 from keras_bld.base.resuming import finished_steps
 from keras_bld.base.run_lock import only_run_in
-from keras_bld.base.runs import option, say
+from keras_bld.base.runs import option, say, warn_of_imitated_bfloat16
 from keras_bld.data import (
     CodeStore,
     ColorJitter,
@@ -98,12 +97,7 @@ class Runner:
             claim(recipe)
         self.distribution.wait()
         if recipe.mixed_precision:
-            if runs_on_cpu() and lacks_bfloat16():
-                say(
-                    "WARNING: this processor has no bfloat16. TensorFlow and JAX imitate it, many "
-                    "times slower than float32; torch cannot train stage 1 in it. "
-                    "Fix: leave --mixed-precision out (in a new --work-dir)."
-                )
+            warn_of_imitated_bfloat16()
             keras.config.set_dtype_policy("mixed_bfloat16")
         for stage in STAGES if recipe.stage == "all" else (recipe.stage,):
             begun = time.monotonic()

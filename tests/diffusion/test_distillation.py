@@ -10,6 +10,7 @@ from small_models import (
     tiny_model,
 )
 
+from keras_bld.base import processor
 from keras_bld.base.backend import backend_name
 from keras_bld.diffusion.distillation import _Pair, distill
 from keras_bld.diffusion.sampling import Sampling
@@ -98,7 +99,8 @@ def test_no_network_of_a_pair_drops_channels():
 
 
 @pytest.mark.once
-def test_bfloat16_is_for_the_training_alone():
+def test_bfloat16_is_for_the_training_alone(monkeypatch, capsys):
+    monkeypatch.setattr(processor, "lacks_bfloat16", lambda: True)
     model = tiny_model(tiny_denoiser(), target="extrinsic")
     pair = _Pair(model, model.sampling, np.array([8, 4]), "mixed_bfloat16")
     for network in (pair.teacher, pair.student, pair.auxiliary):
@@ -108,6 +110,9 @@ def test_bfloat16_is_for_the_training_alone():
         distill(model, random_codes(6), 2, mixed_precision=mixed, **options)
         for mixed in (False, True)
     ]
+    warned = capsys.readouterr().out
+    assert warned.count("WARNING: this processor has no bfloat16") == 1
+    assert "leave mixed_precision=True out" in warned
     assert {student.denoiser.blocks[0].compute_dtype for student in students} == {"float32"}
     plain, mixed = (
         np.concatenate([to_numpy(weight).ravel() for weight in student.denoiser.weights])
