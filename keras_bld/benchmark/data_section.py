@@ -10,6 +10,8 @@ from keras_bld.benchmark.models import model_sizes
 _NUM_IMAGES = 64
 _NUM_BATCHES = 20  # in one timed reading
 _BATCH = 8
+_CAMERA = (4000, 3000)  # pixels of a photograph as a camera stores it
+_NUM_CAMERA_BATCHES = 3
 
 
 def data(benchmark):
@@ -22,26 +24,32 @@ def data(benchmark):
     side = model_sizes(benchmark.model)["autoencoder"]["image_shape"][0]
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        photos, codes = _photos(pathlib.Path(name) / "photos", side), f"{name}/codes"
+        photos = _photos(pathlib.Path(name) / "photos", (side, side), _NUM_IMAGES)
+        camera = _photos(pathlib.Path(name) / "camera", _CAMERA, batch)
+        codes = f"{name}/codes"
         _store(codes, photos, side, benchmark.denoiser["code_shape"])
         with benchmark.team(paths=("keras", "peer")) as team:
-            reading = {"batch": batch, "num_batches": _NUM_BATCHES}
-            row = benchmark.row(
-                team,
-                f"read a batch of {batch} JPEG files",
-                "read_images",
-                {"folder": str(photos), "image_size": side, **reading},
-                divide_by=_NUM_BATCHES,
-            )
-            row["images_per_second"] = _per_second(row, batch)
-            rows.append(row)
+            for files, folder, num_batches in (
+                ("JPEG files", photos, _NUM_BATCHES),
+                ("JPEG files of {:,} x {:,}".format(*_CAMERA), camera, _NUM_CAMERA_BATCHES),
+            ):
+                reading = {"batch": batch, "num_batches": num_batches}
+                row = benchmark.row(
+                    team,
+                    f"read a batch of {batch} {files}",
+                    "read_images",
+                    {"folder": str(folder), "image_size": side, **reading},
+                    divide_by=num_batches,
+                )
+                row["images_per_second"] = _per_second(row, batch)
+                rows.append(row)
             benchmark.remember(team)
         with benchmark.team(paths=("keras",)) as team:
             row = benchmark.row(
                 team,
                 f"read a batch of {batch} codes",
                 "read_codes",
-                {"folder": codes, **reading},
+                {"folder": codes, "batch": batch, "num_batches": _NUM_BATCHES},
                 divide_by=_NUM_BATCHES,
             )
             row["batches_per_second"] = _per_second(row, 1)
@@ -70,15 +78,15 @@ def _per_second(row, num_items):
     return {path: round(num_items / seconds, 1) for path, seconds in row["seconds"].items()}
 
 
-def _photos(folder, size):
+def _photos(folder, size, num_images):
     """A folder of JPEG files with smooth content, as large as photographs of that size are."""
     from PIL import Image
 
     folder.mkdir()
     generator = np.random.default_rng(1)
-    for number in range(_NUM_IMAGES):
-        coarse = generator.integers(0, 256, (size // 8, size // 8, 3), "uint8")
-        picture = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
+    for number in range(num_images):
+        coarse = generator.integers(0, 256, (size[1] // 8, size[0] // 8, 3), "uint8")
+        picture = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
         picture.save(folder / f"{number:03d}.jpg", quality=95)
     return folder
 

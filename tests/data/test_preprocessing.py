@@ -1,11 +1,14 @@
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 from harness import shared_file
+from PIL import Image
 from skimage import transform
 
 from keras_bld.data import ImagePreprocessing, read_image
+from keras_bld.data.images import open_image
 
 pytestmark = pytest.mark.once
 
@@ -45,6 +48,44 @@ def test_resize_agrees_with_scikit_image():
     # Another filter (Gaussian), hence not equal; a shift by one pixel gives more than 6.
     assert np.abs(ours - theirs).mean() < 3.0
     assert np.abs(ours[:, 1:] - theirs[:, :-1]).mean() > 2 * np.abs(ours - theirs).mean()
+
+
+def _jpeg(width, height, orientation=1, **options):
+    """A JPEG's bytes with smooth content that differs at every place."""
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), "uint8")
+    picture = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=90, exif=exif, **options)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "needed", "decoded"),
+    [
+        ((512, 384), 12, (64, 48)),  # an eighth
+        ((512, 384), 24, (128, 96)),
+        ((512, 384), 48, (256, 192)),
+        ((512, 384), 49, (512, 384)),  # a half would be less than four times as large
+        ((508, 388), 12, (127, 97)),  # no multiples of 8
+        ((511, 384), 12, (511, 384)),
+        ((512, 384), None, (512, 384)),
+    ],
+)
+def test_a_large_jpeg_is_decoded_smaller(size, needed, decoded):
+    assert open_image(_jpeg(*size), needed=needed).size == decoded
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("crop", ["center", "none"])
+def test_a_jpeg_decoded_smaller_gives_the_same_image(orientation, crop):
+    preprocessing = ImagePreprocessing(12, crop=crop)
+    for options in ({}, {"progressive": True}, {"subsampling": 0}):
+        content = _jpeg(512, 384, orientation, **options)
+        whole = preprocessing(read_image(content))
+        difference = preprocessing(content).astype(int) - whole
+        assert whole.std() > 30 and np.abs(difference).max() <= 2
 
 
 @pytest.mark.parametrize("name", ["tiny_1x1.png", "wide_1200x24.jpg", "exif_rotated6.jpg"])
