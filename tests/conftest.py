@@ -77,6 +77,7 @@ def _fresh_state():
 
 @pytest.fixture(autouse=True, scope="module")
 def _fresh_session():
+    keras.utils.set_random_seed(0)  # for the fixtures of a file, whatever ran before it
     yield
     # Once a file: it collects garbage, which takes longer than most tests.
     keras.utils.clear_session()
