@@ -27,7 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import digits  # noqa: E402, behind the path and the threads
 
-from keras_bld.base import checkpoints, files, resuming  # noqa: E402
+from keras_bld.base import files  # noqa: E402
+from keras_bld.base.fitting import checkpoints, resuming  # noqa: E402
 from keras_bld.training import main  # noqa: E402
 
 PLACES = ("step", "bytes", "before its name", "after its name", "history")

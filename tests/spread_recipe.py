@@ -25,7 +25,7 @@ def main(step, *words):
     sys.path.insert(0, str(ROOT / "recipes"))
     import digits
 
-    from keras_bld.base import resuming
+    from keras_bld.base.fitting import resuming
     from keras_bld.training import main, runner
 
     begun, begin = [0], resuming._Saving.on_train_batch_begin

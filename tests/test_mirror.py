@@ -19,7 +19,7 @@ ELSEWHERE = {
     "base/backend/torch_backend.py": "base/test_backend.py",
     "base/backend/trainer.py": "base/test_backend.py",
     "base/lazy_names.py": "test_public_names.py",
-    "base/tensorflow_batches.py": "base/test_datasets.py",
+    "base/fitting/tensorflow_batches.py": "base/fitting/test_datasets.py",
     "base/quiet.py": "base/test_start.py",
     "base/version.py": "test_public_names.py",
     "benchmark/data_section.py": "benchmark/test_command.py",

@@ -9,8 +9,8 @@ from keras_bld.autoencoder.objective import AutoencoderObjective
 from keras_bld.autoencoder.small_decoder import with_flips
 from keras_bld.base import checks
 from keras_bld.base.batch_forms import unpack_batch
+from keras_bld.base.fitting.row_training import averaging_adam, fit_on_rows
 from keras_bld.base.images import to_uint8
-from keras_bld.base.row_training import averaging_adam, fit_on_rows
 from keras_bld.presets.training_parts import with_parts
 
 _EMA_MOMENTUM = 0.99

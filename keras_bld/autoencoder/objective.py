@@ -17,8 +17,8 @@ from keras_bld.autoencoder.metrics import MeanOfBatches, mean_psnr
 from keras_bld.base import checks, replicas
 from keras_bld.base.backend.trainer import check_precision
 from keras_bld.base.batch_forms import unpack_batch
-from keras_bld.base.loss_scaling import loss_scale
-from keras_bld.base.trainable import Trainable
+from keras_bld.base.fitting.loss_scaling import loss_scale
+from keras_bld.base.fitting.trainable import Trainable
 
 
 class AutoencoderObjective(Trainable, keras.Model):

@@ -10,8 +10,8 @@ from keras_bld.autoencoder.metrics import mean_psnr
 from keras_bld.base import checks
 from keras_bld.base.backend.trainer import RepairedTraining
 from keras_bld.base.batching import comfortable_batch_size
+from keras_bld.base.fitting.row_training import averaging_adam, fit_on_rows
 from keras_bld.base.images import to_uint8
-from keras_bld.base.row_training import averaging_adam, fit_on_rows
 from keras_bld.presets.training_parts import with_parts
 
 _EMA_MOMENTUM = 0.99

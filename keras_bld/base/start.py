@@ -20,7 +20,7 @@ from keras_bld.base.quiet import silence_tensorflow, without_log_lines
 _PACKAGE = "keras_bld."
 # Their modules register the Keras classes of the library, and the presets.
 _ROOMS = (
-    "base.accumulation",
+    "base.fitting.accumulation",
     "autoencoder",
     "baselines",
     "diffusion",

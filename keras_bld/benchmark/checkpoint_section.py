@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_bld.autoencoder import BinaryAutoencoder
-from keras_bld.base.checkpoints import CheckpointPolicy, Checkpoints
-from keras_bld.base.resuming import TrainingState
+from keras_bld.base.fitting.checkpoints import CheckpointPolicy, Checkpoints
+from keras_bld.base.fitting.resuming import TrainingState
 from keras_bld.base.run_lock import only_run_in
 from keras_bld.benchmark.measure import rounded
 from keras_bld.benchmark.models import model_sizes

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_bld.base import checks, replicas
 from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.base.row_training import averaging_adam, fit_on_rows
+from keras_bld.base.fitting.row_training import averaging_adam, fit_on_rows
 from keras_bld.base.runs import warn_of_imitated_bfloat16
 from keras_bld.diffusion.objective import bce_with_logits
 from keras_bld.diffusion.reverse_step import flip_predictor, probability_of_one

@@ -10,8 +10,8 @@ from keras_bld.base import checks, replicas
 from keras_bld.base.backend import prefers_xla
 from keras_bld.base.backend.trainer import check_precision
 from keras_bld.base.batch_forms import unpack_batch
+from keras_bld.base.fitting.trainable import Trainable
 from keras_bld.base.packing import packed_shape, unpack_bits, unpack_codes
-from keras_bld.base.trainable import Trainable
 from keras_bld.diffusion.conditioning import check_condition, label_error
 
 

@@ -6,7 +6,7 @@ import pathlib
 import keras
 
 from keras_bld.base import checks
-from keras_bld.base.finite import first_not_finite
+from keras_bld.base.fitting.finite import first_not_finite
 from keras_bld.base.json_files import parse_json
 from keras_bld.base.zip_files import open_archive
 from keras_bld.presets.budget import build_at_most

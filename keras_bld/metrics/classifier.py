@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from keras_bld.base import checks
+from keras_bld.base.fitting.resuming import CheckpointPolicy, fit_resumably
 from keras_bld.base.optional import import_optional
-from keras_bld.base.resuming import CheckpointPolicy, fit_resumably
 from keras_bld.metrics.arrays import check_labels
 
 FEATURE_LAYER = "features"

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from keras_bld.base import checks
-from keras_bld.base.finite import first_not_finite
+from keras_bld.base.fitting.finite import first_not_finite
 
 DTYPES = (None, "float16")
 _FLOAT16_MAX = float(np.finfo("float16").max)

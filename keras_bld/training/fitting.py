@@ -6,9 +6,9 @@ import pathlib
 import keras
 
 from keras_bld.base import checks
-from keras_bld.base.accumulation import AccumulatingAdam, OncePerBatch
+from keras_bld.base.fitting.accumulation import AccumulatingAdam, OncePerBatch
+from keras_bld.base.fitting.resuming import fit_resumably
 from keras_bld.base.processes import is_chief
-from keras_bld.base.resuming import fit_resumably
 from keras_bld.base.runs import say
 
 
@@ -50,7 +50,7 @@ def make_optimizer(
 
 
 def fit_recipe(model, batches, folder, num_steps, steps_per_epoch, callbacks=(), **options):
-    """`fit_resumably` (base/resuming.py) of a stage, with TensorBoard's logs in `folder`/logs.
+    """`fit_resumably` of a stage, with TensorBoard's logs in `folder`/logs.
 
     Of several processes the chief writes them; Keras needs TensorFlow for it, on every backend.
 

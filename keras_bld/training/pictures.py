@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_bld.base.history import read_history
+from keras_bld.base.fitting.history import read_history
 from keras_bld.base.pictures import save_image_grid
 from keras_bld.evaluation.plots import loss_plot
 

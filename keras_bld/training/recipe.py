@@ -5,7 +5,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from keras_bld.base.checkpoints import CheckpointPolicy
+from keras_bld.base.fitting.checkpoints import CheckpointPolicy
 from keras_bld.base.runs import command_line, recipe_program
 from keras_bld.baselines import BOTTLENECKS
 from keras_bld.data import DataSet

@@ -10,7 +10,7 @@ import keras
 from keras_bld.base import checks
 from keras_bld.base.backend import prefers_xla
 from keras_bld.base.batching import comfortable_batch_size
-from keras_bld.base.resuming import finished_steps
+from keras_bld.base.fitting.resuming import finished_steps
 from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import option, say, warn_of_imitated_bfloat16
 from keras_bld.data import (

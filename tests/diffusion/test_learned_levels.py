@@ -21,8 +21,8 @@ from small_models import (
 
 from keras_bld import zoo
 from keras_bld.base.backend import backend_name
-from keras_bld.base.checkpoints import CheckpointPolicy
-from keras_bld.base.resuming import fit_resumably
+from keras_bld.base.fitting.checkpoints import CheckpointPolicy
+from keras_bld.base.fitting.resuming import fit_resumably
 from keras_bld.diffusion import BernoulliNoiseSchedule, fit_time_grid
 from keras_bld.diffusion.learned_levels import LearnedLevels
 from keras_bld.diffusion.time_grid import step_costs

@@ -13,7 +13,7 @@ ARRAYS = [("kernel", np.ones((2, 1), "float32")), ("step", np.array(4))]
 
 
 def make_run(folder):
-    from keras_bld.base.checkpoints import Checkpoints
+    from keras_bld.base.fitting.checkpoints import Checkpoints
 
     Checkpoints(folder / "checkpoint").write(4, ARRAYS, {"history": []})
     (folder / "history.csv").write_text("epoch,loss\r\n0,0.5\r\n1,0.25\r\n")
@@ -32,8 +32,8 @@ def damage_run(folder, random):
 
 
 def read_run(folder):
-    from keras_bld.base.checkpoints import Checkpoints
-    from keras_bld.base.history import read_history
+    from keras_bld.base.fitting.checkpoints import Checkpoints
+    from keras_bld.base.fitting.history import read_history
 
     read_history(folder / "history.csv")
     Checkpoints(folder / "checkpoint").newest(ARRAYS)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from keras_bld.base.resuming import finished_steps
+from keras_bld.base.fitting.resuming import finished_steps
 from keras_bld.metrics import (
     build_classifier,
     classification_accuracy_score,

@@ -4,7 +4,7 @@ import random
 import keras
 import numpy as np
 
-from keras_bld.base.random_states import random_states, restore_random_states
+from keras_bld.base.fitting.random_states import random_states, restore_random_states
 
 
 def draw():

@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from keras_bld.base.checkpoints import Checkpoints
+from keras_bld.base.fitting.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.once
 ARRAYS = [

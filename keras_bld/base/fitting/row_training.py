@@ -9,8 +9,8 @@ from keras import ops
 
 from keras_bld.base.backend import own_buffers
 from keras_bld.base.batching import shuffled_rows
-from keras_bld.base.finite import FiniteOrNothing
-from keras_bld.base.resuming import fit_resumably
+from keras_bld.base.fitting.finite import FiniteOrNothing
+from keras_bld.base.fitting.resuming import fit_resumably
 from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import claim_folder
 

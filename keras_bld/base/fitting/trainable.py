@@ -11,9 +11,9 @@ from keras_bld.base import checks
 from keras_bld.base.backend import own_buffers
 from keras_bld.base.backend.trainer import RepairedTraining
 from keras_bld.base.batch_forms import as_array, pack_batch, unpack_batch
-from keras_bld.base.datasets import FirstLook, is_dataset, looked_at
-from keras_bld.base.finite import FiniteOrNothing, check_logs
-from keras_bld.base.loss_scaling import with_loss_scaling
+from keras_bld.base.fitting.datasets import FirstLook, is_dataset, looked_at
+from keras_bld.base.fitting.finite import FiniteOrNothing, check_logs
+from keras_bld.base.fitting.loss_scaling import with_loss_scaling
 
 _OPTIMIZER_IS_BUILT = "optimizer_is_built"
 

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from keras_bld.base.accumulation import OncePerBatch
+from keras_bld.base.fitting.accumulation import OncePerBatch
 
 
 def test_parts_of_a_batch_have_its_learning_rate():

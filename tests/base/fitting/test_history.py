@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from keras_bld.base.history import HistoryTable, read_history
+from keras_bld.base.fitting.history import HistoryTable, read_history
 
 pytestmark = pytest.mark.once
 

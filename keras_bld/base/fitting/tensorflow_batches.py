@@ -4,7 +4,7 @@ from keras_bld.base.batch_forms import Batch, pack_batch, unpack_batch
 
 
 def looked_at_in_tensorflow(data, first_look):
-    """See `keras_bld.base.datasets.looked_at`.
+    """See `keras_bld.base.fitting.datasets.looked_at`.
 
     Args:
         data: a `tf.data.Dataset`.

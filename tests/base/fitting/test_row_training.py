@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_bld.base.backend.trainer import RepairedTraining
-from keras_bld.base.row_training import fit_on_rows
+from keras_bld.base.fitting.row_training import fit_on_rows
 from keras_bld.base.stopping import Stopped
 
 X = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")

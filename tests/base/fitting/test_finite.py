@@ -4,7 +4,7 @@ import pytest
 from harness import ListedBatches
 from small_models import compiled_model, small_autoencoder, striped_codes
 
-from keras_bld.base.finite import FiniteOrNothing, check_logs, first_not_finite
+from keras_bld.base.fitting.finite import FiniteOrNothing, check_logs, first_not_finite
 
 
 class Saves(keras.callbacks.Callback):

@@ -33,7 +33,7 @@ def looked_at(data, first_look):
         return _PackedBatches(data, first_look.takes_labels)
     module = _library_of(data)
     if module == "tensorflow" and hasattr(data, "enumerate"):  # a distributed one has none
-        from keras_bld.base.tensorflow_batches import looked_at_in_tensorflow
+        from keras_bld.base.fitting.tensorflow_batches import looked_at_in_tensorflow
 
         return looked_at_in_tensorflow(data, first_look)
     if module == "torch":

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from small_models import random_codes, small_autoencoder, small_diffusion
 
-from keras_bld.base.checkpoints import CheckpointPolicy
-from keras_bld.base.resuming import finished_steps, fit_resumably
+from keras_bld.base.fitting.checkpoints import CheckpointPolicy
+from keras_bld.base.fitting.resuming import finished_steps, fit_resumably
 from keras_bld.base.stopping import Stopped
 from keras_bld.training.fitting import make_optimizer
 

@@ -12,11 +12,11 @@ from keras import ops
 
 from keras_bld.base import checks
 from keras_bld.base.backend import whole_array
-from keras_bld.base.checkpoints import CheckpointPolicy, Checkpoints
-from keras_bld.base.finite import FiniteOrNothing, check_arrays
-from keras_bld.base.history import HistoryTable, write_history
+from keras_bld.base.fitting.checkpoints import CheckpointPolicy, Checkpoints
+from keras_bld.base.fitting.finite import FiniteOrNothing, check_arrays
+from keras_bld.base.fitting.history import HistoryTable, write_history
+from keras_bld.base.fitting.random_states import random_states, restore_random_states
 from keras_bld.base.processes import agree_on, all_have, is_chief, num_processes
-from keras_bld.base.random_states import random_states, restore_random_states
 from keras_bld.base.runs import say
 from keras_bld.base.stopping import Stopped, stops_wait
 

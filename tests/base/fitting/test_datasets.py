@@ -14,7 +14,7 @@ from small_models import (
 )
 
 from keras_bld.base.batch_forms import unpack_batch
-from keras_bld.base.datasets import FirstLook, is_dataset, looked_at
+from keras_bld.base.fitting.datasets import FirstLook, is_dataset, looked_at
 
 KINDS = ("generator", "iterator", "sequence", "tf.data", "torch", "grain", "grain loader")
 NUM_BATCHES = 3

@@ -5,7 +5,7 @@ from harness import QUICK_JIT, to_numpy
 from small_models import LinearDenoiser, small_autoencoder, striped_codes, tiny_denoiser, tiny_model
 
 from keras_bld.autoencoder import PatchCritic
-from keras_bld.base.finite import FiniteOrNothing
+from keras_bld.base.fitting.finite import FiniteOrNothing
 
 BACKEND = keras.config.backend()
 CODES = striped_codes(12)
