@@ -32,6 +32,7 @@ def evaluate_command(
     network_epochs: int = 5,
     num_images: int = 10_000,
     sampler: SamplerArguments = SamplerOptions(),  # noqa: B008 (frozen)
+    decoder: Literal["full", "small"] = "full",
     seed: int = 0,
     num_likelihood_images: int = 1000,
     num_training_images: int = 1_000_000,
@@ -71,6 +72,8 @@ def evaluate_command(
         network_epochs: passes of the domain network over the training images.
         num_images: generated images, and the most real ones in a comparison.
         sampler: the fields of `Sampling`.
+        decoder: which one makes the images that are measured, of presets that have a small one
+            (distill-decoder).
         seed: of samples, noise and classifiers.
         num_likelihood_images: held-out images for likelihood and calibration.
         num_training_images: the most training images among which copies are searched; a random
@@ -111,7 +114,7 @@ def evaluate_command(
         name = _name(preset)
         folder = pathlib.Path(out or f"runs/evaluation/{name}")
         data_set = data_set_of(metadata, data, data_dir)
-        model, autoencoder = _load(preset, metadata, bool(axes or sampler.given()))
+        model, autoencoder = _load(preset, metadata, bool(axes or sampler.given()), decoder)
         if model is not None:
             model.sampling = model.sampling.replace(**sampler.given())
         sources = open_splits(data_set, metadata, autoencoder.image_shape, folder)
@@ -145,7 +148,7 @@ def evaluate_command(
                 engine,
             )
         card = {
-            "preset": {"name": name, "files": metadata["files"]},
+            "preset": {"name": name, "files": metadata["files"], "decoder": decoder},
             "command": f"keras-bld {shlex.join(sys.argv[1:])}",
             **card,
         }
@@ -165,11 +168,12 @@ def _name(preset):
     return stage_or_run.name  # runs/NAME/preset
 
 
-def _load(preset, metadata, samples):
-    """(model, autoencoder) of a preset; model None for an autoencoder alone.
+def _load(preset, metadata, samples, decoder):
+    """(model, autoencoder) of a preset with one decoder; model None for an autoencoder alone.
 
     `samples` says that something was asked for that only a model which makes images has.
     """
+    from keras_bld.autoencoder import with_decoder
     from keras_bld.commands.tools import load_autoencoder, load_image_model
 
     if metadata["class_name"] in _AUTOENCODERS:
@@ -180,8 +184,8 @@ def _load(preset, metadata, samples):
                 "a BinaryLatentDiffusion, or no settings of a sampler",
                 "leave out steps, temperature, guidance and sweeps: an autoencoder makes no images",
             )
-        return None, load_autoencoder(preset)
-    model = load_image_model(preset)
+        return None, with_decoder(load_autoencoder(preset), decoder)
+    model = with_decoder(load_image_model(preset), decoder)
     return model, model.autoencoder
 
 

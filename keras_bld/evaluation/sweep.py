@@ -92,6 +92,7 @@ def sweep_samplers(
         "network": network.weights_sha256,
         "real": held_out.fingerprint(),
         "weights": hash_weights(model.denoiser),
+        "decoder": hash_weights(model.autoencoder.decoder),
     }
     rows = _earlier(path, key)
     real, known = (

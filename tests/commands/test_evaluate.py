@@ -1,10 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 from harness import write_class_folders
-from small_models import NUM_CLASSES, shapes
+from small_models import NUM_CLASSES, shapes, with_small_decoder
 
 from keras_bld.__main__ import main
+from keras_bld.base.images import to_uint8
 from keras_bld.diffusion import Sampling
 from keras_bld.zoo import save_preset
 
@@ -61,6 +63,22 @@ def test_an_autoencoder_alone(model, data_folder, tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit) as caught:
         evaluate(preset, "--out", out, "--sweep-num-steps", 2, 4)
     assert "an autoencoder makes no images" in str(caught.value.code)
+
+
+def test_the_small_decoder_is_measured(model, data_folder, tmp_path):
+    autoencoder = with_small_decoder(model).autoencoder
+    save_preset(autoencoder, tmp_path / "tiny", {"data_name": str(data_folder)})
+    for decoder in ("full", "small"):
+        out = tmp_path / decoder
+        settings = ("--network", "none", "--num-images", 36, "--decoder", decoder)
+        evaluate(tmp_path / "tiny", "--out", out, *settings)
+        card = json.loads((out / "card.json").read_text())
+        images = shapes(36, 1)[0]
+        made = autoencoder.decode(autoencoder.encode(images), decoder=decoder)
+        errors = np.mean((to_uint8(made) / 255.0 - images / 255.0) ** 2, axis=(1, 2, 3))
+        psnr = np.mean(-10.0 * np.log10(errors))
+        found = card["metrics"]["reconstruction_psnr_db"]["value"]
+        assert card["preset"]["decoder"] == decoder and found == pytest.approx(psnr, abs=0.02)
 
 
 def test_too_few_held_out_images_are_told_before_a_network_is_trained(model, tmp_path):

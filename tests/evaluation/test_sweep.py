@@ -47,6 +47,14 @@ def test_a_sweep_has_every_combination_once_and_goes_on(sweep, tmp_path):
     assert float(table[0]["frechet_distance"]) == pytest.approx(value, rel=1e-5)
 
 
+def test_images_of_another_decoder_are_scored_anew(sweep, model):
+    sweep(num_steps=(2,))
+    assert sweep(num_steps=(2,))[1] == []
+    bias = model.autoencoder.decoder.weights[-1]
+    bias.assign(bias + 0.1)
+    assert len(sweep(num_steps=(2,))[1]) == 1
+
+
 def test_every_field_of_the_sampler_can_be_swept(sweep):
     rows, _ = sweep(final=("threshold", "sample"), tempering=("logits", "extrinsic"))
     assert len({row["metrics"]["frechet_distance"]["value"] for row in rows}) == 4
