@@ -14,7 +14,7 @@ from keras_bld.base.pictures import save_image_grid, save_picture
 from keras_bld.base.progress import progress_bar
 from keras_bld.commands.tools import images_written
 from keras_bld.diffusion.generation_store import PlannedCodes
-from keras_bld.diffusion.sampling import plan_sampling
+from keras_bld.diffusion.sampling import LATER_FIELDS, plan_sampling
 
 _MOST_COLUMNS = 20
 _SETTINGS = "settings.json"
@@ -120,7 +120,7 @@ def claim_images(folder, model_files, settings):
     images = (image for image in folder.glob("*.png") if not image.name.startswith("."))
     if path.is_file() and any(map(_is_whole, images)):
         there = read_json(path, "out_dir", "the settings of these images", "pass another --out-dir")
-        there.setdefault("decoder", "full")  # settings of before there was another one
+        there = {**LATER_FIELDS, "decoder": "full", **there}
         different = [key for key in wanted if there.get(key) != wanted[key]]
         if different:
             names = ", ".join(

@@ -12,7 +12,7 @@ from keras_bld.base.bulk import run_here
 from keras_bld.base.packing import pack_codes
 from keras_bld.base.progress import progress_bar
 from keras_bld.data.code_shards import store_header, write_code_shards
-from keras_bld.diffusion.sampling import check_batch_size, plan_sampling
+from keras_bld.diffusion.sampling import LATER_FIELDS, check_batch_size, plan_sampling
 from keras_bld.presets.fingerprint import autoencoder_fingerprint, generator_fingerprint
 
 IMAGES_PER_SHARD = 512
@@ -54,7 +54,14 @@ def write_generated_codes(
 
         work = _LabelledCodes(PlannedCodes(model, plan), labels)
         return write_code_shards(
-            directory, header, work, num_shards is None, report, plan.batch_size, engine
+            directory,
+            header,
+            work,
+            num_shards is None,
+            report,
+            plan.batch_size,
+            engine,
+            LATER_FIELDS,
         )
 
 

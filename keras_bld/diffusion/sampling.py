@@ -175,6 +175,11 @@ class Sampling:
         return fixed, traced
 
 
+# Fields that came later, with the values that change nothing: what older versions kept lacks them.
+LATER_FIELDS = {
+    name: getattr(Sampling(), name)
+    for name in ("kappa", "corrector_steps", "corrector_share", "known_bits")
+}
 # Fields of which a sweep tries several values. time_steps takes the place of num_steps: a list of
 # values would be a list of grids. known_bits is of inpainting, which a sweep does not measure.
 AXES = tuple(

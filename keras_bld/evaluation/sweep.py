@@ -12,7 +12,7 @@ from keras_bld.base.bulk import run_here
 from keras_bld.base.files import write_json, write_text
 from keras_bld.base.json_files import RECORD, Kind, list_of, number, read_json
 from keras_bld.base.pictures import save_image_grid
-from keras_bld.diffusion.sampling import AXES, Sampling
+from keras_bld.diffusion.sampling import AXES, LATER_FIELDS
 from keras_bld.evaluation.plots import heat_map, steps_plot
 from keras_bld.evaluation.real_images import check_enough_images, numbered_as
 from keras_bld.evaluation.samples import real_features, score_samples
@@ -20,8 +20,7 @@ from keras_bld.metrics.features import hash_weights
 from keras_bld.text import LabelConditions
 
 _SHEET_COLUMNS = 10
-# Of sweeps that are older than these axes.
-_OLDER = {axis: getattr(Sampling(), axis) for axis in AXES if axis.startswith(("kappa", "corr"))}
+_OLDER = {axis: value for axis, value in LATER_FIELDS.items() if axis in AXES}
 _ROWS = list_of(
     Kind(
         "a combination with its metrics",

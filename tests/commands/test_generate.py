@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -177,6 +179,12 @@ def test_images_of_other_settings_are_not_mixed(presets, tmp_path):
     assert "another run: labels" in refusal(presets / "classes", *command)
     assert (tmp_path / "settings.json").read_text() == before
     generate(presets / "plain", *command, "--batch-size", 8)  # speed, not content
+    kept = json.loads(before)
+    for name in ("kappa", "corrector_steps", "corrector_share", "known_bits", "decoder"):
+        del kept[name]  # as an older version left it
+    (tmp_path / "settings.json").write_text(json.dumps(kept))
+    generate(presets / "plain", *command)
+    assert (tmp_path / "settings.json").read_text() == before
 
 
 def letters(texts):

@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import numpy as np
@@ -90,6 +91,20 @@ def test_an_interrupted_run_ends_with_the_same_bytes(model, tmp_path, monkeypatc
         assert sum(made) == 8  # nor anything, once it was finished
     np.testing.assert_equal(list(CodeStore(tmp_path / "parts")), list(whole))
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
+@once
+def test_a_store_of_an_older_version_goes_on(model, tmp_path):
+    store = model.generate_to_store(tmp_path, 4, labels=0, **SETTINGS)
+    header = tmp_path / "header.json"
+    kept = json.loads(header.read_text())
+    for name in ("kappa", "corrector_steps", "corrector_share", "known_bits"):
+        del kept[name]
+    header.write_text(json.dumps(kept))
+    again = model.generate_to_store(tmp_path, 4, labels=0, **SETTINGS)
+    np.testing.assert_equal(list(again), list(store))
+    with pytest.raises(ValueError, match="holds another store, for kappa 0.5; expected .* 1.0"):
+        model.generate_to_store(tmp_path, 4, labels=0, **SETTINGS, kappa=0.5)
 
 
 @once
