@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_bld.base.fitting.history import read_history
+from keras_bld.base.fitting.history import HISTORY_FILE, read_history
 from keras_bld.base.pictures import save_image_grid
 from keras_bld.evaluation.plots import loss_plot
 
@@ -48,7 +48,7 @@ def loss_curves(folder, path):
     """The losses of both stages, from the history.csv that each left in its part of `folder`."""
     histories = {}
     for stage in ("autoencoder", "diffusion"):
-        history = folder / stage / "history.csv"
+        history = folder / stage / HISTORY_FILE
         if history.is_file():
             rows = read_history(history)
             if rows:

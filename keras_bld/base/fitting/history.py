@@ -9,6 +9,8 @@ import keras
 from keras_bld.base import checks
 from keras_bld.base.files import write_text
 
+HISTORY_FILE = "history.csv"
+
 
 class HistoryTable(keras.callbacks.Callback):
     """Keeps the logs of all epochs, and writes them as a table, whole after each epoch.

@@ -14,14 +14,13 @@ from keras_bld.base import checks
 from keras_bld.base.backend import whole_array
 from keras_bld.base.fitting.checkpoints import CheckpointPolicy, Checkpoints
 from keras_bld.base.fitting.finite import FiniteOrNothing, check_arrays
-from keras_bld.base.fitting.history import HistoryTable, write_history
+from keras_bld.base.fitting.history import HISTORY_FILE, HistoryTable, write_history
 from keras_bld.base.fitting.random_states import random_states, restore_random_states
 from keras_bld.base.processes import agree_on, all_have, is_chief, num_processes
 from keras_bld.base.runs import say
 from keras_bld.base.stopping import Stopped, stops_wait
 
 CHECKPOINT_FOLDER = "checkpoint"
-HISTORY_FILE = "history.csv"
 STEPS_BETWEEN_TALKS = 8  # of several processes: each talk waits for the step before it
 
 

@@ -10,11 +10,14 @@ from keras import ops
 from keras_bld.base.backend import own_buffers
 from keras_bld.base.batching import shuffled_rows
 from keras_bld.base.fitting.finite import FiniteOrNothing
+from keras_bld.base.fitting.history import HISTORY_FILE, read_history
 from keras_bld.base.fitting.resuming import fit_resumably
+from keras_bld.base.plots import plot_history, save_figure
 from keras_bld.base.run_lock import only_run_in
 from keras_bld.base.runs import claim_folder
 
 SETTINGS_FILE = "training.json"
+CURVES_FILE = "loss_curves.png"
 _STEPS_PER_EPOCH = 250  # where there is a folder; else all are one epoch
 
 
@@ -48,8 +51,8 @@ def fit_on_rows(
         batch_size: rows in a batch, at most; never more than there are.
         seed: of the order.
         verbose: as in `keras.Model.fit`.
-        work_dir: None, or a folder for checkpoints and the history. The same call goes on there
-            after an interruption, and ends bit for bit as without one.
+        work_dir: None, or a folder for checkpoints, the history and its curves. The same call goes
+            on there after an interruption, and ends bit for bit as without one.
         settings: dictionary of all that the result depends on; arrays, or lists of weights, count
             by what is in them. A folder of a training with others is refused.
 
@@ -79,7 +82,16 @@ def fit_on_rows(
             with only_run_in(folder):
                 claim_folder(folder / SETTINGS_FILE, _plain(settings))
                 fit_resumably(model, batches, folder, num_steps, _STEPS_PER_EPOCH, **options)
+                draw_curves(folder)
     own_buffers(model.trainable_variables)
+
+
+def draw_curves(folder):
+    """Draw what a finished training left in its history, one panel for each loss."""
+    rows = read_history(folder / HISTORY_FILE)
+    names = [name for name in rows[0] if name != "epoch"]
+    history = {name: [row[name] for row in rows] for name in names}
+    save_figure(plot_history(history), folder / CURVES_FILE)
 
 
 def _plain(settings):

@@ -54,6 +54,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path):
     assert any(said.iterdir())
     for one, other in zip(train(line(), tmp_path / "stopped"), expected, strict=True):
         np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "stopped" / "loss_curves.png").is_file()
     # Once more, with nothing left to train.
     for one, other in zip(train(line(), tmp_path / "whole"), expected, strict=True):
         np.testing.assert_array_equal(one, other)
