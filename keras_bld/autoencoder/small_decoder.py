@@ -16,6 +16,7 @@ from keras_bld.presets.training_parts import with_parts
 
 _EMA_MOMENTUM = 0.99
 _GROUPS = 4
+_NARROW = 64  # channels
 
 
 def small_decoder_options(autoencoder, share=0.1):
@@ -46,8 +47,12 @@ def small_decoder_options(autoencoder, share=0.1):
         )
     allowed = share * count_operations(autoencoder.decoder, autoencoder.latent_shape)
     best = None
-    for base_width in range(_GROUPS, autoencoder.base_width * 4 + 1, _GROUPS):
-        options = _options(base_width, levels)
+    widest = autoencoder.base_width * 2 ** (levels + 1)
+    # Wide ones halve evenly; of narrow ones each channel counts.
+    even = _GROUPS * 2 ** (levels - 1)
+    narrow = range(_GROUPS, min(_NARROW, widest + 1), _GROUPS)
+    for coarsest in (*narrow, *range(-(-_NARROW // even) * even, widest + 1, even)):
+        options = _options(coarsest, levels)
         if _operations(options, autoencoder) > allowed:
             break
         best = options
@@ -187,13 +192,17 @@ def with_flips(codes, share, random):
     return np.where(flips, 1 - codes, codes).astype(codes.dtype)
 
 
-def _options(base_width, levels):
+def _options(coarsest, levels):
+    """Each level has about half of the channels of the coarser one, in groups of 4."""
+    groups = coarsest // _GROUPS
     return {
-        "base_width": base_width,
-        "width_multipliers": [2**level for level in range(levels)],
+        "base_width": _GROUPS,
+        "width_multipliers": [
+            max(1, round(groups / 2 ** (levels - 1 - level))) for level in range(levels)
+        ],
         "num_blocks": 1,
         "attention_resolutions": [],
-        "embedding_width": base_width * 2 ** (levels - 1),
+        "embedding_width": coarsest,
         "num_groups": _GROUPS,
         "pixel_shuffle": 2,
     }
