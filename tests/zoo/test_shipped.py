@@ -82,6 +82,7 @@ def test_what_it_shares_comes_with_it(name):
     [
         ("bld_digits_16", None),
         ("bld_fashion_mnist_32", "data/fashion_mnist"),
+        ("bld_fashion_mnist_32_4_steps", "data/fashion_mnist"),
         ("bld_grocery_64", "data/photos64"),
         ("bld_grocery_64_text", "data/photos64"),
         ("bld_emoji_64_text", "data/emoji64"),
@@ -134,6 +135,31 @@ def test_a_seed_still_stands_for_its_images(name, temperature, guidance_scale):
         np.testing.assert_array_equal(by_name, made)
 
 
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "least_psnr"),
+    [
+        ("bld_digits_16", 31),
+        ("bld_fashion_mnist_32", 33),
+        ("bld_fashion_mnist_32_4_steps", 32),
+    ],
+)
+def test_the_small_decoder_makes_nearly_the_same_images(name, least_psnr):
+    model = load_preset(name)
+    labels = np.arange(20) % 10
+    full, small = (model.generate(20, labels, seed=1, decoder=each) for each in ("full", "small"))
+    assert np.mean(psnr(full, small)) > least_psnr
+
+
+@pytest.mark.once
+def test_the_student_has_the_steps_of_its_name():
+    student = load_preset("bld_fashion_mnist_32_4_steps")
+    assert len(student.time_grid(student.sampling)) == 4
+    assert student.sampling.guidance_scale == 0.0  # one call of the network a step
+    distilled = read_metadata("bld_fashion_mnist_32_4_steps")["distilled"]
+    assert distilled["teacher_preset"] == "bld_fashion_mnist_32"
+
+
 def digits_images(split):
     return load_arrays(digits_source(split))
 
@@ -164,6 +190,7 @@ def shapes_and_colours(images):
 SHIPPED = {
     "bld_digits_16": (digits_images, 24, 0.8),
     "bld_fashion_mnist_32": (fashion_mnist_images, 23, 0.6),
+    "bld_fashion_mnist_32_4_steps": (fashion_mnist_images, 23, 0.6),
     "bld_grocery_64": (grocery_images, 21, 0.35),
     "bld_grocery_64_text": (grocery_images, 21, 0.35),
 }
