@@ -173,7 +173,7 @@ def _claim(path, header, any_num_shards, later):
     names = [name for name in header if name != "complete"]
     if any_num_shards:
         names.remove("num_shards")
-    there = {**later, **there}
+    there |= {name: value for name, value in later.items() if name not in there}
     different = [name for name in names if there.get(name) != header[name]]
     if not different:
         # Without the mark of an unreadable image: it may have been repaired.
