@@ -69,7 +69,7 @@ def write_code_shards(
     on_progress=None,
     batch_size=1,
     engine=run_here,
-    later=None,
+    defaults=None,
 ):
     """Write the shards that are not there yet, and then the header of a finished store.
 
@@ -85,8 +85,8 @@ def write_code_shards(
         on_progress: callable of (images done, images in all), called after each batch.
         batch_size: images of a batch.
         engine: of `open_engine`; where `batches_of` runs.
-        later: entries of the header that came later, with the values that change nothing: a store
-            that was begun before lacks them.
+        defaults: values of entries that the header there has not recorded, because the store was
+            begun before they existed.
 
     Returns:
         The finished `CodeStore`; one that was finished before, as it is.
@@ -98,7 +98,7 @@ def write_code_shards(
     import_array_record()
     path = pathlib.Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    header = _claim(path, header, any_num_shards, later or {})
+    header = _claim(path, header, any_num_shards, defaults or {})
     if header["complete"]:
         return CodeStore(path)
     num_images, num_shards = header["num_images"], header["num_shards"]
@@ -162,7 +162,7 @@ def _write_errors():
         raise OSError(number, os.strerror(number)) from reason
 
 
-def _claim(path, header, any_num_shards, later):
+def _claim(path, header, any_num_shards, defaults):
     """Return the header to go on with; raise ValueError where the folder holds another store."""
     shards = list(path.glob("codes-*.array_record"))
     there = read_header(path) if (path / HEADER).is_file() else None
@@ -173,7 +173,7 @@ def _claim(path, header, any_num_shards, later):
     names = [name for name in header if name != "complete"]
     if any_num_shards:
         names.remove("num_shards")
-    there |= {name: value for name, value in later.items() if name not in there}
+    there |= {name: value for name, value in defaults.items() if name not in there}
     different = [name for name in names if there.get(name) != header[name]]
     if not different:
         # Without the mark of an unreadable image: it may have been repaired.

@@ -10,7 +10,7 @@ from small_models import (
     tiny_model,
 )
 
-from keras_bld.base import processor
+from keras_bld.base import backend, processor
 from keras_bld.base.backend import backend_name
 from keras_bld.diffusion.distillation import _Pair, distill
 from keras_bld.diffusion.sampling import Sampling
@@ -101,6 +101,7 @@ def test_no_network_of_a_pair_drops_channels():
 @pytest.mark.once
 def test_bfloat16_is_for_the_training_alone(monkeypatch, capsys):
     monkeypatch.setattr(processor, "lacks_bfloat16", lambda: True)
+    monkeypatch.setattr(backend, "runs_on_cpu", lambda: True)
     model = tiny_model(tiny_denoiser(), target="extrinsic")
     pair = _Pair(model, model.sampling, np.array([8, 4]), "mixed_bfloat16")
     for network in (pair.teacher, pair.student, pair.auxiliary):

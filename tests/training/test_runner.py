@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import keras_bld
-from keras_bld.base import processor
+from keras_bld.base import backend, processor
 from keras_bld.data import ArraySource, ImageSource
 from keras_bld.diffusion import Sampling
 from keras_bld.training import Recipe, Runner, main, models, runner
@@ -188,6 +188,7 @@ def test_an_autoencoder_of_crops_reads_whole_images(tmp_path, monkeypatch):
 @pytest.mark.parametrize("lacks", [True, False])
 def test_imitated_bfloat16_is_warned_of(lacks, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(processor, "lacks_bfloat16", lambda: lacks)
+    monkeypatch.setattr(backend, "runs_on_cpu", lambda: True)
     monkeypatch.setattr(Runner, "run_autoencoder", lambda self: None)
     recipe = Squares(work_dir=str(tmp_path), stage="autoencoder", mixed_precision=True)
     Runner(recipe).run()

@@ -82,11 +82,11 @@ def fit_on_rows(
             with only_run_in(folder):
                 claim_folder(folder / SETTINGS_FILE, _plain(settings))
                 fit_resumably(model, batches, folder, num_steps, _STEPS_PER_EPOCH, **options)
-                draw_curves(folder)
+                _draw_curves(folder)
     own_buffers(model.trainable_variables)
 
 
-def draw_curves(folder):
+def _draw_curves(folder):
     """Draw what a finished training left in its history, one panel for each loss."""
     rows = read_history(folder / HISTORY_FILE)
     names = [name for name in rows[0] if name != "epoch"]
