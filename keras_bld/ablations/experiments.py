@@ -14,7 +14,8 @@ class Row:
         bottleneck: stage 1: a name of `baselines.BOTTLENECKS`.
         build: stage 2: callable (denoiser arguments, autoencoder) -> a baseline model, None for the
             Bernoulli diffusion.
-        options: of `BinaryLatentDiffusion` and its schedule.
+        options: of `autoencoder_with` in stage 1, of `BinaryLatentDiffusion` and its schedule in
+            stage 2.
         paper: what the paper printed, as text.
         same_as: name of a row of another table that is the same model: trained once.
     """
@@ -48,6 +49,7 @@ _PAPER_ON_BOTTLENECKS = {
 }
 TABLE_4 = (
     Row("binary", paper="PSNR 24.02, SSIM 0.75 (16x16x32)"),
+    Row("binary_sharpness_5", options={"sharpness": 5.0}),
     *(
         Row(name, name, paper=_PAPER_ON_BOTTLENECKS.get(name, ""))
         for name in baselines.BOTTLENECKS

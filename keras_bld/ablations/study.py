@@ -142,6 +142,7 @@ class _Runner:
             "attention_resolutions": (),
             "embedding_width": study.embedding_width,
             "num_groups": study.num_groups,
+            **row.options,
         }
         shape = self.train.image_shape
         model = autoencoder_with(row.bottleneck, shape, study.code_channels, **options)

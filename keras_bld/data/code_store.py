@@ -17,7 +17,7 @@ from keras_bld.base.json_files import FLAG, TEXT, exactly, list_of, none_or, rea
 from keras_bld.base.optional import import_optional
 from keras_bld.base.packing import packed_shape, unpack_codes
 from keras_bld.base.random import resolve_seed
-from keras_bld.data.loader import check_batches, reading, take_rows
+from keras_bld.data.loader import check_batches, epochs, reading, take_rows
 
 HEADER = "header.json"
 FORMAT = "keras_bld code store, version 1"
@@ -218,12 +218,10 @@ class CodeStore:
             return (codes, code_labels) if labels else codes
 
         # Indices are shuffled and batched, and then read together: one call for each shard.
-        dataset = grain.MapDataset.range(len(self)).seed(resolve_seed(seed))
-        if shuffle:
-            dataset = dataset.shuffle()
-        dataset = dataset.batch(batch_size, drop_remainder=repeat).random_map(read)
-        if repeat:
-            dataset = dataset.repeat()
+        seed = resolve_seed(seed)
+        indices = grain.MapDataset.range(len(self))
+        dataset = epochs(grain, indices, batch_size, seed if shuffle else None, repeat)
+        dataset = dataset.seed(seed).batch(batch_size).random_map(read)
         return dataset[start_batch:].to_iter_dataset(reading(grain, num_threads, prefetch_batches))
 
     def decoded_batches(self, decode, batch_size=32, labels=False):

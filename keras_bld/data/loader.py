@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 
 import numpy as np
 
@@ -87,11 +88,7 @@ def image_batches(
         dataset = dataset.random_map(_random_flip)
     if random_crop is not None:
         dataset = dataset.random_map(functools.partial(_random_crop, random_crop))
-    if shuffle:
-        dataset = dataset.shuffle()
-    if repeat:
-        # Whole batches of one epoch each: no batch holds an image twice.
-        dataset = dataset[: len(source) // batch_size * batch_size].repeat()
+    dataset = epochs(grain, dataset, batch_size, seed if shuffle else None, repeat)
     dataset = dataset[start_batch * batch_size :]
     num_rows = batch_size
     if rows is not None and augmentation is None:  # which needs whole batches
@@ -104,6 +101,39 @@ def image_batches(
         return batches
     batches = batches.map_with_index(functools.partial(_augment, augmentation, seed, start_batch))
     return batches if rows is None else batches.map(functools.partial(take_rows, rows=rows))
+
+
+def epochs(grain, dataset, batch_size, seed, repeat):
+    """Return the items of a `MapDataset`, epoch after epoch, each in an order of its own.
+
+    grain's own shuffle permutes an index without a table, which takes 0.8 ms of the processor for
+    an item of 64, 0.1 ms for one of 500: in a small folder as long as decoding the image.
+
+    Args:
+        grain: the module.
+        dataset: a `grain.MapDataset`; item i of epoch e is its item e * len(dataset) + i.
+        batch_size: with `repeat` an epoch is as many items as make whole batches, so that no batch
+            holds one twice.
+        seed: of the orders; None leaves the items in theirs.
+        repeat: True for epochs without end, False for one.
+
+    Returns:
+        A `grain.MapDataset`.
+    """
+    length = len(dataset)
+    kept = length // batch_size * batch_size if repeat else length
+
+    @functools.lru_cache(maxsize=2)  # threads read ahead into the next epoch
+    def order(epoch):
+        random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,)))
+        return random.permutation(length)
+
+    def item(number):
+        epoch, place = divmod(number, kept)
+        return dataset[epoch * length + (place if seed is None else int(order(epoch)[place]))]
+
+    num_epochs = sys.maxsize // max(kept, 1) if repeat else 1
+    return grain.MapDataset.range(num_epochs * kept).map(item)
 
 
 def take_rows(batch, rows):

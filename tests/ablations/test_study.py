@@ -30,7 +30,8 @@ def test_tables_share_what_they_train(tmp_path, capsys):
     rows = json.loads((tmp_path / "schedules.json").read_text())["rows"]
     assert rows["linear"][0]["steps"] == 4 and rows["linear"][0]["frechet_distance"] > 0
     trained = {path.name for path in (tmp_path / "diffusion").iterdir()}
-    assert trained == {"binary_diffusion-0", "cos-0", "sigmoid-0", "reconstructions-0"}
+    names = ("binary_diffusion", "cos", "sigmoid", "learned", "reconstructions")
+    assert trained == {f"{name}-0" for name in names}
     assert rows["reconstructions"][0]["steps"] is None
     capsys.readouterr()
     # The same command again trains nothing and gives the same table.
@@ -42,9 +43,11 @@ def test_tables_share_what_they_train(tmp_path, capsys):
 def test_the_table_of_bottlenecks_needs_no_feature_network(tmp_path):
     study = Study(
         data="digits", work_dir=str(tmp_path), smoke=True, image_size=16, width_multipliers=(1, 2),
-        rows=("binary", "finite_scalar"),
+        rows=("binary", "binary_sharpness_5", "finite_scalar"),
     )  # fmt: skip
     page = run_study("table4", study).read_text()
+    rows = json.loads((tmp_path / "table4.json").read_text())["rows"]
+    assert rows["binary"][0]["psnr"] != rows["binary_sharpness_5"][0]["psnr"]
     assert "| binary | 512 |" in page
     assert "| finite scalar |" in page and "vector quantized" not in page
     with pytest.raises(ValueError, match="image_channels=3 .there: 1.*--work-dir"):

@@ -43,6 +43,15 @@ def test_an_epoch_is_every_image_once_in_an_order_of_its_own():
 
 
 @once
+def test_the_order_is_numpys_and_not_that_of_a_version_of_grain():
+    order = [numbers(batch)[0].tolist() for batch in take(image_batches(numbered(6), 3, seed=5), 4)]
+    streams = [np.random.SeedSequence(5, spawn_key=(epoch,)) for epoch in range(2)]
+    epochs = [np.random.default_rng(stream).permutation(6).tolist() for stream in streams]
+    assert order == [epochs[0][:3], epochs[0][3:], epochs[1][:3], epochs[1][3:]]
+    assert order == [[0, 3, 2], [1, 4, 5], [1, 3, 4], [0, 5, 2]]
+
+
+@once
 def test_batches_hold_no_image_twice_where_the_batch_does_not_divide():
     batches = take(image_batches(numbered(10), 4, seed=0), 40)
     drawn = np.stack([numbers(batch)[0] for batch in batches])
