@@ -110,12 +110,27 @@ def warn_of_imitated_bfloat16():
     """Say it where networks in bfloat16 would run on a processor that only imitates it."""
     from keras_bld.base.backend import runs_on_cpu  # imports Keras; a command says --help without
 
-    if runs_on_cpu() and processor.lacks_bfloat16():
+    if runs_on_cpu() and processor.computes_bfloat16() is False:
         say(
             "WARNING: this processor has no bfloat16. TensorFlow and JAX imitate it, many times "
             "slower than float32; torch cannot train stage 1 in it. "
             f"Fix: leave {option('mixed_precision', True)} out, and begin in a new work directory."
         )
+
+
+def suggest_bfloat16():
+    """Say it where a training in float32 would be faster in bfloat16 (docs/performance.md)."""
+    import keras
+
+    from keras_bld.base.backend import runs_on_cpu
+
+    if runs_on_cpu():  # TensorFlow and JAX gain nothing from a processor that has it
+        if not (keras.backend.backend() == "torch" and processor.computes_bfloat16()):
+            return
+    say(
+        "This machine computes bfloat16 itself: all but small models train faster with "
+        f"{option('mixed_precision', True)}, in a new work directory."
+    )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from keras_bld.base.backend import prefers_xla
 from keras_bld.base.batching import comfortable_batch_size
 from keras_bld.base.fitting.resuming import finished_steps
 from keras_bld.base.run_lock import only_run_in
-from keras_bld.base.runs import option, say, warn_of_imitated_bfloat16
+from keras_bld.base.runs import option, say, suggest_bfloat16, warn_of_imitated_bfloat16
 from keras_bld.data import (
     CodeStore,
     ColorJitter,
@@ -99,6 +99,8 @@ class Runner:
         if recipe.mixed_precision:
             warn_of_imitated_bfloat16()
             keras.config.set_dtype_policy("mixed_bfloat16")
+        elif not recipe.smoke:
+            suggest_bfloat16()
         for stage in STAGES if recipe.stage == "all" else (recipe.stage,):
             begun = time.monotonic()
             if stage not in TRAINED:

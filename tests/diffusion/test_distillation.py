@@ -100,7 +100,7 @@ def test_no_network_of_a_pair_drops_channels():
 
 @pytest.mark.once
 def test_bfloat16_is_for_the_training_alone(monkeypatch, capsys):
-    monkeypatch.setattr(processor, "lacks_bfloat16", lambda: True)
+    monkeypatch.setattr(processor, "computes_bfloat16", lambda: False)
     monkeypatch.setattr(backend, "runs_on_cpu", lambda: True)
     model = tiny_model(tiny_denoiser(), target="extrinsic")
     pair = _Pair(model, model.sampling, np.array([8, 4]), "mixed_bfloat16")

@@ -185,14 +185,21 @@ def test_an_autoencoder_of_crops_reads_whole_images(tmp_path, monkeypatch):
         np.testing.assert_allclose(whole, crop)
 
 
-@pytest.mark.parametrize("lacks", [True, False])
-def test_imitated_bfloat16_is_warned_of(lacks, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(processor, "lacks_bfloat16", lambda: lacks)
-    monkeypatch.setattr(backend, "runs_on_cpu", lambda: True)
+@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("computes", [True, False, None])
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_what_is_said_of_bfloat16(on_cpu, computes, mixed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(processor, "computes_bfloat16", lambda: computes)
+    monkeypatch.setattr(backend, "runs_on_cpu", lambda: on_cpu)
     monkeypatch.setattr(Runner, "run_autoencoder", lambda self: None)
-    recipe = Squares(work_dir=str(tmp_path), stage="autoencoder", mixed_precision=True)
-    Runner(recipe).run()
-    assert ("WARNING: this processor has no bfloat16" in capsys.readouterr().out) is lacks
+    options = {"stage": "autoencoder", "smoke": False, "mixed_precision": mixed}
+    Runner(Squares(work_dir=str(tmp_path), **options)).run()
+    said = capsys.readouterr().out
+    warned = mixed and on_cpu and computes is False
+    assert ("WARNING: this processor has no bfloat16" in said) is warned
+    on_torch = keras.backend.backend() == "torch"
+    suggested = not mixed and (not on_cpu or (on_torch and computes is True))
+    assert ("train faster with mixed_precision=True" in said) is suggested
 
 
 def test_a_run_goes_on_after_a_setting_was_added(tmp_path, monkeypatch):
