@@ -126,7 +126,7 @@ class Emoji64Text(Recipe):
 
     def diffusion_source(self, source):
         """Things as often as people: half of all emoji are skin tones of others."""
-        toneless = np.array([row["skin_tone"] == "" for row in source.rows])[source.labels]
+        toneless = np.array([not row.get("skin_tone") for row in source.rows])[source.labels]
         repeats = np.where(toneless, self.things_repeated, 1)
         indices = np.repeat(np.arange(len(source)), repeats)
         return super().diffusion_source(Subset(source, indices))
@@ -137,7 +137,9 @@ class Emoji64Text(Recipe):
         fields = {
             "name": [row["name"] for row in rows],
             "style": [row["style"] for row in rows],
-            "keywords": [", ".join(row["tags"].split(";")[:4]) or row["name"] for row in rows],
+            "keywords": [
+                ", ".join(row.get("tags", "").split(";")[:4]) or row["name"] for row in rows
+            ],
         }
         encode = sentence_encoder(self.text_encoder)
         # On a processor the encoder takes about as long for a text as the denoiser for its code.

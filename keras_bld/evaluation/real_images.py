@@ -7,7 +7,7 @@ from keras_bld.data import ImageSource
 
 # Ten splits of the inception score; five neighbours of density and coverage.
 FEWEST_FOR_DISTANCES = 10
-_FEWEST = 2  # of a standard error
+FEWEST = 2  # of a standard error
 
 
 def check_enough_images(train, held_out, network):
@@ -18,7 +18,7 @@ def check_enough_images(train, held_out, network):
         held_out: source of held-out images.
         network: `FeatureNetwork`; None where there are no distances.
     """
-    needed = _FEWEST if network is None else FEWEST_FOR_DISTANCES
+    needed = FEWEST if network is None else FEWEST_FOR_DISTANCES
     for argument, source, what in (
         ("held_out", held_out, "held-out"),
         ("train", train, "training"),

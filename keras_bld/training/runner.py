@@ -25,7 +25,7 @@ from keras_bld.evaluation import CardSettings, evaluate_model, open_network, wri
 from keras_bld.evaluation.card_files import TRAINING_FOLDER, say_metrics
 from keras_bld.evaluation.networks import DOMAIN, NONE, default_network
 from keras_bld.evaluation.plots import reconstruction_sheet
-from keras_bld.evaluation.real_images import FEWEST_FOR_DISTANCES
+from keras_bld.evaluation.real_images import FEWEST, FEWEST_FOR_DISTANCES
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.text import LabelConditions
 from keras_bld.training import models, pictures
@@ -260,6 +260,10 @@ class Runner:
         model = self._trained_model()
         conditions = self._conditions(model)
         train, held_out = (self._scored(split) for split in ("train", "held_out"))
+        fewest = min(len(train), len(held_out))
+        if recipe.stage == "all" and fewest < FEWEST:  # asked for by its name it is an error
+            say(f"{fewest} held-out images: no scores, which need {FEWEST}")
+            return
         settings = CardSettings(
             num_images=recipe.num_evaluation_images,
             seed=recipe.seed,

@@ -18,7 +18,7 @@ from keras_bld.training.metadata import preset_metadata
 from keras_bld.zoo import read_metadata
 
 
-def _write_photos(folder, size, num_images=24):
+def _write_photos(folder, size, num_images=48):
     generator = np.random.default_rng(0)
     captions = ["file,caption_from_label,name,style,tags,kind"]
     for index in range(num_images):

@@ -106,6 +106,21 @@ def test_the_card_of_a_recipe_has_distances_where_it_can(capsys, monkeypatch):
     assert network(10, labels=False, smoke=False) == "efficientnet_lite"
 
 
+@pytest.mark.once
+def test_one_held_out_image_is_too_few_for_scores(
+    capsys, monkeypatch, tmp_path, make_autoencoder, make_diffusion
+):
+    model = make_diffusion(make_autoencoder())
+    source = ArraySource(np.zeros((1, 16, 16, 1), "uint8"), [0], ("top",))
+    monkeypatch.setattr(Runner, "_trained_model", lambda self: model)
+    monkeypatch.setattr(Runner, "_conditions", lambda self, model: None)
+    monkeypatch.setattr(Runner, "_scored", lambda self, split: source)
+    Runner(Squares(work_dir=str(tmp_path))).run_evaluate()
+    assert "1 held-out images: no scores, which need 2" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="1 held-out images; expected at least 2"):
+        Runner(Squares(work_dir=str(tmp_path), stage="evaluate")).run_evaluate()
+
+
 def test_run_again_says_that_it_is_finished(finished, capsys):
     recipe = Squares(work_dir=str(finished))
     before = (finished / "preset" / "model.weights.h5").stat().st_mtime_ns
