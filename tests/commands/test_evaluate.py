@@ -65,6 +65,7 @@ def test_an_autoencoder_alone(model, data_folder, tmp_path, monkeypatch, capsys)
     assert "an autoencoder makes no images" in str(caught.value.code)
 
 
+@pytest.mark.once
 def test_the_small_decoder_is_measured(model, data_folder, tmp_path):
     autoencoder = with_small_decoder(model).autoencoder
     save_preset(autoencoder, tmp_path / "tiny", {"data_name": str(data_folder)})

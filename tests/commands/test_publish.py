@@ -12,6 +12,8 @@ from keras_bld.presets.training_parts import with_parts
 from keras_bld.zoo import list_presets, load_preset, read_metadata, save_preset
 from keras_bld.zoo import shipped as shipped_weights
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def trained(model, tmp_path):
@@ -102,7 +104,6 @@ def test_the_folder_of_the_data_is_not_published(model, tmp_path):
     assert published["command"] == "python recipes/photos.py --data-dir FOLDER --seed 1"
 
 
-@pytest.mark.once
 def test_no_path_of_the_machine_that_trained_is_published():
     command = (
         "python /home/me/recipes/photos.py --data-dir photos --work-dir=/home/me/run --seed 1 "
