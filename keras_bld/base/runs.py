@@ -124,11 +124,11 @@ def suggest_bfloat16():
 
     from keras_bld.base.backend import runs_on_cpu
 
-    if runs_on_cpu():  # TensorFlow and JAX gain nothing from a processor that has it
+    if runs_on_cpu():  # stage 2, as seen on torch; not on TensorFlow
         if not (keras.backend.backend() == "torch" and processor.computes_bfloat16()):
             return
     say(
-        "This machine computes bfloat16 itself: all but small models train faster with "
+        "This machine computes bfloat16 itself: all but small denoisers train faster with "
         f"{option('mixed_precision', True)}, in a new work directory."
     )
 

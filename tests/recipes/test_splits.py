@@ -141,6 +141,24 @@ def test_names_in_styles(tmp_path):
     assert all(image["image"].shape == (64, 64, 3) for image in learned)
 
 
+def test_names_in_styles_without_tags_and_skin_tones(tmp_path, monkeypatch):
+    rows = [f"{path},a name,a style,a kind" for path in write_photos(tmp_path, LAYOUTS["splits"])]
+    (tmp_path / "manifest.csv").write_text("\n".join(["file,name,style,kind", *rows]))
+    recipe = recipe_class("emoji_64_text")(data_dir=str(tmp_path))
+    names = type(recipe).wordings.__globals__
+    monkeypatch.setitem(names, "sentence_encoder", lambda name: lambda texts: np.zeros((1, 3)))
+    written = {}
+
+    def from_templates(templates, fields, *rest):
+        written.update(fields)
+
+    monkeypatch.setattr(names["Wordings"], "from_templates", from_templates)
+    recipe.wordings()
+    assert set(written["keywords"]) == {"a name"}
+    train = recipe.source("train")
+    assert len(recipe.diffusion_source(train)) == 3 * len(train)  # all are things
+
+
 @pytest.mark.parametrize("name", OF_TFDS)
 def test_tfds(name, tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
