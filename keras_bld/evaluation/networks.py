@@ -6,6 +6,8 @@ import shutil
 
 from keras_bld.base import checks
 from keras_bld.base.files import replacing
+from keras_bld.base.optional import import_optional
+from keras_bld.base.runs import option
 from keras_bld.data import random_subset
 from keras_bld.evaluation.classifier_file import load_classifier
 from keras_bld.evaluation.image_arrays import to_arrays
@@ -17,7 +19,8 @@ from keras_bld.metrics import (
     inception_fid,
     train_classifier,
 )
-from keras_bld.metrics.efficientnet_lite import PACKAGE
+from keras_bld.metrics.efficientnet_lite import EXTRA, PACKAGE
+from keras_bld.metrics.features import application_module
 
 NONE = "none"
 EFFICIENTNET_LITE = "efficientnet_lite"
@@ -32,6 +35,32 @@ def default_network():
     """The word for `open_network` that needs no training where its package is installed."""
     installed = importlib.util.find_spec(PACKAGE) is not None
     return EFFICIENTNET_LITE if installed else DOMAIN
+
+
+def check_network(network, train, argument="network"):
+    """Raise what `open_network` would, as far as it shows before anything is computed or fetched.
+
+    Args:
+        network: a word as for `open_network`.
+        train: source of the training images.
+        argument: how whoever called names the word.
+
+    Raises:
+        ValueError: nothing of that name, no such file, or "domain" for images without classes.
+        ImportError: the package of "efficientnet_lite" is not installed.
+    """
+    suffix = pathlib.Path(network).suffix
+    if network == DOMAIN:
+        _check_classes(train, argument)
+    elif network == EFFICIENTNET_LITE:
+        import_optional(PACKAGE, EXTRA)
+    elif suffix in (".pth", ".keras"):
+        if not pathlib.Path(network).is_file():
+            raise checks.error(
+                argument, f"{network!r}, which is no file", f"a {suffix} file", "check the path"
+            )
+    elif network not in (NONE, INCEPTION):
+        application_module(network, argument)
 
 
 def open_network(network, train, folder, epochs=5, seed=0):
@@ -52,6 +81,7 @@ def open_network(network, train, folder, epochs=5, seed=0):
         ValueError: nothing of that name, or "domain" for images without classes.
         ImportError: the package of "efficientnet_lite" is not installed.
     """
+    check_network(network, train)
     if network == NONE:
         return None
     if network == EFFICIENTNET_LITE:
@@ -65,10 +95,6 @@ def open_network(network, train, folder, epochs=5, seed=0):
         return inception_fid(network)
     if suffix == ".keras":
         path = pathlib.Path(network)
-        if not path.is_file():
-            raise checks.error(
-                "network", f"{network!r}, which is no file", "a .keras file", "check the path"
-            )
         classifier = load_classifier(path, "save a classifier of train_classifier there again")
         return FeatureNetwork.from_classifier(classifier, path.stem)
     return application_network(network)
@@ -105,14 +131,7 @@ def domain_network(train, folder, epochs=5, seed=0):
     Raises:
         ValueError: images without classes.
     """
-    if not train.num_classes:
-        raise checks.error(
-            "network",
-            f"{DOMAIN!r} for images without classes",
-            "a network that is trained already",
-            f"pass --network {EFFICIENTNET_LITE}, {INCEPTION}, a .keras classifier, a network of "
-            f"keras.applications, or {NONE} for a card without distances",
-        )
+    _check_classes(train, "network")
     key = f"{train.fingerprint()[:12]}-{epochs}-{seed}"
     path = pathlib.Path(folder) / f"{_FILE_STEM}-{key}.keras"
     if path.is_file():
@@ -130,3 +149,14 @@ def domain_network(train, folder, epochs=5, seed=0):
         shutil.rmtree(checkpoints, ignore_errors=True)
     name = f"{train.num_shown_classes}-class classifier of {len(train)} training images"
     return FeatureNetwork.from_classifier(classifier, name)
+
+
+def _check_classes(train, argument):
+    if not train.num_classes:
+        raise checks.error(
+            argument,
+            f"{DOMAIN!r} for images without classes",
+            "a network that is trained already",
+            f"pass {option(argument, EFFICIENTNET_LITE)}, {INCEPTION}, a .keras classifier, a "
+            f"network of keras.applications, or {NONE} for a card without distances",
+        )

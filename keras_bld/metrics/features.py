@@ -187,6 +187,27 @@ def feature_statistics(images, network, batch_size=64, preprocess=None):
     return statistics
 
 
+def application_module(name, argument="name"):
+    """The module of `keras.applications` with a network of this name.
+
+    Args:
+        name: class in `keras.applications`.
+        argument: how whoever called names it.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    for module in vars(keras.applications).values():
+        if hasattr(module, "preprocess_input") and callable(getattr(module, name, None)):
+            return module
+    raise checks.error(
+        argument,
+        repr(name),
+        "the name of a network in keras.applications",
+        "write it as there, for example 'ResNet50' or 'InceptionV3'",
+    )
+
+
 def application_network(name, image_size=224, weights="imagenet"):
     """Return a `keras.applications` network without its classes, pooled to one row per image.
 
@@ -205,21 +226,10 @@ def application_network(name, image_size=224, weights="imagenet"):
     Raises:
         ValueError: unknown name, or weights that cannot be had.
     """
-    modules = [
-        module
-        for module in vars(keras.applications).values()
-        if hasattr(module, "preprocess_input") and callable(getattr(module, name, None))
-    ]
-    if not modules:
-        raise checks.error(
-            "name",
-            repr(name),
-            "the name of a network in keras.applications",
-            "write it as there, for example 'ResNet50' or 'InceptionV3'",
-        )
+    module = application_module(name)
     image_size = checks.check_integer("image_size", image_size, 32)
     try:
-        backbone = getattr(modules[0], name)(
+        backbone = getattr(module, name)(
             include_top=False, weights=weights, input_shape=(image_size, image_size, 3)
         )
     except Exception as exception:
@@ -234,7 +244,7 @@ def application_network(name, image_size=224, weights="imagenet"):
         ) from exception
     inputs = keras.Input((None, None, 3), name="images")
     resize = keras.layers.Resizing(image_size, image_size, antialias=True)
-    x = modules[0].preprocess_input(resize(inputs) * 255.0)
+    x = module.preprocess_input(resize(inputs) * 255.0)
     model = keras.Model(inputs, backbone(x), name=f"{backbone.name}_features")
     description = f"{name}, {_describe(weights)}, {image_size} pixels"
     return FeatureNetwork(model, description, label=f"{name} features")

@@ -23,12 +23,11 @@ from keras_bld.data import (
 )
 from keras_bld.evaluation import CardSettings, evaluate_model, open_network, write_card
 from keras_bld.evaluation.card_files import TRAINING_FOLDER, say_metrics
-from keras_bld.evaluation.networks import DOMAIN, NONE, default_network
 from keras_bld.evaluation.plots import reconstruction_sheet
-from keras_bld.evaluation.real_images import FEWEST, FEWEST_FOR_DISTANCES
+from keras_bld.evaluation.real_images import FEWEST
 from keras_bld.presets.fingerprint import autoencoder_fingerprint
 from keras_bld.text import LabelConditions
-from keras_bld.training import models, pictures
+from keras_bld.training import models, pictures, scoring
 from keras_bld.training.distribution import Distribution, open_distribution
 from keras_bld.training.estimate import describe, memory_errors, warn_if_too_large
 from keras_bld.training.fitting import fit_recipe, make_optimizer
@@ -82,8 +81,7 @@ class Runner:
             describe(recipe, self.build_diffusion(), self.distribution)
             return
         # Images that are not there are noticed before networks are fetched and built.
-        for split in ("train", "held_out"):
-            self._source(split)
+        scoring.check_evaluation_network(recipe, *map(self._source, ("train", "held_out")))
         if self.distribution.is_chief:
             with only_run_in(self.folder):
                 self._run_stages()
@@ -259,10 +257,12 @@ class Runner:
         recipe, folder = self.recipe, self.folder / "evaluation"
         model = self._trained_model()
         conditions = self._conditions(model)
-        train, held_out = (self._scored(split) for split in ("train", "held_out"))
-        fewest = min(len(train), len(held_out))
-        if recipe.stage == "all" and fewest < FEWEST:  # asked for by its name it is an error
-            say(f"{fewest} held-out images: no scores, which need {FEWEST}")
+        train, held_out = (
+            scoring.scored_images(recipe, self._source(split)) for split in ("train", "held_out")
+        )
+        few = scoring.too_few_for_scores(train, held_out)
+        if few and recipe.stage == "all":  # asked for by its name it is an error
+            say(f"{few}: no scores, which need {FEWEST}")
             return
         settings = CardSettings(
             num_images=recipe.num_evaluation_images,
@@ -270,7 +270,7 @@ class Runner:
             classifier_epochs=recipe.evaluation_epochs,
             **({"num_likelihood_images": 4} if recipe.smoke else {}),
         )
-        name = self._evaluation_network(train, held_out)
+        name = scoring.evaluation_network(recipe, train, held_out)
         network = open_network(name, train, folder, recipe.evaluation_epochs, recipe.seed)
         card, sets = evaluate_model(
             model, train, held_out, network, settings, say, conditions, folder / TRAINING_FOLDER
@@ -339,25 +339,6 @@ class Runner:
                 )
             self._sources[split] = source
         return self._sources[split]
-
-    def _scored(self, split):
-        """The images of a split that the card is made from: all but in a smoke run."""
-        if not self.recipe.smoke:
-            return self._source(split)
-        return self._small_subset(split, 64 if self.recipe.image_size <= 64 else 16)
-
-    def _evaluation_network(self, train, held_out):
-        """The word for the card's feature network: the recipe's, or the best that is there."""
-        name = self.recipe.evaluation_network
-        if name is not None:
-            return name
-        fewest = min(len(train), len(held_out))
-        if fewest < FEWEST_FOR_DISTANCES:
-            say(f"{fewest} held-out images: no distances, which need {FEWEST_FOR_DISTANCES}")
-            return NONE
-        # In a smoke run a small classifier: the network of ImageNet takes longer than all the rest.
-        name = DOMAIN if self.recipe.smoke else default_network()
-        return NONE if name == DOMAIN and not train.num_classes else name
 
     def _small_subset(self, split, size):
         source = self._source(split)

@@ -93,20 +93,6 @@ def test_the_metrics_are_the_evaluation_card(finished):
 
 
 @pytest.mark.once
-def test_the_card_of_a_recipe_has_distances_where_it_can(capsys, monkeypatch):
-    def network(num_images, labels=True, **settings):
-        labels = np.arange(num_images) % 2 if labels else None
-        source = ArraySource(np.zeros((num_images, 4, 4), "uint8"), labels)
-        return Runner(Squares(**settings))._evaluation_network(source, source)
-
-    assert network(10) == "domain" and network(10, labels=False) == "none"
-    assert network(9, evaluation_network="inception") == "inception"
-    assert network(9) == "none" and "9 held-out images: no distances" in capsys.readouterr().out
-    monkeypatch.setattr(runner, "default_network", lambda: "efficientnet_lite")
-    assert network(10, labels=False, smoke=False) == "efficientnet_lite"
-
-
-@pytest.mark.once
 def test_one_held_out_image_is_too_few_for_scores(
     capsys, monkeypatch, tmp_path, make_autoencoder, make_diffusion
 ):
@@ -114,11 +100,19 @@ def test_one_held_out_image_is_too_few_for_scores(
     source = ArraySource(np.zeros((1, 16, 16, 1), "uint8"), [0], ("top",))
     monkeypatch.setattr(Runner, "_trained_model", lambda self: model)
     monkeypatch.setattr(Runner, "_conditions", lambda self, model: None)
-    monkeypatch.setattr(Runner, "_scored", lambda self, split: source)
+    monkeypatch.setattr(Squares, "source", lambda self, split: source)
     Runner(Squares(work_dir=str(tmp_path))).run_evaluate()
-    assert "1 held-out images: no scores, which need 2" in capsys.readouterr().out
+    assert "1 held-out image: no scores, which need 2" in capsys.readouterr().out
     with pytest.raises(ValueError, match="1 held-out images; expected at least 2"):
         Runner(Squares(work_dir=str(tmp_path), stage="evaluate")).run_evaluate()
+
+
+@pytest.mark.once
+def test_a_feature_network_that_cannot_be_used_is_noticed_before_the_training(tmp_path):
+    recipe = Squares(work_dir=str(tmp_path / "runs"), evaluation_network="absent.keras")
+    with pytest.raises(ValueError, match="evaluation_network.*absent.keras.*no file"):
+        Runner(recipe).run()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_run_again_says_that_it_is_finished(finished, capsys):
