@@ -10,7 +10,7 @@ from keras_bld.base import checks
 
 @keras.saving.register_keras_serializable("keras_bld")
 class BernoulliBottleneck(Bottleneck):
-    """Bits with P(1) = sigmoid(sharpness x), sampled in training; the gradient is copied through.
+    """Bits with P(1) = sigmoid(sharpness x), sampled in training; the gradient passes them.
 
     Source: paper, Section 3 and Eq. 1, with sharpness 1. A larger one gives the same family of
     codes and learns faster at first: bits are decided sooner, and the gradient is larger where they
@@ -20,19 +20,24 @@ class BernoulliBottleneck(Bottleneck):
         code_channels: bits in a cell.
         seed: of the layer's own generator.
         sharpness: factor of the logits, above 0.
+        gradient: how it passes the bits, see `BernoulliStraightThrough`.
 
     Raises:
-        ValueError: `code_channels` is below 1, or `sharpness` is not above 0.
+        ValueError: `code_channels` is below 1, `sharpness` is not above 0, or an unknown
+            `gradient`.
     """
 
-    def __init__(self, code_channels, seed=None, sharpness=1.0, **kwargs):
+    def __init__(
+        self, code_channels, seed=None, sharpness=1.0, gradient="straight_through", **kwargs
+    ):
         super().__init__(**kwargs)
         self.code_channels = checks.check_integer("code_channels", code_channels, 1)
         self.sharpness = checks.check_number("sharpness", sharpness, 0, exclusive=True)
         self.num_inputs = self.latent_channels = self.code_channels
         self.seed = seed
         # Bits reach the decoder in float32, whatever policy the networks follow.
-        self.bernoulli = BernoulliStraightThrough(seed, dtype="float32", name="bernoulli")
+        self.bernoulli = BernoulliStraightThrough(seed, gradient, dtype="float32", name="bernoulli")
+        self.gradient = self.bernoulli.gradient
         self.built = True
 
     def probabilities(self, inputs):
@@ -55,4 +60,5 @@ class BernoulliBottleneck(Bottleneck):
             "code_channels": self.code_channels,
             "seed": self.seed,
             "sharpness": self.sharpness,
+            "gradient": self.gradient,
         }

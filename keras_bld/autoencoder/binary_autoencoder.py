@@ -19,6 +19,8 @@ class BinaryAutoencoder(CodeAutoencoder):
         image_shape: (height, width, channels), see `CodeAutoencoder`.
         code_channels: bits for each cell of the grid.
         sharpness: of the bits' probabilities, see `BernoulliBottleneck`; 1 is the paper's.
+        bit_gradient: "straight_through", the paper's, or "reinmax", see
+            `BernoulliStraightThrough`.
         **options: the other arguments of `CodeAutoencoder`: sizes of the networks, and the terms
             of the objective.
 
@@ -35,8 +37,15 @@ class BinaryAutoencoder(CodeAutoencoder):
         ((3, 8, 8, 8), (3, 16, 16, 1))
     """
 
-    def __init__(self, image_shape, code_channels, sharpness=1.0, **options):
-        bottleneck = BernoulliBottleneck(code_channels, sharpness=sharpness)
+    def __init__(
+        self,
+        image_shape,
+        code_channels,
+        sharpness=1.0,
+        bit_gradient="straight_through",
+        **options,
+    ):
+        bottleneck = BernoulliBottleneck(code_channels, sharpness=sharpness, gradient=bit_gradient)
         super().__init__(image_shape, bottleneck, **options)
         self._batched_probabilities = self._encoding(
             lambda _, images: self._probabilities(self._logits(images))
@@ -105,4 +114,5 @@ class BinaryAutoencoder(CodeAutoencoder):
             **super().get_config(),
             "code_channels": self.code_channels,
             "sharpness": self.bottleneck.sharpness,
+            "bit_gradient": self.bottleneck.gradient,
         }

@@ -3,7 +3,11 @@
 import keras
 from keras import ops
 
-from keras_bld.base import replicas
+from keras_bld.base import checks, replicas
+
+# How the gradient passes a bit: copied, or weighted by what was drawn.
+BIT_GRADIENTS = ("straight_through", "reinmax")
+_SMALLEST_PROBABILITY = 1e-6
 
 
 def straight_through(value, carrier):
@@ -17,16 +21,34 @@ def straight_through(value, carrier):
     return ops.stop_gradient(value) + (carrier - ops.stop_gradient(carrier))
 
 
+def _weighted_by_draw(bits, p):
+    """A carrier for drawn bits whose gradient is exact to second order in each of them.
+
+    d/dp of E f(bit) is f(1) - f(0), for which a quadratic f has (f'(0) + f'(1)) / 2. One draw sees
+    one of the two slopes, with its probability: 1 / (2 P(what was drawn)) weights it without bias.
+    """
+    drawn = bits * p + (1 - bits) * (1 - p)
+    return p * ops.stop_gradient(0.5 / ops.maximum(drawn, _SMALLEST_PROBABILITY))
+
+
 @keras.saving.register_keras_serializable("keras_bld")
 class BernoulliStraightThrough(keras.layers.Layer):
-    """Sample or threshold bits; the gradient goes to the probabilities unchanged.
+    """Sample or threshold bits; the gradient goes to the probabilities.
 
     Computed in float32; the output is exactly 0 or 1 in every dtype.
 
-    Source: paper, Eq. 1.
+    Source: paper, Eq. 1; "reinmax" is Liu et al. 2023, "Bridging Discrete and Backpropagation:
+    Straight-Through and Beyond", for a choice between two.
 
     Args:
         seed: int seed of the layer's own generator, used for sampling without `noise`.
+        gradient: "straight_through" copies it (the paper's); "reinmax" divides that of a sampled
+            bit by twice the probability of what was drawn, which on average is exact for whatever
+            is quadratic in each bit (the copy is exact for what is linear). Then training also
+            sees what the noise of an undecided bit costs. Thresholded bits copy it either way.
+
+    Raises:
+        ValueError: an unknown `gradient`.
 
     Call arguments:
         probabilities: P(bit = 1), any shape and floating dtype.
@@ -46,10 +68,12 @@ class BernoulliStraightThrough(keras.layers.Layer):
         [[0.0, 1.0]]
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed=None, gradient="straight_through", **kwargs):
         # In a lower precision probabilities near 0.5 and noise near them would round.
         super().__init__(autocast=False, **kwargs)
         self.seed = seed
+        checks.check_choice("gradient", gradient, BIT_GRADIENTS)
+        self.gradient = gradient
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
@@ -59,12 +83,13 @@ class BernoulliStraightThrough(keras.layers.Layer):
         if deterministic is None:
             deterministic = not training
         if deterministic:
-            bits = p > 0.5
+            bits = straight_through(ops.cast(p > 0.5, "float32"), p)
         else:
             if noise is None:
                 noise = replicas.uniform(ops.shape(p), self.seed_generator)
-            bits = ops.cast(noise, "float32") < p
-        bits = straight_through(ops.cast(bits, "float32"), p)
+            bits = ops.cast(ops.cast(noise, "float32") < p, "float32")
+            weighted = self.gradient == "reinmax"
+            bits = straight_through(bits, _weighted_by_draw(bits, p) if weighted else p)
         return ops.cast(bits, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
@@ -73,4 +98,4 @@ class BernoulliStraightThrough(keras.layers.Layer):
 
     def get_config(self):
         """Constructor arguments."""
-        return {**super().get_config(), "seed": self.seed}
+        return {**super().get_config(), "seed": self.seed, "gradient": self.gradient}

@@ -34,14 +34,21 @@ BOTTLENECKS = {
 WITHOUT_BITS = ("real_valued",)
 
 
-def autoencoder_with(bottleneck, image_shape, code_channels, sharpness=1.0, **options):
+def autoencoder_with(
+    bottleneck,
+    image_shape,
+    code_channels,
+    sharpness=1.0,
+    bit_gradient="straight_through",
+    **options,
+):
     """Build the autoencoder with a bottleneck of the table.
 
     Args:
         bottleneck: a name of `BOTTLENECKS`.
         image_shape: (height, width, channels).
         code_channels: bits of a cell, from which the sizes of all bottlenecks follow.
-        sharpness: of "bernoulli", see `BernoulliBottleneck`; the others have none.
+        sharpness, bit_gradient: of "bernoulli", see `BinaryAutoencoder`; the others have none.
         **options: the other arguments of `CodeAutoencoder`.
 
     Returns:
@@ -53,6 +60,6 @@ def autoencoder_with(bottleneck, image_shape, code_channels, sharpness=1.0, **op
     checks.check_choice("bottleneck", bottleneck, tuple(BOTTLENECKS))
     if bottleneck == "bernoulli":
         build = _class("autoencoder", "BinaryAutoencoder")
-        return build(image_shape, code_channels, sharpness, **options)
+        return build(image_shape, code_channels, sharpness, bit_gradient, **options)
     build = _class("baselines", "BottleneckAutoencoder")
     return build(image_shape, BOTTLENECKS[bottleneck](code_channels), **options)

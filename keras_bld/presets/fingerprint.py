@@ -6,8 +6,8 @@ import json
 import numpy as np
 from keras import ops
 
-# Of a layer's config: how it is called and run, not what it computes.
-_NOT_THE_NETWORK = ("name", "trainable", "dtype")
+# Of a layer's config: how it is called, run and trained, not what it computes.
+_NOT_THE_NETWORK = ("name", "trainable", "dtype", "gradient")
 # Arguments that came later: with these values a network is what it was without them.
 _ADDED = {"patch_size": 1, "pixel_shuffle": 1}
 

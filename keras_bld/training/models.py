@@ -26,6 +26,7 @@ def build_autoencoder(recipe, perceptual=True):
         recipe.code_channels,
         base_width=recipe.base_width,
         sharpness=recipe.sharpness,
+        bit_gradient=recipe.bit_gradient,
         width_multipliers=recipe.width_multipliers,
         num_blocks=recipe.num_blocks,
         attention_resolutions=recipe.attention_resolutions,

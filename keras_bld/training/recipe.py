@@ -82,6 +82,8 @@ class Recipe:
     """Bits in each cell of the code; of vector_quantized and finite_scalar the most."""
     sharpness: float = 1.0
     """Factor of the logits of the paper's bits, whose own is 1; 5 learns faster at first."""
+    bit_gradient: Literal["straight_through", "reinmax"] = "straight_through"
+    """How the gradient passes the paper's bits: copied, or by reinmax, which decides them."""
     base_width: int = 128
     """Channels at full resolution."""
     width_multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)

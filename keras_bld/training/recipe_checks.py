@@ -3,6 +3,9 @@
 from keras_bld.base import checks
 from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
 
+# Settings of the paper's bits, with the values that leave other bottlenecks as they are.
+_OF_BERNOULLI = {"sharpness": 1, "bit_gradient": "straight_through"}
+
 
 def check_recipe(recipe):
     """Check that the settings of a `Recipe` are in range and fit together.
@@ -62,10 +65,12 @@ def _check_bottleneck(recipe):
             f"a bottleneck whose codes are bits: {', '.join(with_bits)}",
             "choose one of these, or train stage 1 alone with --stage autoencoder",
         )
-    if recipe.bottleneck != "bernoulli" and recipe.sharpness != 1.0:
-        raise checks.error(
-            "sharpness",
-            f"{recipe.sharpness} with the bottleneck {recipe.bottleneck!r}, which has none",
-            "1, or the bottleneck 'bernoulli'",
-            "pass --sharpness 1",
-        )
+    for field, none in _OF_BERNOULLI.items():
+        received = getattr(recipe, field)
+        if recipe.bottleneck != "bernoulli" and received != none:
+            raise checks.error(
+                field,
+                f"{received} with the bottleneck {recipe.bottleneck!r}, which has none",
+                f"{none}, or the bottleneck 'bernoulli'",
+                f"pass --{field.replace('_', '-')} {none}",
+            )

@@ -49,6 +49,54 @@ def test_gradient_is_copied(dtype, training):
     np.testing.assert_array_equal(gradient, weights)
 
 
+def probabilities_of(bits, p):
+    return np.prod(np.where(bits == 1, p, 1 - p))
+
+
+def test_reinmax_is_exact_on_average_for_what_is_quadratic_in_each_bit():
+    # Enumerated: each of the 8 draws, its gradient weighted with its probability.
+    layer = BernoulliStraightThrough(gradient="reinmax")
+    p = np.array([0.1, 0.5, 0.85], "float32")
+
+    def cost(bits):
+        a, b, c = bits[0], bits[1], bits[2]
+        return a * a * b + 3.0 * b * b - a * c * c + 3.0 * a * b * c
+
+    draws = [np.array(draw, "float32") for draw in np.ndindex(2, 2, 2)]
+    copied, received, expected = np.zeros(3), np.zeros(3), np.zeros(3)
+    plain = BernoulliStraightThrough()
+    for draw in draws:
+        noise = np.where(draw == 1, 0.0, 0.999).astype("float32")
+        share = probabilities_of(draw, p)
+        for estimate, of in ((received, layer), (copied, plain)):
+            (gradient,) = gradient_of(
+                lambda p, of=of, noise=noise: cost(of(p, deterministic=False, noise=noise)), p
+            )
+            estimate += share * gradient
+        for i in range(3):
+            ones, zeros = draw.copy(), draw.copy()
+            ones[i], zeros[i] = 1, 0
+            expected[i] += share * (float(cost(ones)) - float(cost(zeros)))
+    np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(copied - expected).max() > 0.1
+
+
+def test_reinmax_copies_the_gradient_of_thresholded_bits_and_stays_finite():
+    layer = BernoulliStraightThrough(gradient="reinmax")
+    p = np.array([0.0, 1e-30, 0.3, 1.0], "float32")
+    (gradient,) = gradient_of(lambda p: ops.sum(layer(p)), p)
+    np.testing.assert_array_equal(gradient, np.ones(4))
+    noise = np.zeros(4, "float32")
+    (gradient,) = gradient_of(lambda p: ops.sum(layer(p, training=True, noise=noise)), p)
+    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(gradient[2:], [0.5 / 0.3, 0.5], rtol=1e-5)
+
+
+def test_a_gradient_that_there_is_not():
+    with pytest.raises(ValueError, match="gradient.*'copy'.*'straight_through', 'reinmax'"):
+        BernoulliStraightThrough(gradient="copy")
+
+
 def test_threshold_and_explicit_noise():
     layer = BernoulliStraightThrough()
     p = np.array([0.0, 0.3, 0.5, 0.5001, 1.0], "float32")
@@ -67,7 +115,7 @@ def test_own_samples_follow_the_probabilities_and_differ_from_call_to_call():
 
 
 def test_saving():
-    check_config(BernoulliStraightThrough, BernoulliStraightThrough(seed=3))
+    check_config(BernoulliStraightThrough, BernoulliStraightThrough(3, gradient="reinmax"))
     check_keras_round_trip(BernoulliStraightThrough(), np.full((2, 3), 0.7, "float32"))
 
 

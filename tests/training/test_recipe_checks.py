@@ -15,6 +15,10 @@ pytestmark = pytest.mark.once
         ({"bottleneck": "ternary"}, "'ternary'.*'bernoulli', 'vector_quantized'"),
         ({"bottleneck": "real_valued"}, "real numbers.*'all'.*'bernoulli'.*--stage autoencoder"),
         ({"bottleneck": "lookup_free", "sharpness": 5.0}, "sharpness.*'lookup_free'.*has none"),
+        (
+            {"bottleneck": "lookup_free", "bit_gradient": "reinmax"},
+            "bit_gradient.*'lookup_free'.*has none.*--bit-gradient straight_through",
+        ),
         ({"autoencoder_crop_size": 120}, "multiple of 16 and at most 256"),
         ({"autoencoder_crop_size": 272}, "at most 256"),
         (
