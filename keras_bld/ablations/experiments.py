@@ -50,6 +50,8 @@ _PAPER_ON_BOTTLENECKS = {
 TABLE_4 = (
     Row("binary", paper="PSNR 24.02, SSIM 0.75 (16x16x32)"),
     Row("binary_sharpness_5", options={"sharpness": 5.0}),
+    Row("binary_reinmax", options={"bit_gradient": "reinmax"}),
+    Row("binary_sharpness_5_reinmax", options={"sharpness": 5.0, "bit_gradient": "reinmax"}),
     *(
         Row(name, name, paper=_PAPER_ON_BOTTLENECKS.get(name, ""))
         for name in baselines.BOTTLENECKS
