@@ -12,6 +12,9 @@ from keras_bld.benchmark.models import large_model, model_sizes
 from keras_bld.benchmark.settings import IN_BFLOAT16, ON_CPU, OURS
 
 _TRAINING = ("keras", "keras_bfloat16", "peer")
+# Products of a training step for each of the forward pass: as many for the gradients of the
+# activations, and for those of the weights.
+_TRAINING_OPERATIONS = 3
 # A step's seconds are those of a chain of 4, divided; of 16 on a GPU, where starting a chain and
 # reading its codes take as long as a step.
 _STEPS_FOR_ONE_STEP, _STEPS_ON_A_GPU = 4, 16
@@ -83,34 +86,22 @@ class Benchmark:
 def denoise(benchmark):
     """A step at several batch sizes, beside the machine's matrix products."""
     flop = denoiser_flops(benchmark.denoiser, benchmark.is_conditional)
-    length, width = _num_tokens(benchmark), benchmark.denoiser["width"]
     rows = []
     with benchmark.team("limit") as team:
         for batch in benchmark.batches or (1, 8, 32):
             few = min(_STEPS_FOR_ONE_STEP, max(1, 32 // batch))
             chain = _STEPS_ON_A_GPU if has_gpu() else few
-            products = _prepare_products(team, benchmark.precisions, batch * length, width)
-            row, answers = measured_row(
+            settings = {"model": benchmark.model, "batch": batch, "num_steps": chain}
+            row = _row_beside_products(
+                benchmark,
                 team,
                 f"denoise step, batch {batch}",
                 "denoise",
-                {"model": benchmark.model, "batch": batch, "num_steps": chain},
-                benchmark.num_repeats,
+                settings,
                 divide_by=chain,
                 gflop=batch * flop / 1e9,
-                also=[("limit", name) for name in products],
             )
-            row |= {"batch": batch, "steps_in_a_run": chain}
-            limits = _limits(products, answers, batch * length, width)
-            row["gemm_gflops"] = limits
-            # A limit is a best time, so it is compared with best times.
-            row["share_of_limit"] = {
-                path: round(row["gflop"] / seconds / limits[precision], 3)
-                for path, seconds in row["lowest_seconds"].items()
-                for precision in [benchmark.precision_of(path)]
-                if precision in limits
-            }
-            rows.append(row)
+            rows.append({**row, "steps_in_a_run": chain})
         benchmark.remember(team)
     return rows
 
@@ -203,11 +194,18 @@ def train(benchmark):
             rows[-1]["batch"] = batch
             rows[-1]["peak_gib"] = _peaks(team)
             benchmark.remember(team)
+    flop = _TRAINING_OPERATIONS * denoiser_flops(benchmark.denoiser, benchmark.is_conditional)
     for batch in benchmark.batches or (8,):
-        with benchmark.team(paths=_TRAINING) as team:
-            name, settings = f"train stage 2, batch {batch}", {"model": benchmark.model}
-            row = benchmark.row(team, name, "train_diffusion", settings | {"batch": batch})
-            rows.append({**row, "batch": batch, "peak_gib": _peaks(team)})
+        with benchmark.team("limit", paths=_TRAINING) as team:
+            row = _row_beside_products(
+                benchmark,
+                team,
+                f"train stage 2, batch {batch}",
+                "train_diffusion",
+                {"model": benchmark.model, "batch": batch},
+                gflop=batch * flop / 1e9,
+            )
+            rows.append({**row, "peak_gib": _peaks(team)})
             benchmark.remember(team)
     return rows
 
@@ -270,6 +268,30 @@ def _autoencoding(benchmark, way, flops):
     return rows
 
 
+def _row_beside_products(benchmark, team, name, case, settings, **options):
+    """A row of the denoiser beside the machine's matrix products at its number of tokens."""
+    tokens, width = settings["batch"] * _num_tokens(benchmark), benchmark.denoiser["width"]
+    products = _prepare_products(team, benchmark.precisions, tokens, width)
+    row, answers = measured_row(
+        team,
+        name,
+        case,
+        settings,
+        benchmark.num_repeats,
+        also=[("limit", product) for product in products],
+        **options,
+    )
+    limits = _limits(products, answers, tokens, width)
+    # A limit is a best time, so it is compared with best times.
+    shares = {
+        path: round(row["gflop"] / seconds / limits[precision], 3)
+        for path, seconds in row["lowest_seconds"].items()
+        for precision in [benchmark.precision_of(path)]
+        if precision in limits
+    }
+    return {**row, "batch": settings["batch"], "gemm_gflops": limits, "share_of_limit": shares}
+
+
 def _prepare_products(team, precisions, rows, width):
     """Name -> (library, precision) of the products that the limit's worker can do."""
     products = {}
@@ -310,7 +332,7 @@ def _times(guided, plain):
 
 
 def _peaks(team):
-    return {path: said["peak_gib"] for path, said in team.describe().items()}
+    return {path: said["peak_gib"] for path, said in team.describe().items() if path != "limit"}
 
 
 def _num_tokens(benchmark):

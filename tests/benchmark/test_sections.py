@@ -84,7 +84,16 @@ def test_end_to_end_sets_few_steps_beside_the_peers_many(asked):
 def test_train_leaves_fast_inference_out(asked):
     rows = sections.train(sections.Benchmark("tiny", num_repeats=1))
     assert [row["batch"] for row in rows] == [2, 8]
-    assert all(set(row["seconds"]) == {"keras", "peer"} for row in rows)
+    assert all(set(row["seconds"]) == set(row["peak_gib"]) == {"keras", "peer"} for row in rows)
+
+
+def test_stage_2_is_compared_with_the_limit(asked):
+    (step,) = sections.denoise(sections.Benchmark("tiny", (8,), num_repeats=1))
+    row = sections.train(sections.Benchmark("tiny", (8,), num_repeats=1))[-1]
+    assert row["gflop"] == pytest.approx(3 * step["gflop"], rel=1e-3)  # forward, two gradients
+    share = row["gflop"] / row["lowest_seconds"]["keras"] / row["gemm_gflops"]["float32"]
+    assert row["share_of_limit"]["keras"] == pytest.approx(share, rel=1e-2)
+    assert set(row["share_of_limit"]) == {"keras", "peer"}
 
 
 def test_encode_and_decode_at_both_sizes(asked):
