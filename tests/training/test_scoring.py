@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_bld.data import ArraySource
+from keras_bld.evaluation import networks
 from keras_bld.training import Recipe, scoring
 
 pytestmark = pytest.mark.once
@@ -49,6 +50,13 @@ def test_networks_that_could_not_be_used(word, train, held_out, message):
     with pytest.raises(ValueError, match=message):
         scoring.check_evaluation_network(recipe, train, held_out)
     scoring.check_evaluation_network(replace(recipe, stage="diffusion"), train, held_out)
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr(networks, "PACKAGE", "a_package_that_nobody_has")
+    recipe = replace(RECIPE, evaluation_network="efficientnet_lite")
+    with pytest.raises(ImportError, match="perceptual"):
+        scoring.check_evaluation_network(recipe, images(20), images(20))
 
 
 def test_networks_that_can_be_used():
