@@ -22,6 +22,11 @@ _SHOWN = ("text", "bibtex")
 _MOST_SAMPLES, _NUM_STEPS = 8, 2
 
 
+def without_blocks(text):
+    """The text of a page without its fenced blocks."""
+    return _BLOCK.sub("", text)
+
+
 @dataclass(frozen=True)
 class Block:
     """One fenced block of a page.

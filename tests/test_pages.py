@@ -50,6 +50,27 @@ def test_every_block_is_of_a_kind_that_is_tested():
     assert sum(map(len, SHELL.values())) > 30
 
 
+def broken_lists(text):
+    """Lines that GitHub shows as items of a list, or as a table in one, and the site does not."""
+    found, before = [], ""
+    for line in documents.without_blocks(text).splitlines():
+        is_item = line.startswith(("- ", "* "))
+        goes_on = before.startswith(("- ", "* ", "  ")) or not before.strip()
+        if (is_item and not goes_on) or line.startswith("  |"):
+            found.append(line)
+        before = line
+    return found
+
+
+@pytest.mark.once
+def test_lists_are_lists_on_the_site():
+    assert broken_lists("Text.\n- one\n  more\n- two") == ["- one"]
+    assert broken_lists("- one:\n\n  | a |\n") == ["  | a |"]
+    assert broken_lists("Text.\n\n- one\n- two\n\n```\nx\n- y\n```\n") == []
+    for page in documents.PAGES:
+        assert broken_lists((PROJECT_ROOT / page).read_text()) == [], page
+
+
 # Generated parts --------------------------------------------------------------------------
 
 
