@@ -83,14 +83,15 @@ class BernoulliStraightThrough(keras.layers.Layer):
         if deterministic is None:
             deterministic = not training
         if deterministic:
-            bits = straight_through(ops.cast(p > 0.5, "float32"), p)
+            bits = p > 0.5
         else:
             if noise is None:
                 noise = replicas.uniform(ops.shape(p), self.seed_generator)
-            bits = ops.cast(ops.cast(noise, "float32") < p, "float32")
-            weighted = self.gradient == "reinmax"
-            bits = straight_through(bits, _weighted_by_draw(bits, p) if weighted else p)
-        return ops.cast(bits, self.compute_dtype)
+            bits = ops.cast(noise, "float32") < p
+        bits, carrier = ops.cast(bits, "float32"), p
+        if self.gradient == "reinmax" and not deterministic:
+            carrier = _weighted_by_draw(bits, p)
+        return ops.cast(straight_through(bits, carrier), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""

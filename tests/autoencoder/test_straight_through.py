@@ -49,7 +49,7 @@ def test_gradient_is_copied(dtype, training):
     np.testing.assert_array_equal(gradient, weights)
 
 
-def probabilities_of(bits, p):
+def probability_of(bits, p):
     return np.prod(np.where(bits == 1, p, 1 - p))
 
 
@@ -67,7 +67,7 @@ def test_reinmax_is_exact_on_average_for_what_is_quadratic_in_each_bit():
     plain = BernoulliStraightThrough()
     for draw in draws:
         noise = np.where(draw == 1, 0.0, 0.999).astype("float32")
-        share = probabilities_of(draw, p)
+        share = probability_of(draw, p)
         for estimate, of in ((received, layer), (copied, plain)):
             (gradient,) = gradient_of(
                 lambda p, of=of, noise=noise: cost(of(p, deterministic=False, noise=noise)), p
