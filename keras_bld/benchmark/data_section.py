@@ -8,7 +8,7 @@ import numpy as np
 from keras_bld.benchmark.models import model_sizes
 
 _NUM_IMAGES = 64
-_NUM_BATCHES = 20  # in one timed reading
+_NUM_BATCHES = 50  # in one timed reading
 _BATCH = 8
 _CAMERA = (4000, 3000)  # pixels of a photograph as a camera stores it
 _NUM_CAMERA_BATCHES = 3

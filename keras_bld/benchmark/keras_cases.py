@@ -13,7 +13,13 @@ from keras_bld.autoencoder.decoders import rebuilt
 from keras_bld.autoencoder.lpips import build_vgg16
 from keras_bld.base import checks
 from keras_bld.benchmark.models import model_sizes
-from keras_bld.benchmark.settings import GUIDANCE_SCALE, random_codes, random_images, some_labels
+from keras_bld.benchmark.settings import (
+    GUIDANCE_SCALE,
+    random_codes,
+    random_images,
+    reading,
+    some_labels,
+)
 from keras_bld.data import CodeStore, ImageFolder, ImagePreprocessing, image_batches
 from keras_bld.diffusion import BernoulliDenoiser, BernoulliNoiseSchedule, BinaryLatentDiffusion
 from keras_bld.presets.training_parts import with_parts
@@ -94,11 +100,11 @@ class KerasCases:
 
     def read_images(self, folder, image_size, batch, num_batches):
         """Batches of JPEG files, resized and cropped."""
-        return _reading(_image_batches(folder, image_size, batch), num_batches)
+        return reading(_image_batches(folder, image_size, batch), num_batches)
 
     def read_codes(self, folder, batch, num_batches):
         """Batches of the code store."""
-        return _reading(iter(CodeStore(folder).batches(batch)), num_batches)
+        return reading(iter(CodeStore(folder).batches(batch)), num_batches)
 
     def train_from_store(self, model, folder, batch):
         """A step of stage 2 with the reading of its batch of packed codes."""
@@ -192,12 +198,3 @@ def _sampling(model, batch, num_steps, guided):
 def _image_batches(folder, image_size, batch):
     source = ImageFolder(folder, ImagePreprocessing(image_size))
     return iter(image_batches(source, batch, random_flip=True))
-
-
-def _reading(batches, num_batches):
-    def run(lap):
-        for _ in range(num_batches):
-            next(batches)
-        return {}
-
-    return run

@@ -1,5 +1,7 @@
 """Inputs that ours and the peer share: what they hold does not change what a step costs."""
 
+import os
+
 import numpy as np
 
 GUIDANCE_SCALE = 2.0  # the authors' for ImageNet
@@ -26,3 +28,21 @@ def some_labels(denoiser_sizes, batch):
     """int32 (batch,) in turn, or None for an unconditional denoiser."""
     num_classes = denoiser_sizes.get("num_classes")
     return None if num_classes is None else (np.arange(batch) % num_classes).astype("int32")
+
+
+def reading(batches, num_batches):
+    """A case that takes batches from a loader as fast as they come.
+
+    What the loader has read ahead while the process waited is not timed: torch's two batches for
+    each worker process would be most of a short run.
+    """
+
+    def run(lap):
+        for _ in range(2 * (os.cpu_count() or 1)):
+            next(batches)
+        lap.restart()
+        for _ in range(num_batches):
+            next(batches)
+        return {}
+
+    return run

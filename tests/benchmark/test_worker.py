@@ -1,10 +1,13 @@
 import json
+import os
+import time
 
 import numpy as np
 import pytest
 from harness import run_in_new_process
 
-from keras_bld.benchmark.worker import Server, Worker, WorkerError
+from keras_bld.benchmark.settings import reading
+from keras_bld.benchmark.worker import Lap, Server, Worker, WorkerError
 
 pytestmark = pytest.mark.once
 
@@ -30,6 +33,20 @@ def test_requests(tmp_path):
     assert np.load(tmp_path / "a.npz")["value"] == 6
     described = server.answer_or_error({"describe": True})
     assert described["notes"] == Cases.notes and 0.05 < described["peak_gib"] < 100
+
+
+def test_what_was_read_ahead_is_not_timed():
+    def batches():
+        for _ in range(2 * (os.cpu_count() or 1)):
+            time.sleep(0.1)  # as if the loader were slow where nobody waits
+            yield
+        while True:
+            yield
+
+    lap = Lap()
+    before = lap.begun
+    assert reading(batches(), num_batches=5)(lap) == {}
+    assert time.perf_counter() - lap.begun < 0.1 < lap.begun - before
 
 
 def test_failures_are_answers():

@@ -117,6 +117,15 @@ def test_crops_are_parts_of_their_images_and_drawn_anew_in_each_epoch():
 
 
 @once
+def test_a_flipped_image_is_its_mirror_image_in_every_channel():
+    images = np.random.default_rng(0).integers(0, 256, (64, 4, 5, 3), "uint8")
+    drawn = take(image_batches(ArraySource(images), 64, random_flip=True, shuffle=False), 1)[0]
+    flipped = (drawn != images).any((1, 2, 3))
+    assert 10 < flipped.sum() < 54
+    np.testing.assert_array_equal(drawn[flipped], images[flipped][:, :, ::-1])
+
+
+@once
 @pytest.mark.parametrize("num_threads", [1, 7])
 def test_batches_depend_on_the_seed_and_not_on_threads(num_threads):
     arguments = {"batch_size": 4, "random_flip": True, "labels": True}

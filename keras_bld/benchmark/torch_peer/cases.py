@@ -5,7 +5,13 @@ import torch
 
 from keras_bld.benchmark.layers import AutoencoderSizes
 from keras_bld.benchmark.models import model_sizes
-from keras_bld.benchmark.settings import GUIDANCE_SCALE, random_codes, random_images, some_labels
+from keras_bld.benchmark.settings import (
+    GUIDANCE_SCALE,
+    random_codes,
+    random_images,
+    reading,
+    some_labels,
+)
 from keras_bld.benchmark.torch_peer.autoencoder import Autoencoder
 from keras_bld.benchmark.torch_peer.critic import Critic, PerceptualDistance
 from keras_bld.benchmark.torch_peer.denoiser import Denoiser
@@ -98,14 +104,7 @@ class PeerCases:
 
     def read_images(self, folder, image_size, batch, num_batches):
         """Batches of JPEG files, resized and cropped."""
-        batches = loader_batches(folder, image_size, batch)
-
-        def run(lap):
-            for _ in range(num_batches):
-                next(batches)
-            return {}
-
-        return run
+        return reading(loader_batches(folder, image_size, batch), num_batches)
 
     def _training_at_best_threads(self, step, name):
         step()  # makes the optimizer's state
