@@ -21,6 +21,7 @@ from keras_bld.metrics import (
 )
 from keras_bld.metrics.efficientnet_lite import EXTRA, PACKAGE
 from keras_bld.metrics.features import application_module
+from keras_bld.metrics.inception import inception_weights
 
 NONE = "none"
 EFFICIENTNET_LITE = "efficientnet_lite"
@@ -38,7 +39,9 @@ def default_network():
 
 
 def check_network(network, train, argument="network"):
-    """Raise what `open_network` would, as far as it shows before anything is computed or fetched.
+    """Raise what `open_network` would, as far as it shows before anything is computed.
+
+    The weights of "inception" are fetched.
 
     Args:
         network: a word as for `open_network`.
@@ -46,7 +49,8 @@ def check_network(network, train, argument="network"):
         argument: how whoever called names the word.
 
     Raises:
-        ValueError: nothing of that name, no such file, or "domain" for images without classes.
+        ValueError: nothing of that name, no such file, other weights than Inception's, or "domain"
+            for images without classes.
         ImportError: the package of "efficientnet_lite" is not installed.
     """
     suffix = pathlib.Path(network).suffix
@@ -59,7 +63,11 @@ def check_network(network, train, argument="network"):
             raise checks.error(
                 argument, f"{network!r}, which is no file", f"a {suffix} file", "check the path"
             )
-    elif network not in (NONE, INCEPTION):
+        if suffix == ".pth":
+            inception_weights(network, argument=argument)
+    elif network == INCEPTION:
+        inception_weights(argument=argument)
+    elif network != NONE:
         application_module(network, argument)
 
 

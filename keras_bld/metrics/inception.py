@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_bld.base import checks
+from keras_bld.base.runs import option
 from keras_bld.base.torch_files import read_arrays
 from keras_bld.metrics.features import FeatureNetwork
 
@@ -55,15 +56,7 @@ def inception_fid(weights=None, resize="tensorflow", sha256=INCEPTION_SHA256):
         ValueError: the weights cannot be fetched, hash to something else, or do not fit.
     """
     checks.check_choice("resize", resize, ("tensorflow", "pytorch_fid"))
-    path = _fetch() if weights is None else os.fspath(weights)
-    received_sha256 = _file_sha256(path)
-    if sha256 is not None and received_sha256 != sha256:
-        raise checks.error(
-            "weights",
-            f"{path} with sha256 {received_sha256}",
-            f"the file with sha256 {sha256}",
-            f"download it again from {INCEPTION_URL}",
-        )
+    path, received_sha256 = inception_weights(weights, sha256)
     model = build_inception(resize)
     kernel = load_inception_weights(
         model, read_arrays(path, "weights", f"download it from {INCEPTION_URL}")
@@ -76,6 +69,28 @@ def inception_fid(weights=None, resize="tensorflow", sha256=INCEPTION_SHA256):
         kernel=kernel,
         weights_sha256=received_sha256,
     )
+
+
+def inception_weights(weights=None, sha256=INCEPTION_SHA256, argument="weights"):
+    """Return the path and the sha256 of the weights of `inception_fid`; fetch them if need be.
+
+    Args:
+        weights, sha256: as for `inception_fid`.
+        argument: how whoever called names the path.
+
+    Raises:
+        ValueError: they cannot be fetched, or hash to something else.
+    """
+    path = _fetch(argument) if weights is None else os.fspath(weights)
+    received_sha256 = _file_sha256(path, argument)
+    if sha256 is not None and received_sha256 != sha256:
+        raise checks.error(
+            argument,
+            f"{path} with sha256 {received_sha256}",
+            f"the file with sha256 {sha256}",
+            f"download it again from {INCEPTION_URL}",
+        )
+    return path, received_sha256
 
 
 def build_inception(resize="tensorflow"):
@@ -317,25 +332,26 @@ def _block_e(x, name, pooling):
     return keras.layers.Concatenate()(branches)
 
 
-def _fetch():
+def _fetch(argument):
     try:
         return keras.utils.get_file(
             os.path.basename(INCEPTION_URL), INCEPTION_URL, file_hash=INCEPTION_SHA256
         )
     except Exception as exception:
         raise checks.error(
-            "weights",
-            f"None, and fetching {INCEPTION_URL} failed ({exception})",
+            argument,
+            f"no file, and fetching {INCEPTION_URL} failed ({exception})",
             f"the weight file with sha256 {INCEPTION_SHA256}",
-            "download that address on a machine with a network and pass the file's path as "
-            "`weights`, or use a network of your own (results are then named after it)",
+            "download that address on a machine with a network and pass the file's path, "
+            f"{option(argument, 'FILE.pth')}, or use a network of your own (results are then named "
+            "after it)",
         ) from exception
 
 
-def _file_sha256(path):
+def _file_sha256(path, argument):
     if not os.path.isfile(path):
         raise checks.error(
-            "weights",
+            argument,
             f"{path}, which is not a file",
             "the path of pt_inception-2015-12-05-6726825d.pth",
             f"download it from {INCEPTION_URL}",

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -42,10 +43,13 @@ def test_the_card_of_a_recipe_has_distances_where_it_can(capsys, monkeypatch):
         ("domain", images(20), images(1), "'domain' with 1 held-out image;"),
         ("domain", images(20, labels=False), images(20), "evaluation_network.*without classes"),
         ("absent.pth", images(20), images(20), "evaluation_network.*absent.pth.*no file"),
+        ("other.pth", images(20), images(20), "evaluation_network.*other.pth with sha256"),
         ("NoSuchNetwork", images(20), images(20), r"evaluation_network.*keras\.applications"),
     ],
 )
-def test_networks_that_could_not_be_used(word, train, held_out, message):
+def test_networks_that_could_not_be_used(word, train, held_out, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.pth").write_bytes(b"other weights")
     recipe = replace(RECIPE, evaluation_network=word)
     with pytest.raises(ValueError, match=message):
         scoring.check_evaluation_network(recipe, train, held_out)
@@ -59,7 +63,18 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
         scoring.check_evaluation_network(recipe, images(20), images(20))
 
 
-def test_networks_that_can_be_used():
+def test_weights_that_cannot_be_fetched_are_noticed_before_the_training(monkeypatch):
+    def get_file(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    recipe = replace(RECIPE, evaluation_network="inception")
+    with pytest.raises(ValueError, match="evaluation_network.*no network.*FILE.pth"):
+        scoring.check_evaluation_network(recipe, images(20), images(20))
+
+
+def test_networks_that_can_be_used(monkeypatch):
+    monkeypatch.setattr(networks, "inception_weights", lambda **_: None)  # fetches 96 MB
     for word in (None, "none", "domain", "inception", "ResNet50"):
         recipe = replace(RECIPE, evaluation_network=word)
         scoring.check_evaluation_network(recipe, images(10), images(10))
