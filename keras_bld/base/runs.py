@@ -82,9 +82,7 @@ def claim_folder(path, settings, free=(), defaults=None):
     """
     settings = json.loads(json.dumps(settings))
     if path.is_file():
-        there = read_json(
-            path, "work_dir", "the settings of a run", "delete the file, or pass another --work-dir"
-        )
+        there = read_json(path, *settings_words())
         earlier = {**json.loads(json.dumps(defaults or {}, default=dataclasses.asdict)), **there}
         differences = ", ".join(
             f"{option(name, value)} (there: {_words(earlier.get(name))})"
@@ -96,9 +94,15 @@ def claim_folder(path, settings, free=(), defaults=None):
                 "work_dir",
                 f"{path.parent}, a run with other settings: {differences}",
                 "a new folder, or the settings of the run in it",
-                "pass --work-dir with a new folder, or leave those settings out",
+                f"pass {option('work_dir', 'NEW_FOLDER')}, or leave those settings out",
             )
     write_json(path, settings)
+
+
+def settings_words():
+    """What `read_json` calls the settings of a run, and what to do where they are damaged."""
+    fix = f"delete the file, or pass {option('work_dir', 'NEW_FOLDER')}"
+    return "work_dir", "the settings of a run", fix
 
 
 def say(message):

@@ -8,7 +8,7 @@ import typing
 
 from keras_bld.base import checks
 from keras_bld.base.json_files import read_json
-from keras_bld.base.runs import recipe_program, say, short_errors
+from keras_bld.base.runs import recipe_program, say, settings_words, short_errors
 from keras_bld.diffusion.sampling import Sampling
 from keras_bld.training.recipe import SETTINGS_FILE
 
@@ -85,7 +85,7 @@ def settings_of_the_run(recipe_class, arguments):
     path = recipe_class(**given).folder / SETTINGS_FILE
     if not path.is_file():
         return None
-    words = ("work_dir", "the settings of a run", "delete the file, or pass another --work-dir")
+    words = settings_words()
     there = read_json(path, *words)
     if there.get("name") != recipe_class.name:
         return None  # of another recipe: the runner refuses the folder

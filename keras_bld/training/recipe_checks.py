@@ -1,6 +1,7 @@
 """Settings of a recipe that cannot be, noticed before anything is computed."""
 
 from keras_bld.base import checks
+from keras_bld.base.runs import option
 from keras_bld.baselines import BOTTLENECKS, WITHOUT_BITS
 
 # Settings of the paper's bits, with the values that leave other bottlenecks as they are.
@@ -63,7 +64,7 @@ def _check_bottleneck(recipe):
             "bottleneck",
             f"{recipe.bottleneck!r}, whose codes are real numbers, with stage {recipe.stage!r}",
             f"a bottleneck whose codes are bits: {', '.join(with_bits)}",
-            "choose one of these, or train stage 1 alone with --stage autoencoder",
+            "choose one of these, or train stage 1 alone with " + option("stage", "autoencoder"),
         )
     for field, none in _OF_BERNOULLI.items():
         received = getattr(recipe, field)
@@ -72,5 +73,5 @@ def _check_bottleneck(recipe):
                 field,
                 f"{received} with the bottleneck {recipe.bottleneck!r}, which has none",
                 f"{none}, or the bottleneck 'bernoulli'",
-                f"pass --{field.replace('_', '-')} {none}",
+                f"pass {option(field, none)}",
             )

@@ -106,7 +106,8 @@ class Runner:
                 if not self.distribution.is_chief:
                     break
             if recipe.stage == "all" and has_results(recipe, stage):
-                say(f"the results of stage {stage} are there; --stage {stage} makes them again")
+                again = option("stage", stage)
+                say(f"the results of stage {stage} are there; {again} makes them again")
                 continue
             # Each stage from its own beginning: what ran before, or did not run, changes nothing.
             keras.utils.set_random_seed(recipe.seed)

@@ -6,7 +6,7 @@ import json
 from keras_bld.base import checks
 from keras_bld.base.files import write_json
 from keras_bld.base.json_files import read_json
-from keras_bld.base.runs import claim_folder, say
+from keras_bld.base.runs import claim_folder, option, say
 from keras_bld.data.code_store import read_header
 from keras_bld.training.recipe import SETTINGS_FILE, STAGES, TRAINED
 from keras_bld.zoo import read_metadata
@@ -76,8 +76,9 @@ def own(preset, read):
 def need(path, stage):
     """Raise FileNotFoundError where the preset of a stage is missing."""
     if not (path / "metadata.json").is_file():
+        first = option("stage", stage)
         raise FileNotFoundError(
-            f"`{path}` is not there. Fix: run the recipe with --stage {stage} (or all) first."
+            f"`{path}` is not there. Fix: run the recipe with {first} (or all) first."
         )
 
 

@@ -145,7 +145,7 @@ def test_a_garbled_file_of_settings_is_named_and_what_to_do(content, photos):
     path = photos.parent / "run" / "recipe.json"
     path.write_text(content)
     assert run(photos).startswith(f"error: Invalid `work_dir`: received `{path}`: ")
-    assert run(photos).endswith("Fix: delete the file, or pass another --work-dir.")
+    assert run(photos).endswith("Fix: delete the file, or pass --work-dir NEW_FOLDER.")
 
 
 def test_a_second_run_in_a_work_directory_says_who_runs_there(photos):

@@ -13,11 +13,11 @@ pytestmark = pytest.mark.once
         ({"sampling": Sampling(num_steps=65)}, r"\[1, 64\]"),
         ({"diffusion_steps": 0}, ">= 1"),
         ({"bottleneck": "ternary"}, "'ternary'.*'bernoulli', 'vector_quantized'"),
-        ({"bottleneck": "real_valued"}, "real numbers.*'all'.*'bernoulli'.*--stage autoencoder"),
+        ({"bottleneck": "real_valued"}, "real numbers.*'all'.*'bernoulli'.*stage=.autoencoder"),
         ({"bottleneck": "lookup_free", "sharpness": 5.0}, "sharpness.*'lookup_free'.*has none"),
         (
             {"bottleneck": "lookup_free", "bit_gradient": "reinmax"},
-            "bit_gradient.*'lookup_free'.*has none.*--bit-gradient straight_through",
+            "bit_gradient.*'lookup_free'.*has none.*pass bit_gradient=\"straight_through\"",
         ),
         ({"autoencoder_crop_size": 120}, "multiple of 16 and at most 256"),
         ({"autoencoder_crop_size": 272}, "at most 256"),

@@ -224,7 +224,7 @@ def test_a_run_goes_on_after_a_setting_was_added(tmp_path, monkeypatch):
 
 
 def test_a_stage_before_its_time_says_what_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="--stage autoencoder"):
+    with pytest.raises(FileNotFoundError, match="stage=.autoencoder"):
         Runner(Squares(work_dir=str(tmp_path), stage="diffusion")).run()
 
 
