@@ -142,6 +142,7 @@ def test_a_seed_still_stands_for_its_images(name, temperature, guidance_scale):
         ("bld_digits_16", 31),
         ("bld_fashion_mnist_32", 33),
         ("bld_fashion_mnist_32_4_steps", 32),
+        ("bld_grocery_64", 33),
     ],
 )
 def test_the_small_decoder_makes_nearly_the_same_images(name, least_psnr):
