@@ -64,6 +64,7 @@ RECONSTRUCTIONS = Row("reconstructions")
 
 TABLE_5 = (
     Row("binary_diffusion", paper="Churches FID 4.36 (64 steps)"),
+    Row("binary_diffusion_extrinsic", options={"target": "extrinsic"}, same_as="target_extrinsic"),
     Row(
         "absorbing_diffusion",
         build=_on_denoiser("AbsorbingDiffusion"),
