@@ -41,8 +41,9 @@ def test_the_small_decoder_is_written_where_it_is_asked_for(tmp_path):
         main(tmp_path / "shapes", tmp_path / name, name)
         made = Networks(read_program(tmp_path / name), 2, "float32", 1).decode(codes)
         np.testing.assert_allclose(made, model.autoencoder.decode(codes, decoder=name), atol=1e-4)
+    save_preset(shapes_model(), tmp_path / "without")
     with pytest.raises(SystemExit, match="no small decoder"):
-        main("bld_grocery_64", tmp_path / "none", "small")
+        main(tmp_path / "without", tmp_path / "none", "small")
 
 
 def _wide():
