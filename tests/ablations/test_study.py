@@ -51,7 +51,7 @@ def test_the_table_of_bottlenecks_needs_no_feature_network(tmp_path):
     assert len(psnr) == 3
     assert "| binary | 512 |" in page
     assert "| finite scalar |" in page and "vector quantized" not in page
-    with pytest.raises(ValueError, match="image_channels=3 .there: 1.*--work-dir"):
+    with pytest.raises(ValueError, match="image_channels=3 .there: 1.*work_dir=.NEW_FOLDER"):
         run_study("table4", dataclasses.replace(study, image_channels=3))
     assert not list(tmp_path.glob("feature_network*"))
 
